@@ -1,0 +1,186 @@
+/*
+ * sys/event.h - kqueue() and kevent() of the BSDs, as a library.
+ *
+ * Installed as <includedir>/kqueue/sys/event.h; programs say
+ * #include <sys/event.h> and take the -I from pkg-config or CMake.
+ *
+ * The numbers below are an ABI: programs linked against the C libkqueue
+ * (libkqueue.so.0) were compiled with them. Usable from C89 and C++98 on.
+ * A filter that this build lacks has no EVFILT_ macro: test with #ifdef.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+#ifndef LIBKQUEUE_SYS_EVENT_H
+#define LIBKQUEUE_SYS_EVENT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* This header is libkqueue's, not an operating system's own. */
+#define LIBKQUEUE 1
+
+struct timespec; /* strict C89 and C++98 modes hide it in <time.h> */
+
+/* ---- filters: what an ident names and when its knote is active ---- */
+#define EVFILT_READ (-1)       /* ident: descriptor; data: bytes, connections, events to read */
+#define EVFILT_WRITE (-2)      /* ident: descriptor; data: free space in bytes */
+                               /* -3 is reserved for EVFILT_AIO */
+#define EVFILT_VNODE (-4)      /* ident: descriptor of a file or directory */
+#define EVFILT_PROC (-5)       /* ident: process id */
+#define EVFILT_SIGNAL (-6)     /* ident: signal number */
+#define EVFILT_TIMER (-7)      /* ident: any number; data: period or deadline */
+                               /* -8 NETDEV, -9 FS, -10 LIO: reserved */
+#define EVFILT_USER (-11)      /* ident: any number; triggered by the program itself */
+#define EVFILT_LIBKQUEUE (-12) /* questions and settings of the library itself */
+#define EVFILT_SYSCOUNT 12
+
+/*
+ * One change (input) or one event (output). A knote is known by its kqueue,
+ * its ident and its filter. 32 bytes on LP64, 20 on ILP32.
+ */
+struct kevent {
+    uintptr_t ident;       /* what is watched; its meaning is the filter's */
+    short filter;          /* EVFILT_* */
+    unsigned short flags;  /* EV_* */
+    unsigned int fflags;   /* NOTE_*, per filter */
+    intptr_t data;         /* per filter; the errno in an EV_ERROR entry */
+    void *udata;           /* the caller's, returned as given */
+};
+
+/* Fills *kevp. Each argument is evaluated exactly once. */
+#define EV_SET(kevp, id, filt, fl, ffl, dat, ud)  \
+    do {                                          \
+        struct kevent *libkqueue_kevp_ = (kevp);  \
+        libkqueue_kevp_->ident = (id);            \
+        libkqueue_kevp_->filter = (filt);         \
+        libkqueue_kevp_->flags = (fl);            \
+        libkqueue_kevp_->fflags = (ffl);          \
+        libkqueue_kevp_->data = (dat);            \
+        libkqueue_kevp_->udata = (ud);            \
+    } while (0)
+
+/* ---- flags: actions, given in a change ---- */
+#define EV_ADD 0x0001     /* create the knote, or change an existing one (never enables it) */
+#define EV_DELETE 0x0002  /* remove the knote and what it has pending */
+#define EV_ENABLE 0x0004  /* let it be reported (again) */
+#define EV_DISABLE 0x0008 /* keep it, do not report it */
+/* ---- flags: the nature of a knote, fixed by the EV_ADD that creates it ---- */
+#define EV_ONESHOT 0x0010  /* report once, then delete */
+#define EV_CLEAR 0x0020    /* reset after each report: transitions, not states */
+#define EV_RECEIPT 0x0040  /* answer the change with an EV_ERROR entry, data 0 if it succeeded */
+#define EV_DISPATCH 0x0080 /* disable after each report */
+
+#define EV_SYSFLAGS 0xF000 /* the library's; ignored in a change */
+#define EV_FLAG1 0x2000
+/* ---- flags: in the eventlist only ---- */
+#define EV_ERROR 0x4000 /* the entry answers a change; data is its errno */
+#define EV_EOF 0x8000   /* end of file, peer gone, process gone; fflags may have an errno */
+
+/* ---- EVFILT_READ, EVFILT_WRITE ---- */
+#define NOTE_LOWAT 0x0001 /* active from data bytes on, for this knote alone */
+
+/* ---- EVFILT_VNODE ---- */
+#define NOTE_DELETE 0x0001
+#define NOTE_WRITE 0x0002
+#define NOTE_EXTEND 0x0004
+#define NOTE_ATTRIB 0x0008
+#define NOTE_LINK 0x0010
+#define NOTE_RENAME 0x0020
+#define NOTE_TRUNCATE 0x0080
+
+/* ---- EVFILT_PROC ---- */
+#define NOTE_EXIT 0x80000000
+#define NOTE_FORK 0x40000000
+#define NOTE_EXEC 0x20000000
+#define NOTE_PCTRLMASK 0xf0000000
+#define NOTE_PDATAMASK 0x000fffff
+#define NOTE_TRACK 0x00000001
+#define NOTE_TRACKERR 0x00000002
+#define NOTE_CHILD 0x00000004
+
+/* ---- EVFILT_TIMER: the unit of data; none is milliseconds ---- */
+#define NOTE_SECONDS 0x0001
+#define NOTE_USECONDS 0x0002
+#define NOTE_NSECONDS 0x0004
+#define NOTE_ABSOLUTE 0x0008 /* data is a moment since the Epoch, not a period */
+
+/* ---- EVFILT_USER: the two top bits say what to do with the low 24 ---- */
+#define NOTE_FFNOP 0x00000000
+#define NOTE_FFAND 0x40000000
+#define NOTE_FFOR 0x80000000
+#define NOTE_FFCOPY 0xc0000000
+#define NOTE_FFCTRLMASK 0xc0000000
+#define NOTE_FFLAGSMASK 0x00ffffff
+#define NOTE_TRIGGER 0x01000000 /* make the knote active */
+
+/* ---- EVFILT_NETDEV and EVFILT_FS: names kept for source compatibility ---- */
+#define NOTE_LINKUP 0x0001
+#define NOTE_LINKDOWN 0x0002
+#define NOTE_LINKINV 0x0004
+#define VQ_NOTRESP 0x0001
+#define VQ_NEEDAUTH 0x0002
+#define VQ_LOWDISK 0x0004
+#define VQ_MOUNT 0x0008
+#define VQ_UNMOUNT 0x0010
+#define VQ_DEAD 0x0020
+#define VQ_ASSIST 0x0040
+#define VQ_NOTRESPLOCK 0x0080
+
+/*
+ * ---- EVFILT_LIBKQUEUE: one of these in fflags, with EV_ADD ----
+ * The answer is the change itself in the eventlist, EV_RECEIPT set; data is
+ * the value asked for, or the old value of what was set.
+ */
+#define NOTE_VERSION 0x0001            /* data: 0xMMmmpprr */
+#define NOTE_VERSION_STR 0x0002        /* udata: a static string */
+#define NOTE_THREAD_SAFE 0x0003        /* data 0/1; the library always locks */
+#define NOTE_FORK_CLEANUP 0x0004       /* data 0/1: clean up in forked children */
+#define NOTE_DEBUG 0x0005              /* data 0/1: trace to stderr */
+#define NOTE_DEBUG_PREFIX 0x0006       /* udata: string before each line; must stay alive */
+#define NOTE_DEBUG_FUNC 0x0007         /* udata: void (*)(const char *fmt, ...) or NULL */
+#define NOTE_FILE_POLL_INTERVAL 0x0008 /* data: nanoseconds; where files must be polled */
+
+/*
+ * Makes a new, empty kqueue. Returns its descriptor, close-on-exec, to be
+ * given to close(); or -1 with EMFILE, ENFILE or ENOMEM.
+ * The descriptor can be given to poll(), select(), epoll and other kqueues:
+ * it is readable while events are pending. A forked child does not inherit it.
+ */
+int kqueue(void);
+
+/*
+ * Applies nchanges changes in order, then collects up to nevents events into
+ * eventlist, waiting for the first one until timeout (NULL: for ever) unless
+ * nevents is 0. Both lists may be the same array.
+ *
+ * Returns the number of entries written, 0 when time is over, or -1:
+ *   EBADF   kq is not a kqueue, or was closed meanwhile
+ *   EINVAL  a negative count or an invalid timeout
+ *   EINTR   a signal handler ran and nothing was collected
+ * A change that fails becomes an entry with EV_ERROR in flags and the errno in
+ * data; if there is no room for it, kevent() returns -1 with that errno and
+ * does not apply the changes after it. If any such entry (or a receipt) was
+ * written, the call returns at once and collects nothing.
+ *
+ * Any number of threads may use one kqueue. A cancellation point if nevents
+ * is not 0.
+ */
+int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist,
+           int nevents, const struct timespec *timeout);
+
+/* Kept for programs that link the static C libkqueue; need not be called. */
+void libkqueue_init(void);
+
+/* Frees at once what closed kqueues still hold; needed by no correct program. */
+void libkqueue_drain_pending_close(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
