@@ -1,0 +1,7 @@
+# epoll, eventfd, timerfd.
+set(KQUEUE_BACKEND_SOURCES
+    src/linux/backend.cc
+    src/linux/descriptor.cc
+    src/linux/sockets.cc
+    src/linux/vnodes.cc)
+set(KQUEUE_BACKEND_DEFINITIONS _GNU_SOURCE)

@@ -1,0 +1,49 @@
+# What a builder may choose: cmake -D<name>=<value>.
+
+set(KQUEUE_BACKEND auto CACHE STRING "The platform directory under src/ to build; auto goes by CMAKE_SYSTEM_NAME")
+set(kq_backends linux posix solaris windows)
+set_property(CACHE KQUEUE_BACKEND PROPERTY STRINGS auto ${kq_backends})
+
+option(KQUEUE_BUILD_TESTS "Build the tests (needs GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
+option(KQUEUE_INSTALL "Generate the install rules" ON)
+option(KQUEUE_WARNINGS "Compile this project with its own set of warnings" OFF)
+option(KQUEUE_WERROR "Make those warnings errors" OFF)
+option(KQUEUE_COVERAGE "Instrument for gcov" OFF)
+set(KQUEUE_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+set_property(CACHE KQUEUE_SANITIZE PROPERTY STRINGS "" address,undefined thread)
+
+# An instrumented build is for finding bugs: its libraries need the instrument's
+# run-time library, so nothing about the ABI can be learnt from it.
+set(KQUEUE_INSTRUMENTED OFF)
+if(KQUEUE_SANITIZE OR KQUEUE_COVERAGE)
+    set(KQUEUE_INSTRUMENTED ON)
+endif()
+
+get_property(kq_multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+if(PROJECT_IS_TOP_LEVEL AND NOT kq_multi_config AND NOT CMAKE_BUILD_TYPE)
+    set_property(CACHE CMAKE_BUILD_TYPE PROPERTY VALUE RelWithDebInfo)
+endif()
+
+# ---- the backend ----
+if(KQUEUE_BACKEND STREQUAL "auto")
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+        set(kq_backend linux)
+    elseif(CMAKE_SYSTEM_NAME STREQUAL "SunOS")
+        set(kq_backend solaris)
+    elseif(CMAKE_SYSTEM_NAME STREQUAL "Windows")
+        set(kq_backend windows)
+    else()
+        set(kq_backend posix)
+    endif()
+else()
+    set(kq_backend "${KQUEUE_BACKEND}")
+endif()
+if(NOT kq_backend IN_LIST kq_backends)
+    list(JOIN kq_backends ", " kq_known)
+    message(FATAL_ERROR "KQUEUE_BACKEND=${kq_backend}: unknown; it is one of auto, ${kq_known}")
+endif()
+if(NOT EXISTS "${PROJECT_SOURCE_DIR}/cmake/backend_${kq_backend}.cmake")
+    message(FATAL_ERROR
+        "FIXME -- UNIMPLEMENTED: the backend '${kq_backend}' (src/${kq_backend}) is not written yet; "
+        "this version has: linux")
+endif()

@@ -1,0 +1,23 @@
+# The core: one list for every platform. A new filter is one line here.
+set(KQUEUE_CORE_SOURCES
+    src/api.cc
+    src/registry.cc
+    src/kqueue.cc
+    src/change.cc
+    src/scan.cc
+    src/filter_table.cc
+    src/filter_read.cc
+    src/filter_write.cc
+    src/filter_timer.cc
+    src/filter_user.cc
+    src/filter_libkqueue.cc
+    src/filter_missing.cc
+    src/fd_watch.cc
+    src/timer_queue.cc
+    src/trace.cc
+    src/check.cc)
+list(TRANSFORM KQUEUE_CORE_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/")
+
+# Sets KQUEUE_BACKEND_SOURCES and KQUEUE_BACKEND_DEFINITIONS.
+include(backend_${kq_backend})
+list(TRANSFORM KQUEUE_BACKEND_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/")

@@ -1,0 +1,45 @@
+# Targets for people: none is part of `all`.
+
+# ---- demo: install to a prefix, build the examples against it, run them ----
+set(KQUEUE_DEMO_PREFIX "${CMAKE_BINARY_DIR}/prefix" CACHE PATH "Where the target demo installs")
+if(KQUEUE_INSTALL)
+    add_custom_target(demo
+        COMMAND ${CMAKE_COMMAND} --install "${CMAKE_BINARY_DIR}" --config $<CONFIG> --prefix "${KQUEUE_DEMO_PREFIX}"
+        COMMAND bash "${PROJECT_SOURCE_DIR}/test/examples/run_demo.sh" "${KQUEUE_DEMO_PREFIX}"
+        USES_TERMINAL VERBATIM)
+    add_dependencies(demo kqueue kqueue_static)
+endif()
+
+# ---- tidy: needs CMAKE_EXPORT_COMPILE_COMMANDS (the presets set it) ----
+find_program(KQUEUE_RUN_CLANG_TIDY NAMES run-clang-tidy run-clang-tidy-14)
+if(KQUEUE_RUN_CLANG_TIDY)
+    add_custom_target(tidy
+        COMMAND ${KQUEUE_RUN_CLANG_TIDY} -p "${CMAKE_BINARY_DIR}" -quiet
+                -extra-arg=-Wno-unknown-warning-option "${PROJECT_SOURCE_DIR}/src/.*\\.cc$"
+        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+        USES_TERMINAL VERBATIM)
+endif()
+
+# ---- format, format-check ----
+find_program(KQUEUE_CLANG_FORMAT NAMES clang-format-14 clang-format)
+if(KQUEUE_CLANG_FORMAT)
+    # kq_format_target(<name> <options of clang-format>)
+    function(kq_format_target name options)
+        add_custom_target(${name}
+            COMMAND sh -c "find include src test -name '*.h' -o -name '*.cc' -o -name '*.c' | xargs '${KQUEUE_CLANG_FORMAT}' ${options}"
+            WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+            VERBATIM)
+    endfunction()
+    kq_format_target(format "-i")
+    kq_format_target(format-check "--dry-run -Werror")
+endif()
+
+# ---- coverage-report: per file of src/, after the tests of a KQUEUE_COVERAGE build ----
+find_program(KQUEUE_GCOV NAMES gcov)
+if(KQUEUE_COVERAGE AND KQUEUE_GCOV)
+    add_custom_target(coverage-report
+        COMMAND sh "${PROJECT_SOURCE_DIR}/cmake/coverage_report.sh" "${KQUEUE_GCOV}"
+                "${PROJECT_SOURCE_DIR}" "$<TARGET_OBJECTS:kq_objects>"
+        WORKING_DIRECTORY "${CMAKE_BINARY_DIR}"
+        COMMAND_EXPAND_LISTS VERBATIM)
+endif()

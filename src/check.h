@@ -1,0 +1,25 @@
+// Internal invariants: broken means abort, in every build type.
+//
+// A corrupted reference count or queue must stop the process with one line
+// that says which, not print and go on.
+#ifndef KQ_CHECK_H
+#define KQ_CHECK_H
+
+namespace kq {
+
+// Prints "libkqueue: broken invariant: WHAT (FILE:LINE)" to stderr and aborts.
+[[noreturn]] void broken_invariant(const char* what, const char* file, int line);
+
+}  // namespace kq
+
+// The condition is evaluated in every build.
+#define KQ_CHECK(condition)                                            \
+    (__builtin_expect(static_cast<bool>(condition), 1)                 \
+         ? static_cast<void>(0)                                        \
+         : ::kq::broken_invariant(#condition, __FILE_NAME__, __LINE__))
+
+#ifndef __FILE_NAME__
+#define __FILE_NAME__ __FILE__
+#endif
+
+#endif

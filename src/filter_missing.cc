@@ -1,0 +1,51 @@
+// Filters that this build does not have. Each refuses EV_ADD with ENOSYS and
+// says so on stderr, once: nothing fails or succeeds silently.
+#include <stdio.h>
+
+#include <atomic>
+
+#include "kqueue.h"
+
+namespace kq {
+namespace {
+
+Errno refuse(const char* name, std::atomic<bool>& said) {
+    // The line is for a person; failing to print it changes nothing.
+    if (!said.exchange(true))
+        (void)fprintf(stderr, "libkqueue: FIXME -- UNIMPLEMENTED: %s on this platform\n", name);
+    return Errno::unimplemented;
+}
+
+// Compile-time strings as template arguments need an object with linkage.
+template <const char* Name>
+constexpr FilterOps missing_filter() {
+    FilterOps ops{};
+    ops.name = Name;
+    ops.find = [](Kqueue&, uintptr_t) -> Result<Knote*> { return nullptr; };
+    ops.absent = never_added;
+    ops.create = [](Kqueue&, const struct kevent&) -> Result<Knote*> {
+        static constinit std::atomic<bool> said{false};
+        return refuse(Name, said);
+    };
+    return ops;  // the other verbs need a knote, and there is none
+}
+
+constexpr char kVnode[] = "EVFILT_VNODE";
+constexpr char kProc[] = "EVFILT_PROC";
+constexpr char kSignal[] = "EVFILT_SIGNAL";
+constexpr char kAio[] = "EVFILT_AIO";
+constexpr char kNetdev[] = "EVFILT_NETDEV";
+constexpr char kFs[] = "EVFILT_FS";
+constexpr char kLio[] = "EVFILT_LIO";
+
+}  // namespace
+
+constinit const FilterOps kMissingVnode = missing_filter<kVnode>();
+constinit const FilterOps kMissingProc = missing_filter<kProc>();
+constinit const FilterOps kMissingSignal = missing_filter<kSignal>();
+constinit const FilterOps kMissingAio = missing_filter<kAio>();
+constinit const FilterOps kMissingNetdev = missing_filter<kNetdev>();
+constinit const FilterOps kMissingFs = missing_filter<kFs>();
+constinit const FilterOps kMissingLio = missing_filter<kLio>();
+
+}  // namespace kq

@@ -1,0 +1,93 @@
+// EVFILT_READ: something to read on a descriptor (semantics 5.1).
+// The verbs shared with EVFILT_WRITE are in fd_watch.cc; here is when it is
+// true. Under the kqueue's mutex.
+#include "fd_watch.h"
+#include "registry.h"
+
+namespace kq {
+namespace {
+
+Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+    return fd_watch::find(kq, ident, EVFILT_READ);
+}
+
+// A kqueue: active while events are queued there, which is what data counts.
+Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+    Sample sample;
+    Kqueue* inner = registry::find(static_cast<int>(kn.ident));
+    sample.closed = inner == nullptr;
+    if (inner != nullptr) {
+        uint32_t sequence = kn.sequence;
+        sample.data = inner->count_pending(sequence);
+        registry::release(inner);
+        // What we did to count may itself have made the inner descriptor ready
+        // anew: with EV_CLEAR only a new activation there is a new event.
+        sample.active = sample.data > 0 && ((kn.flags & EV_CLEAR) == 0 || sequence != kn.sequence);
+        kn.sequence = sequence;
+        if (sample.data < 0) {  // busy: more than none
+            sample.data = 1;
+            sample.active = true;
+        }
+    }
+    return fd_watch::judge(kq, kn, sample, event);
+}
+
+// A regular file: active while the offset is not at the end, on either side.
+// Its offset moves without notice, so it is looked at again before each sleep;
+// that it grew is told by the backend.
+Verdict process_file(Kqueue& kq, FdKnote& kn, FdFacts& facts, struct kevent& event)
+    KQ_REQUIRES(kq.mutex()) {
+    const int fd = static_cast<int>(kn.ident);
+    Sample sample = descriptor::readable(fd, facts, 0);
+    Parking parking = Parking::idle;
+    if (!sample.closed && (kn.filter_bits & kWatched) == 0 && facts.kind == FdKind::regular &&
+        (!sample.active || (kn.flags & EV_CLEAR) != 0)) {
+        const uint32_t generation = kq.watches().find(kn.ident)->generation;
+        const Handle handle(Handle::Kind::descriptor, static_cast<uint32_t>(fd), generation);
+        if (kq.backend().watch_file(fd, handle, facts) == Errno::ok)
+            kn.filter_bits |= kWatched;
+        else
+            parking = Parking::recheck;
+        sample = descriptor::readable(fd, facts, 0);  // it may have grown before it was watched
+    }
+    // With EV_CLEAR a change is news, and so is more to read than before: the
+    // user went back. Less to read is just his reading.
+    const bool news = kn.ready == kChanged || sample.data > kn.data;
+    kn.ready = 0;
+    kn.data = sample.closed ? 0 : static_cast<intptr_t>(sample.data);
+    const bool clear = (kn.flags & EV_CLEAR) != 0;
+    if (sample.closed) return fd_watch::judge(kq, kn, sample, event);
+    const bool report = sample.active && (news || !clear);
+    if (!report || clear) kq.park(kn, parking);
+    if (!report) return Verdict::parked;
+    fd_watch::fill(sample, event);
+    return Verdict::report;
+}
+
+Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<FdKnote&>(base);
+    FdFacts& facts = kq.watches().find(kn.ident)->facts;
+    if (facts.kind == FdKind::kqueue) return process_queue(kq, kn, event);
+    if ((kn.filter_bits & kUnpollable) != 0) return process_file(kq, kn, facts, event);
+    const uint16_t ready = fd_watch::current_ready(kq, kn);
+    return fd_watch::judge(kq, kn, descriptor::readable(static_cast<int>(kn.ident), facts, ready),
+                           event);
+}
+
+}  // namespace
+
+constinit const FilterOps kReadFilter = {
+    "EVFILT_READ",
+    find,
+    fd_watch::absent,
+    fd_watch::create,
+    fd_watch::attach,
+    fd_watch::detach,
+    destroy_as<FdKnote>,
+    fd_watch::modify,
+    fd_watch::enable,
+    fd_watch::disable,
+    process,
+};
+
+}  // namespace kq

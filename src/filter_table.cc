@@ -1,0 +1,29 @@
+// The table of filters, indexed by ~filter (-1 is row 0).
+#include "filter.h"
+
+namespace kq {
+namespace {
+
+constexpr const FilterOps* kFilters[EVFILT_SYSCOUNT] = {
+    &kReadFilter,    // -1
+    &kWriteFilter,   // -2
+    &kMissingAio,    // -3
+    &kMissingVnode,  // -4
+    &kMissingProc,   // -5
+    &kMissingSignal, // -6
+    &kTimerFilter,   // -7
+    &kMissingNetdev, // -8
+    &kMissingFs,     // -9
+    &kMissingLio,    // -10
+    &kUserFilter,    // -11
+    nullptr,         // -12 EVFILT_LIBKQUEUE: answered before it comes to knotes
+};
+
+}  // namespace
+
+const FilterOps* find_filter(short filter) {
+    if (filter >= 0 || filter + EVFILT_SYSCOUNT < 0) return nullptr;
+    return kFilters[~filter];
+}
+
+}  // namespace kq

@@ -1,0 +1,83 @@
+// EVFILT_USER: events the program triggers itself (semantics 5.10).
+// Verbs of filter.h, under the kqueue's mutex; no source outside the core.
+#include "kqueue.h"
+
+namespace kq {
+namespace {
+
+// Knote::filter_bits
+constexpr uint8_t kTriggered = 1;
+
+uint32_t operate(uint32_t stored, uint32_t fflags) {
+    const uint32_t operand = fflags & NOTE_FFLAGSMASK;
+    switch (fflags & NOTE_FFCTRLMASK) {
+        case NOTE_FFAND:
+            return stored & operand;
+        case NOTE_FFOR:
+            return stored | operand;
+        case NOTE_FFCOPY:
+            return operand;
+        default:  // NOTE_FFNOP
+            return stored;
+    }
+}
+
+Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+    return kq.find_indexed(EVFILT_USER, ident);
+}
+
+Result<Knote*> create(Kqueue&, const struct kevent& change) {
+    Owned<Knote> kn = make<Knote>();
+    if (!kn) return Errno::no_memory;
+    kn->fflags = change.fflags & NOTE_FFLAGSMASK;
+    kn->data = change.data;
+    if ((change.fflags & NOTE_TRIGGER) != 0) kn->filter_bits = kTriggered;  // D-13
+    return kn.release();
+}
+
+Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    const Errno error = kq.index(kn);
+    if (error == Errno::ok && kn.filter_bits == kTriggered) kq.activate(kn);
+    return error;
+}
+
+Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    kq.unindex(kn);
+    return Errno::ok;
+}
+
+Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+    kn.fflags = operate(kn.fflags, change.fflags);
+    kn.data = change.data;
+    if ((change.fflags & NOTE_TRIGGER) != 0) {
+        kn.filter_bits = kTriggered;
+        kq.activate(kn);
+    } else if ((change.flags & EV_CLEAR) != 0) {  // D-14: takes a pending trigger back
+        kn.filter_bits = 0;
+        kq.deactivate(kn);
+    }
+    return Errno::ok;
+}
+
+Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (kn.filter_bits == kTriggered) kq.activate(kn);
+    return Errno::ok;
+}
+
+void disable(Kqueue&, Knote&) {}  // triggers are remembered
+
+Verdict process(Kqueue&, Knote& kn, struct kevent& event) {
+    if (kn.filter_bits != kTriggered) return Verdict::no_longer_true;
+    event.fflags = kn.fflags;
+    event.data = kn.data;
+    if ((kn.flags & EV_CLEAR) != 0) kn.filter_bits = 0;  // fflags and data survive
+    return Verdict::report;
+}
+
+}  // namespace
+
+constinit const FilterOps kUserFilter = {
+    "EVFILT_USER", find, never_added, create, attach, detach, destroy_as<Knote>, modify, enable, disable, process,
+};
+
+}  // namespace kq

@@ -1,0 +1,44 @@
+// Handle: the 64 bits a kernel queue hands back with an event.
+//
+// Never a pointer: a kind, an index and a generation, so that a report that was
+// overtaken by the removal of what it names is recognised and dropped.
+#ifndef KQ_HANDLE_H
+#define KQ_HANDLE_H
+
+#include <stdint.h>
+
+namespace kq {
+
+class Handle {
+ public:
+    enum class Kind : uint8_t {
+        none = 0,      // events of a foreign queue, at worst; never given out
+        descriptor,    // index: descriptor number, generation: its FdWatch's
+        announcement,  // the backend's announce() was heard
+        timers,        // index: the Clock whose deadline has come
+        files,         // the backend has changed files to tell: see Backend::take_files
+        lane,          // backend-private: an inner queue has something
+    };
+
+    constexpr Handle() = default;
+    constexpr explicit Handle(uint64_t bits) : bits_(bits) {}
+    constexpr Handle(Kind kind, uint32_t index, uint32_t generation)
+        : bits_(uint64_t{static_cast<uint8_t>(kind)} << 60 |
+                uint64_t{generation & kGenerations} << 32 | index) {}
+
+    [[nodiscard]] constexpr uint64_t bits() const { return bits_; }
+    [[nodiscard]] constexpr Kind kind() const { return static_cast<Kind>(bits_ >> 60); }
+    [[nodiscard]] constexpr uint32_t index() const { return static_cast<uint32_t>(bits_); }
+    [[nodiscard]] constexpr uint32_t generation() const {
+        return static_cast<uint32_t>(bits_ >> 32) & kGenerations;
+    }
+
+    static constexpr uint32_t kGenerations = (1u << 28) - 1;  // generations wrap here
+
+ private:
+    uint64_t bits_ = 0;
+};
+
+}  // namespace kq
+
+#endif

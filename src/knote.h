@@ -1,0 +1,70 @@
+// Knote: one registration, known by its kqueue, its ident and its filter.
+//
+// A knote belongs to exactly one Kqueue, which indexes it, queues it and frees
+// it; nobody outside that kqueue holds a pointer to one. Filters derive from
+// Knote to keep what they need beside it. Lock: the kqueue's mutex, for all of
+// it. activate/enqueue/dequeue are members of Kqueue, which owns the queue.
+#ifndef KQ_KNOTE_H
+#define KQ_KNOTE_H
+
+#include <stdint.h>
+#include <sys/event.h>
+
+#include "list.h"
+
+namespace kq {
+
+struct FilterOps;
+
+// Knote::status bits. ACTIVE and QUEUED are the kernel's classic pair: the
+// source said "true" since the last report; and: is on the active queue.
+enum Status : uint8_t {
+    kActive = 1,
+    kQueued = 2,
+    kDisabled = 4,
+    // The kernel's own queue keeps reporting this knote while it is true, and
+    // keeps the public descriptor readable: the core need not announce it, nor
+    // keep it queued after a report.
+    kBacked = 8,
+    // Off the active queue, on one of the kqueue's lists of sources that have
+    // to be looked at again (see Kqueue::park).
+    kParked = 16,
+};
+
+struct Knote : Link {  // the link: active queue or a list of parked knotes
+    Knote* chain = nullptr;  // next in the hash bucket, or next of the same descriptor
+    uintptr_t ident = 0;
+    void* udata = nullptr;
+    int16_t filter = 0;
+    uint16_t flags = 0;        // of the creating change, plus what the filter adds (EV_CLEAR, ...)
+    uint32_t saved_fflags = 0;  // what the user last asked for
+    uint32_t fflags = 0;       // what the filter has to report
+    uint8_t status = 0;
+    uint8_t filter_bits = 0;   // the filter's own
+    uint16_t ready = 0;        // descriptors: Ready bits the kernel last reported
+    intptr_t data = 0;         // what the filter has to report
+
+    Knote() = default;
+    Knote(const Knote&) = delete;
+    Knote& operator=(const Knote&) = delete;
+    ~Knote() = default;
+
+    [[nodiscard]] bool has(Status bit) const { return (status & bit) != 0; }
+    void set(Status bit) { status = static_cast<uint8_t>(status | bit); }
+    void clear(Status bit) { status = static_cast<uint8_t>(status & ~bit); }
+
+    [[nodiscard]] uint64_t hash_key() const { return hash_key(filter, ident); }
+    static uint64_t hash_key(int16_t filter, uintptr_t ident) {
+        return static_cast<uint64_t>(ident) ^ (static_cast<uint64_t>(static_cast<uint16_t>(filter)) << 48);
+    }
+};
+
+// What a knote keeps of the flags of the change that creates it: how it
+// behaves (and EV_ADD, which existing programs compare), not what was done.
+inline uint16_t kept_flags(unsigned flags) {
+    return static_cast<uint16_t>(flags & ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE | EV_DISABLE});
+}
+
+}  // namespace kq
+
+#endif

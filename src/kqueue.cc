@@ -1,0 +1,154 @@
+// Kqueue: life and death, the active queue, the promise of settle().
+// Everything here runs under the kqueue's mutex unless it says otherwise.
+#include "kqueue.h"
+
+#include "fd_watch.h"
+
+namespace kq {
+
+Errno Kqueue::open() {
+    const Guard guard(mutex_);
+    return backend_.open();
+}
+
+void Kqueue::close_unpublished() {
+    const Guard guard(mutex_);
+    backend_.close_unpublished();
+}
+
+Kqueue::~Kqueue() {
+    // Nobody else has a reference any more; the lock is for the annotations.
+    const Guard guard(mutex_);
+    index_.for_each([this](Knote* kn) KQ_NO_ANALYSIS { (void)drop(*kn); });
+    watches_.for_each([this](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
+        if (watch.notes != nullptr) fd_watch::forget(*this, static_cast<int>(fd));
+    });
+}
+
+Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
+                        int nevents, const timespec* timeout, void (*cancelled)(void*)) {
+    const Guard guard(mutex_);
+    bool stopped = false;
+    Result<int> result = apply_changes(changes, nchanges, events, nevents, stopped);
+    if (stopped || nevents == 0) {
+        settle(Announce::once);
+        return result;
+    }
+    result = scan(events, nevents, timeout, cancelled);
+    settle(Announce::level);
+    return result;
+}
+
+int64_t Kqueue::count_pending(uint32_t& sequence) {
+    if (!mutex_.try_lock()) return -1;
+    (void)collect(INT16_MAX);
+    const int64_t count = queued_;
+    sequence = activations_;
+    settle(Announce::level);
+    mutex_.unlock();
+    return count;
+}
+
+// ---- index ----
+
+Knote* Kqueue::find_indexed(int16_t filter, uintptr_t ident) {
+    return index_.find(Knote::hash_key(filter, ident), [filter, ident](const Knote& kn) {
+        return kn.ident == ident && kn.filter == filter;
+    });
+}
+
+Errno Kqueue::index(Knote& kn) {
+    if (!index_.reserve()) return Errno::no_memory;
+    index_.insert(&kn);
+    return Errno::ok;
+}
+
+void Kqueue::unindex(Knote& kn) { index_.remove(&kn); }
+
+Errno Kqueue::drop(Knote& kn) {
+    const FilterOps* ops = find_filter(kn.filter);
+    const Errno answer = ops->detach(*this, kn);
+    deactivate(kn);
+    ops->destroy(&kn);
+    return answer;
+}
+
+// ---- the active queue ----
+
+void Kqueue::activate(Knote& kn) {
+    kn.set(kActive);
+    if (kn.has(kParked)) {
+        kn.unlink();
+        kn.clear(kParked);
+    }
+    if (kn.has(kDisabled) || kn.has(kQueued)) return;
+    activations_++;
+    enqueue(kn);
+}
+
+void Kqueue::deactivate(Knote& kn) {
+    kn.clear(kActive);
+    if (kn.has(kQueued)) dequeue(kn);
+    if (kn.has(kParked)) {
+        kn.unlink();
+        kn.clear(kParked);
+    }
+}
+
+void Kqueue::enqueue(Knote& kn) {
+    active_.push_back(&kn);
+    kn.set(kQueued);
+    queued_++;
+    if (!kn.has(kBacked)) unbacked_++;
+}
+
+void Kqueue::dequeue(Knote& kn) {
+    kn.unlink();
+    kn.clear(kQueued);
+    queued_--;
+    if (!kn.has(kBacked)) unbacked_--;
+}
+
+void Kqueue::set_backed(Knote& kn, bool backed) {
+    if (kn.has(kBacked) == backed) return;
+    if (backed)
+        kn.set(kBacked);
+    else
+        kn.clear(kBacked);
+    if (kn.has(kQueued)) unbacked_ += backed ? -1 : 1;
+}
+
+void Kqueue::park(Knote& kn, Parking where) {
+    KQ_CHECK(!kn.has(kQueued) && !kn.has(kParked));
+    kn.set(kParked);
+    if (where == Parking::idle) {
+        idle_.push_back(&kn);
+        return;
+    }
+    recheck_.push_back(&kn);
+    // What cannot have a deadline (short of descriptors) is still looked at before each sleep.
+    if (recheck_at_ == kForever && backend_.prepare_clock(Clock::monotonic) == Errno::ok)
+        recheck_at_ = saturating_add(now(Clock::monotonic), kRecheckPeriod);
+}
+
+void Kqueue::unpark(List<Knote>& list) {
+    while (!list.empty()) activate(*list.front());
+}
+
+// ---- settle ----
+
+void Kqueue::settle(Announce how) {
+    KQ_CHECK(queued_ >= unbacked_ && unbacked_ >= 0);
+    Nanos monotonic = timers_.earliest(Clock::monotonic);
+    if (recheck_at_ < monotonic) monotonic = recheck_at_;
+    backend_.set_deadline(Clock::monotonic, monotonic);
+    backend_.set_deadline(Clock::realtime, timers_.earliest(Clock::realtime));
+
+    const bool pending = unbacked_ > 0;
+    if (pending == (announced_ != Announce::nothing)) return;
+    const Announce wanted = pending ? how : Announce::nothing;
+    // Fails only when the number is not our queue any more; run() finds out by itself.
+    if (backend_.announce(wanted) == Errno::ok) announced_ = wanted;
+}
+
+}  // namespace kq

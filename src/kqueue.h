@@ -1,0 +1,154 @@
+// Kqueue: one event queue, from changelist to eventlist.
+//
+// Owns its mutex, backend, knotes, timers and the active queue between kernel
+// and caller. run() is a kevent() call; the registry makes, finds and destroys
+// Kqueues. Its code is in three files: kqueue.cc (life, queue, shared helpers),
+// change.cc (one changelist entry), scan.cc (collect, deliver, sleep).
+//
+// The promise behind poll() on a kqueue and behind sleeping threads: whenever
+// the mutex is free, either nothing is queued that the kernel does not know of,
+// or it has been announced to the backend. settle() keeps it; whoever unlocks
+// after a change calls it.
+#ifndef KQ_KQUEUE_H
+#define KQ_KQUEUE_H
+
+#include <sys/event.h>
+
+#include <atomic>
+
+#include "backend.h"
+#include "filter.h"
+#include "hash_index.h"
+#include "knote.h"
+#include "list.h"
+#include "mutex.h"
+#include "platform.h"
+#include "slot_table.h"
+#include "timer_queue.h"
+
+namespace kq {
+
+static_assert(BackendContract<Backend>);
+
+struct FdWatch {
+    Knote* notes = nullptr;   // chained by Knote::chain, at most one a filter
+    uint32_t generation = 0;  // of its Handle; a new one for each open file
+    FdFacts facts;
+};
+
+// Sources that must be looked at again although nothing will tell.
+enum class Parking : uint8_t {
+    idle,     // before every sleep: regular files, whose offset the user moves
+    recheck,  // also every kRecheckPeriod: conditions no kernel reports
+};
+
+class Kqueue {
+ public:
+    Kqueue() = default;
+    // All knotes are detached and freed; the public descriptor is not closed:
+    // the user did that, and the number may be somebody else's by now.
+    ~Kqueue();
+    Kqueue(const Kqueue&) = delete;
+    Kqueue& operator=(const Kqueue&) = delete;
+
+    // Opens the backend. Before any other use.
+    Errno open() KQ_EXCLUDES(mutex_);
+
+    // One kevent() call, arguments checked for sign but the timeout not.
+    // `cancelled` is called with `this` if the thread is cancelled while asleep.
+    Result<int> run(const struct kevent* changes, int nchanges, struct kevent* events, int nevents,
+                    const timespec* timeout, void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
+
+    // For a kqueue that watches this one: how many events are queued here, and
+    // a number that changes with every activation. -1 if the mutex is taken: the
+    // holder is inside kevent(), and waiting here while holding another
+    // kqueue's mutex could deadlock.
+    int64_t count_pending(uint32_t& sequence) KQ_EXCLUDES(mutex_);
+
+    [[nodiscard]] int descriptor() const { return backend_.descriptor(); }
+    [[nodiscard]] bool exists() const { return !dead_.load() && backend_.exists(); }
+    // The number of the descriptor is no longer ours: calls in progress end
+    // with bad_descriptor.
+    void mark_dead() { dead_.store(true); }
+    // After a failed open(), or if the user will never see the descriptor.
+    void close_unpublished() KQ_EXCLUDES(mutex_);
+    void abandon_in_child() { backend_.abandon_in_child(); }
+
+    // ---- for filters and fd_watch: everything under the mutex ----
+
+    Mutex& mutex() KQ_RETURN_CAPABILITY(mutex_) { return mutex_; }
+    Backend& backend() KQ_REQUIRES(mutex_) { return backend_; }
+    SlotTable<FdWatch>& watches() KQ_REQUIRES(mutex_) { return watches_; }
+    TimerQueue& timers() KQ_REQUIRES(mutex_) { return timers_; }
+
+    // Knotes whose ident is not a descriptor.
+    Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_);
+    Errno index(Knote& kn) KQ_REQUIRES(mutex_);
+    void unindex(Knote& kn) KQ_REQUIRES(mutex_);
+
+    // The source says true: active, and on the queue unless disabled.
+    void activate(Knote& kn) KQ_REQUIRES(mutex_);
+    // Off the queue and all lists, not active.
+    void deactivate(Knote& kn) KQ_REQUIRES(mutex_);
+    // Whether the kernel keeps reporting this knote by itself (kBacked).
+    void set_backed(Knote& kn, bool backed) KQ_REQUIRES(mutex_);
+    // The knote is not true, and only looking at it will tell when it is.
+    void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
+
+    // Detaches and frees; the answer is detach()'s.
+    Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
+
+    // Numbers the collections: readiness reported in this one is still true.
+    [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
+
+ private:
+    // ---- change.cc ----
+    Result<int> apply_changes(const struct kevent* changes, int nchanges, struct kevent* events,
+                              int nevents, bool& stopped) KQ_REQUIRES(mutex_);
+    Errno register_change(const struct kevent& change) KQ_REQUIRES(mutex_);
+    Errno create_knote(const FilterOps& ops, const struct kevent& change) KQ_REQUIRES(mutex_);
+    Errno modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change)
+        KQ_REQUIRES(mutex_);
+
+    // ---- scan.cc ----
+    Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
+                     void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    Errno collect(int wanted) KQ_REQUIRES(mutex_);
+    void dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
+    int deliver(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
+    bool deliver_one(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
+    int look_at_parked(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
+    Errno sleep(Nanos deadline, void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
+
+    // ---- kqueue.cc ----
+    void settle(Announce how) KQ_REQUIRES(mutex_);
+    void enqueue(Knote& kn) KQ_REQUIRES(mutex_);
+    void dequeue(Knote& kn) KQ_REQUIRES(mutex_);
+    void unpark(List<Knote>& list) KQ_REQUIRES(mutex_);
+
+    // How often conditions that no kernel reports are looked at (Parking::recheck).
+    static constexpr Nanos kRecheckPeriod = 20 * kMillisecond;
+
+    Mutex mutex_;
+    std::atomic<bool> dead_{false};
+    Backend backend_;  // by rule: under mutex_, but for what platform.h exempts
+
+    HashIndex<Knote> index_ KQ_GUARDED_BY(mutex_);
+    SlotTable<FdWatch> watches_ KQ_GUARDED_BY(mutex_);
+    TimerQueue timers_ KQ_GUARDED_BY(mutex_);
+
+    List<Knote> active_ KQ_GUARDED_BY(mutex_);   // FIFO of kQueued knotes
+    int queued_ KQ_GUARDED_BY(mutex_) = 0;       // how many
+    int unbacked_ KQ_GUARDED_BY(mutex_) = 0;     // of these, not kBacked: need announcing
+    List<Knote> idle_ KQ_GUARDED_BY(mutex_);     // Parking::idle
+    List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
+    Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
+    Announce announced_ KQ_GUARDED_BY(mutex_) = Announce::nothing;
+    uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
+    uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,332 @@
+// epoll, timerfd, and one eventfd for all. See backend.h and platform.h.
+#include "backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/single_threaded.h>
+#include <sys/timerfd.h>
+
+#include <atomic>
+
+#include "check.h"
+#include "sys.h"
+
+namespace kq {
+namespace {
+
+// ---- the anchor ----
+//
+// One eventfd that is always readable and never read, made at the first
+// kqueue() and registered silently in every epoll set of ours. It is two things:
+//
+// A bell: EPOLL_CTL_MOD of it to EPOLLIN makes that one epoll descriptor
+// readable and wakes its sleepers, to 0 takes it back; nothing is written.
+//
+// An identity: EPOLL_CTL_ADD of it answers EEXIST on a set of ours and nothing
+// else: EBADF or EINVAL on what is no epoll, success on somebody else's.
+constinit std::atomic<int> anchor_fd{-1};
+
+int open_anchor() {
+    int fd = anchor_fd.load();
+    if (fd >= 0) return fd;
+    fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) return -1;
+    int expected = -1;
+    if (anchor_fd.compare_exchange_strong(expected, fd)) return fd;
+    sys::close(fd);  // another thread was first
+    return expected;
+}
+
+int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = handle.bits();
+    return epoll_ctl(epoll, operation, fd, &event);
+}
+
+constexpr Handle kAnchorHandle(Handle::Kind::announcement, 0, 0);
+
+// Whether `epoll` is an epoll set with the anchor in it.
+bool has_anchor(int epoll) {
+    const int anchor = anchor_fd.load();
+    if (control(epoll, EPOLL_CTL_ADD, anchor, 0, kAnchorHandle) == 0) {
+        (void)control(epoll, EPOLL_CTL_DEL, anchor, 0, {});  // not ours: as it was
+        return false;
+    }
+    return errno == EEXIST;
+}
+
+// ---- events ----
+
+uint32_t events_for(Direction d, Mode mode) {
+    uint32_t events = d == Direction::read ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
+    if (mode == Mode::edge) events |= EPOLLET;
+    if (mode == Mode::once) events |= EPOLLONESHOT;
+    return events;
+}
+
+uint16_t ready_from(uint32_t events) {
+    unsigned ready = 0;
+    if ((events & EPOLLIN) != 0) ready |= kReadable;
+    if ((events & EPOLLOUT) != 0) ready |= kWritable;
+    if ((events & EPOLLHUP) != 0) ready |= kHangup;
+    if ((events & EPOLLRDHUP) != 0) ready |= kReadHangup;
+    if ((events & EPOLLERR) != 0) ready |= kFailed;
+    return static_cast<uint16_t>(ready);
+}
+
+constexpr uint8_t lane_bit(int lane) { return static_cast<uint8_t>(1u << lane); }
+
+// Chooses the lane of each wanted direction. One epoll item has one mode for
+// all its events: two directions share lane 0 if both are by level, else each
+// gets its own. What is armed stays where it is, since moving an edge would
+// report it again.
+void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
+                  uint8_t lane[kDirections]) {
+    bool placed[kDirections];
+    for (size_t d = 0; d < kDirections; d++) {
+        placed[d] = facts.armed[d] != Mode::none;
+        lane[d] = placed[d] ? facts.lane[d] : 0;
+    }
+    const Mode read = want.mode[0];
+    const Mode write = want.mode[1];
+    if (read == Mode::none || write == Mode::none) return;
+    if (lane[0] != lane[1] || (read == Mode::level && write == Mode::level)) return;
+    // They collide: one moves. The one that is not armed; else the one that is
+    // about to be reported afresh anyway; else the level one, which may be.
+    bool write_moves = !placed[1];
+    if (placed[0] == placed[1])
+        write_moves = rearm == 1u << 1 || (rearm != 1u << 0 && write == Mode::level) || !placed[0];
+    const size_t moving = write_moves ? 1 : 0;
+    lane[moving] = static_cast<uint8_t>(1 - lane[moving]);
+}
+
+}  // namespace
+
+Backend::~Backend() {
+    sys::close_and_clear(lanes_[1]);
+    for (int& fd : timers_) sys::close_and_clear(fd);
+}
+
+Errno Backend::open() {
+    const int anchor = open_anchor();
+    if (anchor < 0) return last_errno();
+    lanes_[0] = epoll_create1(EPOLL_CLOEXEC);
+    if (lanes_[0] < 0) return last_errno();
+    if (control(lanes_[0], EPOLL_CTL_ADD, anchor, 0, kAnchorHandle) == 0) return Errno::ok;
+    return last_errno();
+}
+
+void Backend::close_unpublished() { sys::close_and_clear(lanes_[0]); }
+
+bool Backend::exists() const { return has_anchor(lanes_[0]); }
+
+void Backend::abandon_in_child() {
+    // The user may have closed the kqueue before, and the number be his file now.
+    if (exists()) sys::close_and_clear(lanes_[0]);
+    sys::close_and_clear(lanes_[1]);
+    for (int& fd : timers_) sys::close_and_clear(fd);
+    vnodes_.abandon_in_child();
+}
+
+void Backend::reset_process_in_child() {
+    const int fd = anchor_fd.exchange(-1);
+    if (fd >= 0) sys::close(fd);
+}
+
+// ---- descriptors ----
+
+Errno Backend::open_lane(int lane) {
+    if (lanes_[lane] >= 0) return Errno::ok;
+    const int fd = epoll_create1(EPOLL_CLOEXEC);
+    if (fd < 0) return last_errno();
+    const Handle handle(Handle::Kind::lane, static_cast<uint32_t>(lane), 0);
+    if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN, handle) != 0) {
+        const Errno error = last_errno();
+        sys::close(fd);
+        return error;
+    }
+    lanes_[lane] = fd;
+    return Errno::ok;
+}
+
+// Sets what one lane reports of fd; no events: not at all.
+Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts) {
+    const bool has = (facts.registered & lane_bit(lane)) != 0;
+    if (events == 0 && !has) return Errno::ok;
+    if (!has) {
+        Errno error = open_lane(lane);
+        if (error != Errno::ok) return error;
+        if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events, handle) != 0) {
+            // EEXIST: a registration we had lost sight of.
+            if (errno != EEXIST || control(lanes_[lane], EPOLL_CTL_MOD, fd, events, handle) != 0)
+                return errno == ENOSPC ? Errno::no_memory : last_errno();
+        }
+        facts.registered |= lane_bit(lane);
+        return Errno::ok;
+    }
+    const int operation = events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    const bool done = control(lanes_[lane], operation, fd, events, handle) == 0;
+    if (!done || events == 0) facts.registered &= static_cast<uint8_t>(~lane_bit(lane));
+    // ENOENT: the set has (file, number) pairs, and this number is another file now.
+    return done ? Errno::ok : last_errno();
+}
+
+Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
+    uint8_t lane[kDirections];
+    assign_lanes(want, rearm, facts, lane);
+    uint32_t events[kLanes] = {0, 0};
+    uint8_t touched = 0;
+    for (size_t d = 0; d < kDirections; d++) {
+        const Mode old = facts.armed[d];
+        const bool moved = old != Mode::none && facts.lane[d] != lane[d];
+        if (want.mode[d] != old || moved || (rearm & (1u << d)) != 0) touched |= lane_bit(lane[d]);
+        if (moved) touched |= lane_bit(facts.lane[d]);
+        if (want.mode[d] != Mode::none)
+            events[lane[d]] |= events_for(static_cast<Direction>(d), want.mode[d]);
+    }
+    // Lane 0 last: a direction that moves is added before it is taken away.
+    for (int l = kLanes - 1; l >= 0; l--) {
+        if ((touched & lane_bit(l)) == 0) continue;
+        const Errno error = set_lane(l, fd, events[l], handle, facts);
+        if (error != Errno::ok) return error;
+    }
+    for (size_t d = 0; d < kDirections; d++) {
+        facts.armed[d] = want.mode[d];
+        facts.lane[d] = lane[d];
+    }
+    return Errno::ok;
+}
+
+// ---- waiting ----
+
+namespace {
+
+constexpr int kBatch = 64;
+
+// One epoll_wait() that does not wait. Appends to `out`; true in `inner` if
+// another lane has to be asked.
+Result<size_t> take(int epoll, uint8_t lane, std::span<Wakeup> out, bool& inner) {
+    epoll_event events[kBatch];
+    const int room = static_cast<int>(out.size() < kBatch ? out.size() : kBatch);
+    // A timeout of 0 never sleeps: not interrupted, and as a raw call no cancellation point.
+    const long got = syscall(SYS_epoll_pwait, epoll, events, room, 0, nullptr, size_t{8});
+    if (got < 0) return errno == EINVAL ? Errno::bad_descriptor : last_errno();
+    size_t count = 0;
+    for (long i = 0; i < got; i++) {
+        const Handle handle(events[i].data.u64);
+        if (handle.kind() == Handle::Kind::lane)
+            inner = true;
+        else
+            out[count++] = {handle, ready_from(events[i].events), lane};
+    }
+    return count;
+}
+
+}  // namespace
+
+Result<size_t> Backend::collect(std::span<Wakeup> out) {
+    bool inner = false;
+    const Result<size_t> first = take(lanes_[0], 0, out, inner);
+    if (!first.ok()) return first;
+    size_t count = first.value();
+    if (inner) {
+        // The inner queue took a place of `out`, so there is room for one at least.
+        const Result<size_t> second = take(lanes_[1], 1, out.subspan(count), inner);
+        if (!second.ok()) return second;
+        count += second.value();
+    }
+    for (size_t i = 0; i < count; i++)
+        if (out[i].handle.kind() == Handle::Kind::timers) {
+            const uint32_t clock = out[i].handle.index();
+            if (clock < kClocks) armed_[clock] = kForever;  // it has fired
+        }
+    return count;
+}
+
+// poll() on the epoll descriptor, and not epoll_wait(): it takes nothing, it is
+// not ended by SIGSTOP and SIGCONT, it knows nanoseconds on every kernel, and a
+// signal handler ends it even with SA_RESTART.
+Errno Backend::sleep(Nanos t) const {
+    pollfd pfd{lanes_[0], POLLIN, 0};
+    const timespec ts = to_timespec(t == kForever ? 0 : t);
+    const int n = ppoll(&pfd, 1, t == kForever ? nullptr : &ts, nullptr);
+    if (n < 0) return last_errno();
+    if (n == 0) return Errno::timed_out;
+    return (pfd.revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
+}
+
+Errno Backend::announce(Announce how) {
+    uint32_t events = 0;
+    if (how == Announce::once) events = EPOLLIN | EPOLLET;
+    if (how == Announce::level) events = EPOLLIN;
+    const int done = control(lanes_[0], EPOLL_CTL_MOD, anchor_fd.load(), events, kAnchorHandle);
+    return done == 0 ? Errno::ok : last_errno();
+}
+
+bool single_threaded() { return __libc_single_threaded != 0; }
+
+// ---- time ----
+
+namespace {
+clockid_t clock_id(Clock clock) {
+    return clock == Clock::monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+}
+}  // namespace
+
+Nanos now(Clock clock) {
+    timespec ts{};
+    KQ_CHECK(clock_gettime(clock_id(clock), &ts) == 0);
+    return to_nanos(ts);
+}
+
+Errno Backend::prepare_clock(Clock clock) {
+    const auto c = static_cast<size_t>(clock);
+    if (timers_[c] >= 0) return Errno::ok;
+    const int fd = timerfd_create(clock_id(clock), TFD_CLOEXEC | TFD_NONBLOCK);
+    if (fd < 0) return last_errno();
+    // By edge: it is never read, setting it anew takes an expiry back.
+    const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), 0);
+    if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, handle) != 0) {
+        const Errno error = errno == ENOSPC ? Errno::no_memory : last_errno();
+        sys::close(fd);
+        return error;
+    }
+    timers_[c] = fd;
+    return Errno::ok;
+}
+
+// Lazy: a timer set too early wakes us once for nothing, which is cheaper than
+// to move it at every change of a timeout that is always pushed back.
+void Backend::set_deadline(Clock clock, Nanos t) {
+    const auto c = static_cast<size_t>(clock);
+    if (t >= armed_[c]) return;
+    itimerspec when{};
+    when.it_value = to_timespec(t > 0 ? t : 1);  // 0 would disarm it
+    KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);
+    armed_[c] = t;
+}
+
+// ---- files ----
+
+Errno Backend::watch_file(int fd, Handle handle, FdFacts& facts) {
+    if (vnodes_.descriptor() < 0) {
+        Errno error = vnodes_.open();
+        if (error != Errno::ok) return error;
+        const Handle mine(Handle::Kind::files, 0, 0);
+        if (control(lanes_[0], EPOLL_CTL_ADD, vnodes_.descriptor(), EPOLLIN, mine) != 0) {
+            error = last_errno();
+            vnodes_.close();
+            return error;
+        }
+    }
+    return vnodes_.watch(fd, handle, facts.file_watch);
+}
+
+Errno set_file_poll_interval(int64_t /*interval*/) { return Errno::unimplemented; }
+
+}  // namespace kq

@@ -1,0 +1,57 @@
+// The kernel queue of Linux: epoll. Contract: platform.h.
+//
+// The public descriptor is the epoll descriptor itself. Beside it appear, when
+// first needed: a second, inner epoll for descriptors whose READ and WRITE want
+// different modes (an epoll item has only one); a timerfd for each clock; an
+// inotify instance. One eventfd serves the whole process: see anchor() in
+// backend.cc. Lock: the kqueue's mutex, but for what platform.h exempts.
+#ifndef KQ_LINUX_BACKEND_H
+#define KQ_LINUX_BACKEND_H
+
+#include "platform.h"
+#include "vnodes.h"
+
+namespace kq {
+
+class Backend {
+ public:
+    Backend() = default;
+    ~Backend();  // closes all but the public descriptor
+    Backend(const Backend&) = delete;
+    Backend& operator=(const Backend&) = delete;
+
+    Errno open();
+    void close_unpublished();
+    [[nodiscard]] int descriptor() const { return lanes_[0]; }
+    [[nodiscard]] bool exists() const;
+
+    Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    Result<size_t> collect(std::span<Wakeup> out);
+    [[nodiscard]] Errno sleep(Nanos t) const;
+    Errno announce(Announce how);
+
+    Errno prepare_clock(Clock clock);
+    void set_deadline(Clock clock, Nanos t);
+
+    Errno watch_file(int fd, Handle handle, FdFacts& facts);
+    void unwatch_file(Handle handle, FdFacts& facts) { vnodes_.unwatch(handle, facts.file_watch); }
+    void take_files(void (*tell)(void*, Handle), void* context) { vnodes_.take(tell, context); }
+
+    void abandon_in_child();
+    static void reset_process_in_child();
+
+ private:
+    static constexpr int kLanes = 2;
+
+    Errno open_lane(int lane);
+    Errno set_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts);
+
+    int lanes_[kLanes] = {-1, -1};  // [0] is public; [1] is watched by it
+    int timers_[kClocks] = {-1, -1};
+    Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
+    VnodeWatch vnodes_;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,219 @@
+// What a descriptor says now. Contract: namespace descriptor of platform.h.
+// Stateless but for FdFacts; the lock is the kqueue's.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "platform.h"
+#include "sockets.h"
+#include "sys.h"
+
+namespace kq::descriptor {
+namespace {
+
+uint32_t identity_of(const struct stat& st) {
+    uint64_t mixed = st.st_ino * 0x9e3779b97f4a7c15u;
+    mixed ^= (st.st_dev + st.st_rdev * 31) * 0xc2b2ae3d27d4eb4fu;
+    return static_cast<uint32_t>(mixed >> 32) | 1;  // never 0: that is "not known"
+}
+
+// fstat(), refusing a file other than the one that was classified.
+Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
+    if (fstat(fd, &st) != 0) return last_errno();
+    return identity_of(st) == facts.identity ? Errno::ok : Errno::no_entry;
+}
+
+// The kind of what has no file type: epoll, eventfd and their like.
+FdKind classify_anonymous(int fd) {
+    char path[sizeof "/proc/self/fd/" + 12];
+    char target[32];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    const ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0) return FdKind::other;
+    target[length] = '\0';
+    return strcmp(target, "anon_inode:[eventfd]") == 0 ? FdKind::eventfd : FdKind::other;
+}
+
+// The counter of an eventfd, which can be read without taking it only here.
+// `otherwise` if /proc is not there.
+uint64_t eventfd_count(int fd, uint64_t otherwise) {
+    char text[256];
+    (void)snprintf(text, sizeof text, "/proc/self/fdinfo/%d", fd);
+    const int info = sys::open_for_reading(text);
+    if (info < 0) return otherwise;
+    const ssize_t length = sys::read(info, text, sizeof text - 1);
+    sys::close(info);
+    text[length < 0 ? 0 : length] = '\0';
+    const char* line = strstr(text, "eventfd-count:");
+    if (line == nullptr) return otherwise;
+    return strtoull(line + sizeof "eventfd-count:" - 1, nullptr, 16);
+}
+
+// Bytes to be read, or -1; what cannot count gives `otherwise`.
+int64_t bytes_readable(int fd, int64_t otherwise) {
+    int bytes = 0;
+    if (ioctl(fd, FIONREAD, &bytes) == 0) return bytes;
+    return errno == EBADF ? -1 : otherwise;
+}
+
+int64_t saturate(uint64_t n) { return n > INT64_MAX ? INT64_MAX : static_cast<int64_t>(n); }
+
+Sample readable_file(int fd, const FdFacts& facts) {
+    Sample sample;
+    struct stat st{};
+    sample.closed = stat_same(fd, facts, st) != Errno::ok;
+    if (sample.closed) return sample;
+    if (facts.kind == FdKind::always) {
+        sample.active = true;
+        return sample;
+    }
+    const off_t offset = lseek(fd, 0, SEEK_CUR);
+    sample.data = st.st_size - (offset < 0 ? 0 : offset);
+    sample.active = sample.data != 0;
+    return sample;
+}
+
+Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.active = (ready & kReadable) != 0;
+    sample.eof = (ready & kHangup) != 0;
+    if (facts.kind == FdKind::eventfd)
+        sample.data = sample.active ? saturate(eventfd_count(fd, 1)) : 0;
+    else
+        sample.data = bytes_readable(fd, sample.active ? 1 : 0);
+    sample.closed = sample.data < 0;
+    return sample;
+}
+
+Sample readable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    if (!facts.readable_end) return sample;
+    sample.data = bytes_readable(fd, 0);
+    sample.closed = sample.data < 0;
+    sample.eof = (ready & kHangup) != 0;
+    sample.active = sample.data > 0;
+    return sample;
+}
+
+Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    if (!facts.writable_end) return sample;
+    const int capacity = fcntl(fd, F_GETPIPE_SZ);
+    const int64_t queued = bytes_readable(fd, 0);
+    sample.closed = capacity < 0 || queued < 0;
+    sample.data = capacity - queued;
+    sample.eof = (ready & kFailed) != 0;  // the last reader is gone
+    sample.active = (ready & kWritable) != 0;
+    return sample;
+}
+
+Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.active = (ready & kWritable) != 0;
+    sample.eof = (ready & kHangup) != 0;
+    sample.data = sample.active ? 1 : 0;
+    if (facts.kind == FdKind::eventfd && sample.active)
+        sample.data = saturate(UINT64_MAX - 1 - eventfd_count(fd, 0));
+    return sample;
+}
+
+// Classifies if need be; false if the descriptor is not open.
+bool know(int fd, FdFacts& facts) {
+    return facts.kind != FdKind::unknown || classify(fd, facts) == Errno::ok;
+}
+
+}  // namespace
+
+Errno check_open(int fd) { return fcntl(fd, F_GETFD) < 0 ? last_errno() : Errno::ok; }
+
+Errno check_same(int fd, const FdFacts& facts) {
+    struct stat st{};
+    return stat_same(fd, facts, st);
+}
+
+Errno classify(int fd, FdFacts& facts) {
+    struct stat st{};
+    if (fstat(fd, &st) != 0) return last_errno();
+    facts.identity = identity_of(st);
+    facts.readable_end = facts.writable_end = true;
+    if (S_ISSOCK(st.st_mode)) {
+        facts.kind = sockets::classify(fd);
+    } else if (S_ISFIFO(st.st_mode)) {
+        facts.kind = FdKind::pipe;
+        const int access = fcntl(fd, F_GETFL) & O_ACCMODE;
+        facts.readable_end = access != O_WRONLY;
+        facts.writable_end = access != O_RDONLY;
+    } else if (S_ISREG(st.st_mode)) {
+        facts.kind = FdKind::regular;
+    } else if (S_ISDIR(st.st_mode)) {
+        facts.kind = FdKind::directory;
+    } else if ((st.st_mode & S_IFMT) == 0) {
+        facts.kind = classify_anonymous(fd);
+    } else {
+        facts.kind = FdKind::other;
+    }
+    return Errno::ok;
+}
+
+uint16_t poll(int fd, Direction direction) {
+    const short wanted = direction == Direction::read ? POLLIN | POLLRDHUP : POLLOUT;
+    const short events = sys::poll_now(fd, wanted);
+    unsigned ready = 0;
+    if ((events & POLLIN) != 0) ready |= kReadable;
+    if ((events & POLLOUT) != 0) ready |= kWritable;
+    if ((events & POLLHUP) != 0) ready |= kHangup;
+    if ((events & POLLRDHUP) != 0) ready |= kReadHangup;
+    if ((events & POLLERR) != 0) ready |= kFailed;
+    if ((events & POLLNVAL) != 0) ready |= kClosed;
+    return static_cast<uint16_t>(ready);
+}
+
+Sample readable(int fd, FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
+    if (sample.closed) return sample;
+    switch (facts.kind) {
+        case FdKind::regular:
+        case FdKind::always:
+            return readable_file(fd, facts);
+        case FdKind::pipe:
+            return readable_pipe(fd, facts, ready);
+        case FdKind::tcp:
+        case FdKind::unix_stream:
+        case FdKind::stream:
+        case FdKind::seqpacket:
+        case FdKind::datagram:
+            return sockets::readable(fd, facts, ready);
+        default:
+            return readable_other(fd, facts, ready);
+    }
+}
+
+Sample writable(int fd, FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
+    if (sample.closed) return sample;
+    switch (facts.kind) {
+        case FdKind::regular:
+        case FdKind::always:
+            sample.closed = check_same(fd, facts) != Errno::ok;
+            sample.active = true;  // with data 0: D-26
+            return sample;
+        case FdKind::pipe:
+            return writable_pipe(fd, facts, ready);
+        case FdKind::tcp:
+        case FdKind::unix_stream:
+        case FdKind::stream:
+        case FdKind::seqpacket:
+        case FdKind::datagram:
+            return sockets::writable(fd, facts, ready);
+        default:
+            return writable_other(fd, facts, ready);
+    }
+}
+
+}  // namespace kq::descriptor

@@ -1,0 +1,50 @@
+// System calls that are no cancellation points.
+//
+// Called with a mutex held: the wrappers of the C library for close(), read()
+// and the like would let a cancelled thread leave with it.
+#ifndef KQ_LINUX_SYS_H
+#define KQ_LINUX_SYS_H
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace kq::sys {
+
+inline void close(int fd) { (void)syscall(SYS_close, fd); }
+
+inline ssize_t read(int fd, void* buffer, size_t size) {
+    return syscall(SYS_read, fd, buffer, size);
+}
+
+inline int open_for_reading(const char* path) {
+    return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0));
+}
+
+inline ssize_t send(int fd, const void* data, size_t size, int flags) {
+    return syscall(SYS_sendto, fd, data, size, flags, nullptr, 0);
+}
+
+inline ssize_t recv(int fd, void* data, size_t size, int flags) {
+    return syscall(SYS_recvfrom, fd, data, size, flags, nullptr, nullptr);
+}
+
+// The POLL bits of fd now; POLLNVAL if it is not open.
+inline short poll_now(int fd, short events) {
+    pollfd pfd{fd, events, 0};
+    // A zero timeout, in whatever layout the kernel of a 32-bit machine expects.
+    const long long zero[2] = {0, 0};
+    return syscall(SYS_ppoll, &pfd, 1, zero, nullptr, size_t{8}) > 0 ? pfd.revents : short{0};
+}
+
+// Closes what `fd` holds, if anything.
+inline void close_and_clear(int& fd) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+}
+
+}  // namespace kq::sys
+
+#endif

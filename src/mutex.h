@@ -1,0 +1,62 @@
+// A mutex that clang can reason about, and the annotations that say what it
+// guards. With other compilers the annotations vanish.
+#ifndef KQ_MUTEX_H
+#define KQ_MUTEX_H
+
+#include <pthread.h>
+
+#include "check.h"
+
+#if defined(__clang__)
+#define KQ_ANNOTATE(x) __attribute__((x))
+#else
+#define KQ_ANNOTATE(x)
+#endif
+
+#define KQ_CAPABILITY(name) KQ_ANNOTATE(capability(name))
+#define KQ_SCOPED_CAPABILITY KQ_ANNOTATE(scoped_lockable)
+#define KQ_GUARDED_BY(m) KQ_ANNOTATE(guarded_by(m))
+#define KQ_REQUIRES(...) KQ_ANNOTATE(requires_capability(__VA_ARGS__))
+#define KQ_EXCLUDES(...) KQ_ANNOTATE(locks_excluded(__VA_ARGS__))
+#define KQ_ACQUIRE(...) KQ_ANNOTATE(acquire_capability(__VA_ARGS__))
+#define KQ_RELEASE(...) KQ_ANNOTATE(release_capability(__VA_ARGS__))
+#define KQ_TRY_ACQUIRE(...) KQ_ANNOTATE(try_acquire_capability(__VA_ARGS__))
+#define KQ_RETURN_CAPABILITY(m) KQ_ANNOTATE(lock_returned(m))
+#define KQ_NO_ANALYSIS KQ_ANNOTATE(no_thread_safety_analysis)
+
+namespace kq {
+
+// Not recursive. Constant-initialised, so it may be a global.
+class KQ_CAPABILITY("mutex") Mutex {
+ public:
+    constexpr Mutex() = default;
+    ~Mutex() = default;
+    Mutex(const Mutex&) = delete;
+    Mutex& operator=(const Mutex&) = delete;
+
+    void lock() KQ_ACQUIRE() { KQ_CHECK(pthread_mutex_lock(&mutex_) == 0); }
+    void unlock() KQ_RELEASE() { KQ_CHECK(pthread_mutex_unlock(&mutex_) == 0); }
+    bool try_lock() KQ_TRY_ACQUIRE(true) { return pthread_mutex_trylock(&mutex_) == 0; }
+
+    // In a forked child only: the thread that held it does not exist there.
+    void reset_in_child() { mutex_ = PTHREAD_MUTEX_INITIALIZER; }
+
+ private:
+    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+// Holds a mutex for a scope.
+class KQ_SCOPED_CAPABILITY Guard {
+ public:
+    explicit Guard(Mutex& mutex) KQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+    ~Guard() KQ_RELEASE() { mutex_.unlock(); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+ private:
+    Mutex& mutex_;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,50 @@
+// Time as the core computes with it: signed 64-bit nanoseconds that saturate.
+#ifndef KQ_NANOS_H
+#define KQ_NANOS_H
+
+#include <stdint.h>
+#include <time.h>
+
+namespace kq {
+
+using Nanos = int64_t;
+
+inline constexpr Nanos kForever = INT64_MAX;  // never comes; saturated sums end here
+inline constexpr Nanos kSecond = 1'000'000'000;
+inline constexpr Nanos kMillisecond = 1'000'000;
+
+// The two clocks a deadline can be on. Values index arrays of two.
+enum class Clock : uint8_t { monotonic = 0, realtime = 1 };
+inline constexpr int kClocks = 2;
+
+inline Nanos saturating_add(Nanos a, Nanos b) {
+    Nanos sum = 0;
+    if (!__builtin_add_overflow(a, b, &sum)) return sum;
+    return b > 0 ? kForever : INT64_MIN;
+}
+
+inline Nanos saturating_mul(Nanos a, Nanos b) {
+    Nanos product = 0;
+    if (!__builtin_mul_overflow(a, b, &product)) return product;
+    return (a > 0) == (b > 0) ? kForever : INT64_MIN;
+}
+
+// A timespec is valid if it is not negative and its nanoseconds are below 1e9.
+inline bool is_valid(const timespec& ts) {
+    return ts.tv_sec >= 0 && ts.tv_nsec >= 0 && ts.tv_nsec < kSecond;
+}
+
+inline Nanos to_nanos(const timespec& ts) {
+    return saturating_add(saturating_mul(ts.tv_sec, kSecond), ts.tv_nsec);
+}
+
+inline timespec to_timespec(Nanos t) {
+    timespec ts{};
+    ts.tv_sec = static_cast<time_t>(t / kSecond);
+    ts.tv_nsec = static_cast<long>(t % kSecond);
+    return ts;
+}
+
+}  // namespace kq
+
+#endif

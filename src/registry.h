@@ -1,0 +1,46 @@
+// The registry: which descriptor is which Kqueue, in the whole process.
+//
+// find() takes no lock and costs two atomic operations with its release(), so
+// that threads with kqueues of their own do not meet. See registry.cc for how
+// a Kqueue is kept alive while others look it up.
+//
+// The user closes a kqueue with close(), and nobody tells us: a closed one is
+// found out when its number comes back from the kernel, when a call on it
+// fails, and by a look at a few of them in each create().
+#ifndef KQ_REGISTRY_H
+#define KQ_REGISTRY_H
+
+#include "result.h"
+
+namespace kq {
+
+class Kqueue;
+
+namespace registry {
+
+// Makes a kqueue and returns its descriptor: too many descriptors, no_memory.
+Result<int> create();
+
+// The kqueue of this number with a reference to be given to release(), or null.
+Kqueue* find(int fd);
+void release(Kqueue* kqueue);
+
+// Whether the number names a kqueue that still exists. Costs a system call if
+// the number ever was one.
+bool is_live(int fd);
+
+// The number no longer names this kqueue, to which the caller has a reference:
+// no find() returns it again, and calls in progress end.
+void retire(Kqueue* kqueue);
+
+// Frees what all closed kqueues hold.
+void sweep();
+
+// Whether a forked child closes its copies of our descriptors; true at first.
+// Returns the old value.
+bool set_fork_cleanup(bool wanted);
+
+}  // namespace registry
+}  // namespace kq
+
+#endif

@@ -1,0 +1,56 @@
+// Errno and Result<T>: how every internal function reports failure.
+//
+// A failure is a value carried upward by hand; the user's errno is written in
+// api.cc only, last. No exceptions, nothing allocated.
+#ifndef KQ_RESULT_H
+#define KQ_RESULT_H
+
+#include <errno.h>
+
+namespace kq {
+
+// An errno value. `ok` is success. Any value of <errno.h> may occur; those the
+// core itself produces or distinguishes have names.
+enum class [[nodiscard]] Errno : int {
+    ok = 0,
+    bad_descriptor = EBADF,
+    busy = EBUSY,
+    exists = EEXIST,
+    fault = EFAULT,
+    interrupted = EINTR,
+    invalid = EINVAL,
+    no_entry = ENOENT,
+    no_memory = ENOMEM,
+    no_process = ESRCH,
+    not_permitted = EPERM,
+    timed_out = ETIMEDOUT,
+    too_many_links = ELOOP,
+    too_many_open = EMFILE,
+    too_many_open_in_system = ENFILE,
+    unimplemented = ENOSYS,
+};
+
+// The errno of the C library call that just failed.
+inline Errno last_errno() { return static_cast<Errno>(errno); }
+inline int to_int(Errno e) { return static_cast<int>(e); }
+
+// A value or the reason why there is none. T is small and default-constructible.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+    Result(T value) : value_(value) {}              // NOLINT(google-explicit-constructor)
+    Result(Errno error) : value_(), error_(error) {}  // NOLINT(google-explicit-constructor)
+
+    [[nodiscard]] bool ok() const { return error_ == Errno::ok; }
+    [[nodiscard]] Errno error() const { return error_; }
+    // Meaningful only if ok().
+    [[nodiscard]] T value() const { return value_; }
+
+ private:
+    T value_;
+    Errno error_ = Errno::ok;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,56 @@
+// The deadlines of one kqueue: a heap for each clock.
+//
+// Owned by Kqueue, which tells the backend the earliest of each; used by
+// filter_timer.cc. Lock: the kqueue's mutex.
+#ifndef KQ_TIMER_QUEUE_H
+#define KQ_TIMER_QUEUE_H
+
+#include "heap.h"
+#include "knote.h"
+#include "nanos.h"
+#include "result.h"
+
+namespace kq {
+
+struct TimerKnote : Knote {
+    Nanos span = 0;      // as asked for: a delay or period, or a moment of `clock`
+    Nanos deadline = 0;  // on `clock`: when it fires next, or did
+    uint32_t heap_place = kNotInHeap;
+    Clock clock = Clock::monotonic;
+
+    [[nodiscard]] bool waiting() const { return heap_place != kNotInHeap; }
+};
+
+inline bool earlier(const TimerKnote& a, const TimerKnote& b) { return a.deadline < b.deadline; }
+
+class TimerQueue {
+ public:
+    // Makes room for one more timer on a clock, so that start() cannot fail
+    // later, however often it is called; given back by leave(). no_memory.
+    Errno join(Clock clock);
+    void leave(Clock clock);
+
+    // Puts a timer that has joined its clock into the heap, or takes it out.
+    void start(TimerKnote& timer);
+    void stop(TimerKnote& timer);
+
+    // When the earliest waiting timer is due; kForever if there is none.
+    [[nodiscard]] Nanos earliest(Clock clock) const;
+
+    // Takes out of the heap and returns one timer that is due at t, or null.
+    TimerKnote* take_due(Clock clock, Nanos t);
+
+ private:
+    static size_t index(Clock clock) { return static_cast<size_t>(clock); }
+
+    Heap<TimerKnote> heaps_[kClocks];
+    size_t members_[kClocks] = {0, 0};
+};
+
+// How many periods have ended by t of a timer first due at `deadline`; t is not
+// before it. At least 1. Moves `deadline` to the next one after t.
+int64_t catch_up(Nanos& deadline, Nanos period, Nanos t);
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,137 @@
+/*
+ * The numbers that existing binaries were compiled with: layout of struct
+ * kevent and value of every constant. It compiles, or the ABI is broken.
+ * Valid C89 and C++98.
+ */
+#include <sys/event.h>
+
+#include <stddef.h>
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define ASSERT(condition) extern char JOIN(assert_on_line_, __LINE__)[(condition) ? 1 : -1]
+#define VALUE(name, value) ASSERT((name) == (value))
+#define MEMBER(name, at, type)                      \
+    ASSERT(offsetof(struct kevent, name) == (at) && \
+           sizeof(((struct kevent*)0)->name) == sizeof(type))
+
+enum { WORD = sizeof(void*) };
+
+/* ---- struct kevent: 32 bytes on LP64, 20 on ILP32 ---- */
+ASSERT(sizeof(struct kevent) == (WORD == 8 ? 32 : 20));
+MEMBER(ident, 0, uintptr_t);
+MEMBER(filter, WORD, short);
+MEMBER(flags, WORD + 2, unsigned short);
+MEMBER(fflags, WORD + 4, unsigned int);
+MEMBER(data, WORD + 8, intptr_t);
+MEMBER(udata, 2 * WORD + 8, void*);
+
+VALUE(LIBKQUEUE, 1);
+
+/* ---- filters ---- */
+VALUE(EVFILT_READ, -1);
+VALUE(EVFILT_WRITE, -2);
+VALUE(EVFILT_VNODE, -4);
+VALUE(EVFILT_PROC, -5);
+VALUE(EVFILT_SIGNAL, -6);
+VALUE(EVFILT_TIMER, -7);
+VALUE(EVFILT_USER, -11);
+VALUE(EVFILT_LIBKQUEUE, -12);
+VALUE(EVFILT_SYSCOUNT, 12);
+#if defined(EVFILT_AIO) || defined(EVFILT_NETDEV) || defined(EVFILT_FS) || defined(EVFILT_LIO)
+    #error "a filter nobody serves has no name: programs test with #ifdef"
+#endif
+
+/* ---- flags ---- */
+VALUE(EV_ADD, 0x0001);
+VALUE(EV_DELETE, 0x0002);
+VALUE(EV_ENABLE, 0x0004);
+VALUE(EV_DISABLE, 0x0008);
+VALUE(EV_ONESHOT, 0x0010);
+VALUE(EV_CLEAR, 0x0020);
+VALUE(EV_RECEIPT, 0x0040);
+VALUE(EV_DISPATCH, 0x0080);
+VALUE(EV_SYSFLAGS, 0xF000);
+VALUE(EV_FLAG1, 0x2000);
+VALUE(EV_ERROR, 0x4000);
+VALUE(EV_EOF, 0x8000);
+
+/* ---- EVFILT_READ, EVFILT_WRITE ---- */
+VALUE(NOTE_LOWAT, 0x0001);
+
+/* ---- EVFILT_VNODE ---- */
+VALUE(NOTE_DELETE, 0x0001);
+VALUE(NOTE_WRITE, 0x0002);
+VALUE(NOTE_EXTEND, 0x0004);
+VALUE(NOTE_ATTRIB, 0x0008);
+VALUE(NOTE_LINK, 0x0010);
+VALUE(NOTE_RENAME, 0x0020);
+VALUE(NOTE_TRUNCATE, 0x0080);
+
+/* ---- EVFILT_PROC ---- */
+VALUE(NOTE_EXIT, 0x80000000);
+VALUE(NOTE_FORK, 0x40000000);
+VALUE(NOTE_EXEC, 0x20000000);
+VALUE(NOTE_PCTRLMASK, 0xf0000000);
+VALUE(NOTE_PDATAMASK, 0x000fffff);
+VALUE(NOTE_TRACK, 0x00000001);
+VALUE(NOTE_TRACKERR, 0x00000002);
+VALUE(NOTE_CHILD, 0x00000004);
+
+/* ---- EVFILT_TIMER ---- */
+VALUE(NOTE_SECONDS, 0x0001);
+VALUE(NOTE_USECONDS, 0x0002);
+VALUE(NOTE_NSECONDS, 0x0004);
+VALUE(NOTE_ABSOLUTE, 0x0008);
+
+/* ---- EVFILT_USER ---- */
+VALUE(NOTE_FFNOP, 0x00000000);
+VALUE(NOTE_FFAND, 0x40000000);
+VALUE(NOTE_FFOR, 0x80000000);
+VALUE(NOTE_FFCOPY, 0xc0000000);
+VALUE(NOTE_FFCTRLMASK, 0xc0000000);
+VALUE(NOTE_FFLAGSMASK, 0x00ffffff);
+VALUE(NOTE_TRIGGER, 0x01000000);
+
+/* ---- EVFILT_NETDEV, EVFILT_FS ---- */
+VALUE(NOTE_LINKUP, 0x0001);
+VALUE(NOTE_LINKDOWN, 0x0002);
+VALUE(NOTE_LINKINV, 0x0004);
+VALUE(VQ_NOTRESP, 0x0001);
+VALUE(VQ_NEEDAUTH, 0x0002);
+VALUE(VQ_LOWDISK, 0x0004);
+VALUE(VQ_MOUNT, 0x0008);
+VALUE(VQ_UNMOUNT, 0x0010);
+VALUE(VQ_DEAD, 0x0020);
+VALUE(VQ_ASSIST, 0x0040);
+VALUE(VQ_NOTRESPLOCK, 0x0080);
+
+/* ---- EVFILT_LIBKQUEUE ---- */
+VALUE(NOTE_VERSION, 0x0001);
+VALUE(NOTE_VERSION_STR, 0x0002);
+VALUE(NOTE_THREAD_SAFE, 0x0003);
+VALUE(NOTE_FORK_CLEANUP, 0x0004);
+VALUE(NOTE_DEBUG, 0x0005);
+VALUE(NOTE_DEBUG_PREFIX, 0x0006);
+VALUE(NOTE_DEBUG_FUNC, 0x0007);
+VALUE(NOTE_FILE_POLL_INTERVAL, 0x0008);
+
+/* ---- functions: these types and no other ---- */
+typedef int kqueue_function(void);
+typedef int kevent_function(int, const struct kevent*, int, struct kevent*, int,
+                            const struct timespec*);
+typedef void plain_function(void);
+
+kqueue_function* abi_kqueue = kqueue;
+kevent_function* abi_kevent = kevent;
+plain_function* abi_init = libkqueue_init;
+plain_function* abi_drain = libkqueue_drain_pending_close;
+
+/* ---- EV_SET is one statement ---- */
+void abi_set(struct kevent* kev, int which);
+void abi_set(struct kevent* kev, int which) {
+    if (which)
+        EV_SET(kev, 1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_FFNOP, 0, NULL);
+    else
+        EV_SET(kev + 1, 1, EVFILT_USER, 0, NOTE_TRIGGER, 0, kev);
+}

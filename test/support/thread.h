@@ -1,0 +1,79 @@
+// Threads and child processes that a test can never hang on.
+#ifndef KQTEST_THREAD_H
+#define KQTEST_THREAD_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/fd.h"
+
+namespace kqtest {
+
+// A thread that must come to an end: join(), or the destructor, waits for it and aborts the whole
+// program (a thread that is stuck may still write into the frames of its test) with a message when
+// the limit is over.
+class Thread {
+  public:
+    explicit Thread(std::function<void()> body);
+    Thread(Thread&&) noexcept;
+    ~Thread();
+
+    void join(milliseconds limit = kLimit);
+    bool joined() const;
+    bool was_canceled() const;  // after join()
+
+    // Until it sleeps in the kernel: blocked in kevent(), as far as anybody can see from outside.
+    void wait_until_asleep() const;
+
+    pthread_t handle() const;
+    void cancel() const;            // pthread_cancel()
+    void signal(int number) const;  // pthread_kill()
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// Until the thread or process sleeps in the kernel; false if it ends or the limit is over.
+bool wait_until_asleep(pid_t tid, milliseconds limit = kLimit);
+
+// A forked child that runs `body` and exits with what it returns. Its standard error is kept.
+class Child {
+  public:
+    explicit Child(std::function<int()> body);
+    Child(const Child&) = delete;
+    ~Child();  // kills it if nobody waited for it
+
+    pid_t pid() const { return pid_; }
+    int wait(milliseconds limit = kLimit);  // the wait status; -1 and a failure when time is over
+    const std::string& errors();            // after wait()
+
+  private:
+    pid_t pid_ = -1;
+    Fd stderr_;
+    std::string errors_;
+    bool waited_ = false;
+};
+
+// Every thread runs `body(index)`; returns when all have ended.
+void in_threads(int count, const std::function<void(int)>& body);
+
+// Lets n threads (and nobody earlier) go on together.
+class Gate {
+  public:
+    explicit Gate(int n) : missing_(n) {}
+    void pass();
+
+  private:
+    std::atomic<int> missing_;
+};
+
+}  // namespace kqtest
+
+#endif
