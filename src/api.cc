@@ -22,6 +22,8 @@ void cancelled(void* kqueue) { registry::release(static_cast<Kqueue*>(kqueue)); 
 }  // namespace
 }  // namespace kq
 
+// All else is hidden; src/libkqueue.map says the same to the linker.
+#pragma GCC visibility push(default)
 extern "C" {
 
 int kqueue(void) {
@@ -58,3 +60,4 @@ void libkqueue_drain_pending_close(void) {
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

@@ -260,8 +260,7 @@ TEST_F(ReadOther, R95_NullWithClearOneshotAndDispatch) {
         expect_sleeps(q);
         const int error = q.apply(change(*null, EVFILT_READ, EV_ENABLE));
         EXPECT_EQ(error, mode == EV_ONESHOT ? ENOENT : 0);
-        if (mode == EV_DISPATCH)
-            expect_only(q.wait(), *null, EVFILT_READ, EV_ADD | mode, 0, 0);
+        if (mode == EV_DISPATCH) expect_only(q.wait(), *null, EVFILT_READ, EV_ADD | mode, 0, 0);
     }
 }
 

@@ -1,0 +1,275 @@
+// EVFILT_LIBKQUEUE and what <sys/event.h> promises at compile time.
+#include <sys/event.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <type_traits>
+
+#include "support/kq.h"
+
+namespace kqtest {
+namespace {
+
+// ---- the header ----
+
+//
+static_assert(std::is_same_v<decltype(Event::ident), uintptr_t>);
+static_assert(std::is_same_v<decltype(Event::filter), short>);
+static_assert(std::is_same_v<decltype(Event::flags), unsigned short>);
+static_assert(std::is_same_v<decltype(Event::fflags), unsigned int>);
+static_assert(std::is_same_v<decltype(Event::data), intptr_t>);
+static_assert(std::is_same_v<decltype(Event::udata), void*>);
+static_assert(std::is_standard_layout_v<Event> && std::is_trivial_v<Event>);
+
+class Header : public KqTest {};
+
+TEST_F(Header, R320_LayoutOfStructKevent) {
+    const size_t word = sizeof(void*);
+    EXPECT_EQ(offsetof(Event, ident), 0u);
+    EXPECT_EQ(offsetof(Event, filter), word);
+    EXPECT_EQ(offsetof(Event, flags), word + 2);
+    EXPECT_EQ(offsetof(Event, fflags), word + 4);
+    EXPECT_EQ(offsetof(Event, data), word + 8);
+    EXPECT_EQ(offsetof(Event, udata), 2 * word + 8);
+    EXPECT_EQ(sizeof(Event), word == 8 ? 32u : 20u);
+}
+
+TEST_F(Header, R321_FiltersThatTheLibraryLacksHaveNoName) {
+    EXPECT_EQ(EVFILT_SYSCOUNT, 12);
+#if defined(EVFILT_AIO) || defined(EVFILT_NETDEV) || defined(EVFILT_FS) || defined(EVFILT_LIO)
+    FAIL() << "#ifdef is the test for a filter";
+#endif
+#if !defined(EVFILT_READ) || !defined(EVFILT_WRITE) || !defined(EVFILT_TIMER) || \
+    !defined(EVFILT_USER) || !defined(EVFILT_LIBKQUEUE)
+    FAIL() << "#ifdef is the test for a filter";
+#endif
+    EXPECT_EQ(EVFILT_READ, -1);
+    EXPECT_EQ(EVFILT_WRITE, -2);
+    EXPECT_EQ(EVFILT_TIMER, -7);
+    EXPECT_EQ(EVFILT_USER, -11);
+    EXPECT_EQ(EVFILT_LIBKQUEUE, -12);
+    EXPECT_EQ(LIBKQUEUE, 1);
+}
+
+TEST_F(Header, R321_ConstantsAreThoseOfTheAbi) {
+    EXPECT_EQ(EV_ADD, 0x0001);
+    EXPECT_EQ(EV_DELETE, 0x0002);
+    EXPECT_EQ(EV_ENABLE, 0x0004);
+    EXPECT_EQ(EV_DISABLE, 0x0008);
+    EXPECT_EQ(EV_ONESHOT, 0x0010);
+    EXPECT_EQ(EV_CLEAR, 0x0020);
+    EXPECT_EQ(EV_RECEIPT, 0x0040);
+    EXPECT_EQ(EV_DISPATCH, 0x0080);
+    EXPECT_EQ(EV_SYSFLAGS, 0xF000);
+    EXPECT_EQ(EV_FLAG1, 0x2000);
+    EXPECT_EQ(EV_ERROR, 0x4000);
+    EXPECT_EQ(EV_EOF, 0x8000);
+    EXPECT_EQ(NOTE_LOWAT, 1);
+    EXPECT_EQ(NOTE_SECONDS, 1);
+    EXPECT_EQ(NOTE_USECONDS, 2);
+    EXPECT_EQ(NOTE_NSECONDS, 4);
+    EXPECT_EQ(NOTE_ABSOLUTE, 8);
+    EXPECT_EQ(NOTE_FFNOP, 0u);
+    EXPECT_EQ(NOTE_FFAND, 0x40000000u);
+    EXPECT_EQ(NOTE_FFOR, 0x80000000u);
+    EXPECT_EQ(NOTE_FFCOPY, 0xc0000000u);
+    EXPECT_EQ(NOTE_FFCTRLMASK, 0xc0000000u);
+    EXPECT_EQ(NOTE_FFLAGSMASK, 0x00ffffffu);
+    EXPECT_EQ(NOTE_TRIGGER, 0x01000000u);
+    EXPECT_EQ(NOTE_VERSION, 1);
+    EXPECT_EQ(NOTE_VERSION_STR, 2);
+    EXPECT_EQ(NOTE_THREAD_SAFE, 3);
+    EXPECT_EQ(NOTE_FORK_CLEANUP, 4);
+    EXPECT_EQ(NOTE_DEBUG, 5);
+    EXPECT_EQ(NOTE_DEBUG_PREFIX, 6);
+    EXPECT_EQ(NOTE_DEBUG_FUNC, 7);
+    EXPECT_EQ(NOTE_FILE_POLL_INTERVAL, 8);
+}
+
+TEST_F(Header, EvSetAssignsEveryMemberAndEvaluatesEachArgumentOnce) {
+    Event events[3] = {};
+    Event* next = events;
+    uintptr_t ident = 10;
+    short filter = -10;
+    unsigned short flags = 20;
+    unsigned fflags = 30;
+    intptr_t data = 40;
+    char bytes[4] = {};
+    char* udata = bytes;
+    EV_SET(next++, ident++, filter++, flags++, fflags++, data++, udata++);
+    EXPECT_EQ(next, events + 1);
+    EXPECT_EQ(ident, 11u);
+    EXPECT_EQ(filter, -9);
+    EXPECT_EQ(flags, 21);
+    EXPECT_EQ(fflags, 31u);
+    EXPECT_EQ(data, 41);
+    EXPECT_EQ(udata, bytes + 1);
+    expect_event(events[0], 10, -10, 20, 30, 40, bytes);
+    EXPECT_TRUE(same(events[1], Event{}));
+}
+
+// ---- the filter ----
+
+class Libkqueue : public KqTest {
+  protected:
+    static Event question(unsigned code, intptr_t data = 0, void* udata = nullptr,
+                          int flags = EV_ADD) {
+        return change(17, EVFILT_LIBKQUEUE, flags, code, data, udata);
+    }
+    // The answer: the change itself, EV_RECEIPT added; data and udata are what was asked for.
+    Event ask(const Event& c) const {
+        const Result result = q.call({c}, 1, kForever);
+        if (result.ret != 1) {
+            ADD_FAILURE() << to_string(c) << " " << result;
+            return Event{};
+        }
+        Event expected = c;
+        expected.flags |= EV_RECEIPT;
+        expected.data = result.events[0].data;
+        expected.udata = result.events[0].udata;
+        EXPECT_TRUE(same(result.events[0], expected)) << to_string(result.events[0]);
+        return result.events[0];
+    }
+    // Sets; says what was set before.
+    intptr_t set(unsigned code, intptr_t data, void* udata = nullptr) const {
+        return ask(question(code, data, udata)).data;
+    }
+    Queue q;
+};
+
+TEST_F(Libkqueue, R317_VersionNumber) {
+    const Event answer = ask(question(NOTE_VERSION, 99, tag(5)));
+    EXPECT_GT(answer.data, 0x01000000);  // 0xMMmmpprr
+    EXPECT_LE(answer.data, 0x7fffffff);
+    EXPECT_NE(answer.data, 99);
+    EXPECT_EQ(answer.udata, tag(5));
+    EXPECT_EQ(ask(question(NOTE_VERSION)).data, answer.data);
+}
+
+TEST_F(Libkqueue, R318_VersionText) {
+    const Event answer = ask(question(NOTE_VERSION_STR));
+    ASSERT_NE(answer.udata, nullptr);
+    const char* text = static_cast<const char*>(answer.udata);
+    EXPECT_GT(std::strlen(text), 0u);
+    EXPECT_EQ(ask(question(NOTE_VERSION_STR)).udata, answer.udata) << "a static string";
+}
+
+TEST_F(Libkqueue, R317_VersionTextAndNumberAgree) {
+    const auto number = static_cast<unsigned>(ask(question(NOTE_VERSION)).data);
+    const std::string text = static_cast<const char*>(ask(question(NOTE_VERSION_STR)).udata);
+    const std::string expected =
+        std::to_string(number >> 24) + "." + std::to_string((number >> 16) & 0xff) + ".";
+    EXPECT_NE(text.find(expected), std::string::npos) << text << " " << expected;
+}
+
+TEST_F(Libkqueue, R319_FilePollIntervalIsNotForThisSystem) {
+#ifdef __linux__
+    for (const intptr_t data : {0, 50'000'000}) {
+        const Event c = question(NOTE_FILE_POLL_INTERVAL, data);
+        expect_answers(q.call({c}, 1, kForever), {{c, ENOSYS}});
+        expect_failed(q.call({c}, 0, kForever), ENOSYS);
+    }
+#else
+    GTEST_SKIP() << "a question of the platform";
+#endif
+}
+
+TEST_F(Libkqueue, SwitchesAnswerWithTheirOldValue) {
+    for (const unsigned code : {unsigned{NOTE_FORK_CLEANUP}, unsigned{NOTE_DEBUG}}) {
+        SCOPED_TRACE(code);
+        const intptr_t original = set(code, 1);
+        EXPECT_TRUE(original == 0 || original == 1) << original;
+        EXPECT_EQ(set(code, 0), 1);
+        EXPECT_EQ(set(code, 0), 0);
+        EXPECT_EQ(set(code, original), 0);
+    }
+}
+
+TEST_F(Libkqueue, ThreadSafetyIsOnOrOff) {
+    const intptr_t original = set(NOTE_THREAD_SAFE, 1);
+    EXPECT_TRUE(original == 0 || original == 1) << original;
+    EXPECT_EQ(set(NOTE_THREAD_SAFE, 1), 1);
+    set(NOTE_THREAD_SAFE, original);
+}
+
+std::atomic<int> traced{0};
+extern "C" void count_trace(const char*, ...) {
+    traced++;
+}
+
+TEST_F(Libkqueue, DebugOutputGoesToTheFunctionThatWasSet) {
+    void* const function = reinterpret_cast<void*>(&count_trace);
+    const intptr_t old_function = set(NOTE_DEBUG_FUNC, 0, function);
+    static char prefix[] = "prefix";
+    const intptr_t old_prefix = set(NOTE_DEBUG_PREFIX, 0, prefix);
+    traced = 0;
+    testing::internal::CaptureStderr();
+    const intptr_t old_debug = set(NOTE_DEBUG, 1);
+    EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER)), 0);
+    EXPECT_EQ(q.collect().size(), 1u);
+    set(NOTE_DEBUG, old_debug);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    EXPECT_GT(traced, 0);
+    EXPECT_EQ(set(NOTE_DEBUG_FUNC, 0, reinterpret_cast<void*>(old_function)),
+              reinterpret_cast<intptr_t>(function));
+    EXPECT_EQ(set(NOTE_DEBUG_PREFIX, 0, reinterpret_cast<void*>(old_prefix)),
+              reinterpret_cast<intptr_t>(prefix));
+
+    const int calls = traced;
+    EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD)), 0);
+    EXPECT_EQ(traced, calls) << "switched off";
+}
+
+TEST_F(Libkqueue, DebugOutputGoesToStderrWithItsPrefix) {
+    static char prefix[] = "prefix-of-this-test";
+    const intptr_t old_prefix = set(NOTE_DEBUG_PREFIX, 0, prefix);
+    testing::internal::CaptureStderr();
+    const intptr_t old_debug = set(NOTE_DEBUG, 1);
+    EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER)), 0);
+    EXPECT_EQ(q.collect().size(), 1u);
+    set(NOTE_DEBUG, old_debug);
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_NE(said.find(prefix), std::string::npos) << said;
+    set(NOTE_DEBUG_PREFIX, 0, reinterpret_cast<void*>(old_prefix));
+}
+
+TEST_F(Libkqueue, AQuestionWithoutRoomForTheAnswerIsEfault) {
+    for (const unsigned code : {unsigned{NOTE_VERSION}, unsigned{NOTE_VERSION_STR}})
+        expect_failed(q.call({question(code)}, 0, kForever), EFAULT);
+    expect_failed(q.call({question(NOTE_VERSION), question(NOTE_VERSION)}, 1, kForever), EFAULT);
+}
+
+TEST_F(Libkqueue, AnUnknownCodeIsEinval) {
+    for (const unsigned code : {0u, 9u, 0xffu, 0x101u, 0x80000001u, 0xffffffffu}) {
+        const Event c = question(code);
+        expect_answers(q.call({c}, 1, kForever), {{c, EINVAL}});
+        expect_failed(q.call({c}, 0, kForever), EINVAL);
+    }
+}
+
+TEST_F(Libkqueue, ThereAreNoKnotes) {
+    ask(question(NOTE_VERSION));
+    for (const int flags : {EV_DELETE, EV_ENABLE, EV_DISABLE, 0}) {
+        const Event c = question(NOTE_VERSION, 0, nullptr, flags);
+        expect_answers(q.call({c}, 1, kForever), {{c, ENOENT}});
+    }
+    expect_silent(q);
+}
+
+// An answer is an entry for a change: nothing is collected, nothing awaited.
+TEST_F(Libkqueue, R35_AnswersSuppressCollection) {
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
+    const Result result = q.call({question(NOTE_VERSION), change(2, EVFILT_USER, EV_ADD),
+                                  change(2, EVFILT_USER, EV_RECEIPT), question(NOTE_VERSION)},
+                                 8, kForever);
+    ASSERT_EQ(result.ret, 3) << result;
+    EXPECT_EQ(result.events[0].filter, EVFILT_LIBKQUEUE);
+    EXPECT_EQ(result.events[1].filter, EVFILT_USER);
+    EXPECT_EQ(result.events[2].filter, EVFILT_LIBKQUEUE);
+    expect_only(q.collect(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+}
+
+}  // namespace
+}  // namespace kqtest
