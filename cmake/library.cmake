@@ -22,7 +22,11 @@ function(kq_core_flags target)
         -U_GLIBCXX_ASSERTIONS -D_GLIBCXX_NO_ASSERTIONS
         # Names can be made local in machine code only.
         -fno-lto)
-    target_compile_definitions(${target} PRIVATE ${KQUEUE_BACKEND_DEFINITIONS})
+    target_compile_definitions(${target} PRIVATE
+        ${KQUEUE_BACKEND_DEFINITIONS}
+        KQ_VERSION_MAJOR=${PROJECT_VERSION_MAJOR}
+        KQ_VERSION_MINOR=${PROJECT_VERSION_MINOR}
+        KQ_VERSION_PATCH=${PROJECT_VERSION_PATCH})
 endfunction()
 
 add_library(kq_objects OBJECT ${KQUEUE_CORE_SOURCES} ${KQUEUE_BACKEND_SOURCES})

@@ -13,6 +13,7 @@ set(KQUEUE_CORE_SOURCES
     src/filter_libkqueue.cc
     src/filter_missing.cc
     src/fd_watch.cc
+    src/fd_filter.cc
     src/timer_queue.cc
     src/trace.cc
     src/check.cc)

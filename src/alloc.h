@@ -17,7 +17,7 @@ namespace kq {
 // The sole owner of a T made by make<T>(), or of nothing.
 template <class T>
 class Owned {
- public:
+  public:
     Owned() = default;
     explicit Owned(T* object) : object_(object) {}
     Owned(Owned&& other) noexcept : object_(other.release()) {}
@@ -42,7 +42,7 @@ class Owned {
         }
     }
 
- private:
+  private:
     T* object_ = nullptr;
 };
 

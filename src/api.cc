@@ -17,7 +17,9 @@ int fail(Errno error) {
 }
 
 // A thread that is cancelled asleep inside kevent() gives its reference back.
-void cancelled(void* kqueue) { registry::release(static_cast<Kqueue*>(kqueue)); }
+void cancelled(void* kqueue) {
+    registry::release(static_cast<Kqueue*>(kqueue));
+}
 
 }  // namespace
 }  // namespace kq
@@ -51,7 +53,9 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
     return result.value();
 }
 
-void libkqueue_init(void) { kq::trace_initialize(); }
+void libkqueue_init(void) {
+    kq::trace_initialize();
+}
 
 void libkqueue_drain_pending_close(void) {
     const int saved = errno;

@@ -80,10 +80,11 @@ Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
 // is given; what is pending stays pending.
 Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change) {
     // A bare EV_ENABLE or EV_DISABLE leaves the filter's request alone (D-11),
-    // but for what EVFILT_USER is told to do in its fflags.
-    const bool bare = (change.flags & EV_ADD) == 0 && (change.flags & (EV_ENABLE | EV_DISABLE)) != 0;
-    const bool operates = change.filter == EVFILT_USER && change.fflags != 0;
-    if (!bare || operates) {
+    // but for a trigger that comes with it.
+    const bool bare =
+        (change.flags & EV_ADD) == 0 && (change.flags & (EV_ENABLE | EV_DISABLE)) != 0;
+    const bool triggers = change.filter == EVFILT_USER && (change.fflags & NOTE_TRIGGER) != 0;
+    if (!bare || triggers) {
         const Errno error = ops.modify(*this, kn, change);
         if (error != Errno::ok) return error;
     }

@@ -13,13 +13,13 @@ namespace kq {
 }  // namespace kq
 
 // The condition is evaluated in every build.
-#define KQ_CHECK(condition)                                            \
-    (__builtin_expect(static_cast<bool>(condition), 1)                 \
-         ? static_cast<void>(0)                                        \
+#define KQ_CHECK(condition)                            \
+    (__builtin_expect(static_cast<bool>(condition), 1) \
+         ? static_cast<void>(0)                        \
          : ::kq::broken_invariant(#condition, __FILE_NAME__, __LINE__))
 
 #ifndef __FILE_NAME__
-#define __FILE_NAME__ __FILE__
+    #define __FILE_NAME__ __FILE__
 #endif
 
 #endif

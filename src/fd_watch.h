@@ -2,10 +2,14 @@
 //
 // As in the BSD kernels, knotes on descriptors are found through an array
 // indexed by the number. An FdWatch merges the wishes of its knotes (READ and
-// WRITE, each level, edge or once) into one interest told to the backend, is as
-// lazy as nobody can notice, and finds out when the number has come to name
-// another open file. Used by filter_read.cc, filter_write.cc and the core.
-// Lock: the kqueue's mutex, for everything here.
+// WRITE, each level, edge or once) into one interest told to the backend. Used
+// by fd_filter.cc and scan.cc. Lock: the kqueue's mutex, for everything here.
+//
+// Lazy where nobody can tell: a disabled level knote stays armed in the kernel
+// until it speaks; a spent one-shot leaves its silent registration behind, and
+// the next EV_ADD re-arms that with one call. The price is that a registration
+// can outlive its knotes, so each one carries a generation and each re-arming
+// asks the kernel whether the number still names the same open file.
 #ifndef KQ_FD_WATCH_H
 #define KQ_FD_WATCH_H
 
@@ -31,39 +35,60 @@ inline Direction direction_of(const Knote& kn) {
     return kn.filter == EVFILT_READ ? Direction::read : Direction::write;
 }
 
+inline int16_t filter_of(Direction d) {
+    return static_cast<int16_t>(d == Direction::read ? EVFILT_READ : EVFILT_WRITE);
+}
+
 namespace fd_watch {
 
-// The verbs of FilterOps that are the same for READ and WRITE (filter.h).
-Result<Knote*> find(Kqueue& kq, uintptr_t ident, int16_t filter) KQ_REQUIRES(kq.mutex());
-Errno absent(uintptr_t ident);
-Result<Knote*> create(Kqueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex());
-Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
-Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
-Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex());
-Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
-void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
+inline int fd_of(const Knote& kn) {
+    return static_cast<int>(kn.ident);
+}
+inline uint8_t bit(Direction d) {
+    return static_cast<uint8_t>(1u << static_cast<unsigned>(d));
+}
+
+// The watch of a knote's descriptor; there is one since create().
+FdWatch& watch_of(Kqueue& kq, const Knote& kn) KQ_REQUIRES(kq.mutex());
+
+// The knote of a filter, or null.
+FdKnote* knote_for(const FdWatch& watch, int16_t filter);
+
+// How the kernel shall report a knote (null, disabled, unpollable: not at all).
+Mode mode_for(const FdKnote* kn);
+
+// What the kernel gives back for this descriptor and this open file.
+Handle handle_of(int fd, const FdWatch& watch);
+
+// The list of the watch's knotes.
+void link(FdWatch& watch, Knote& kn);
+void unlink(FdWatch& watch, Knote& kn);
+
+// Tells the backend what the knotes of fd want. `rearm`: directions to be told
+// again even if unchanged, or to be silenced now. Other directions that nobody
+// wants stay armed if that is by level: the laziness. Errors of Backend::watch.
+Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
+
+// As tell(); if the number turns out to name another open file (no_entry) or
+// none (bad_descriptor), all its knotes are dropped.
+Errno tell_or_forget(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
+
+// Whether the number still names its file, where no registration in the kernel
+// would tell. Drops and answers as tell_or_forget().
+Errno check_unregistered(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
+
+// The number names no file that any of its knotes was registered for: drops
+// them all, silently, as closing the descriptor does on BSD.
+void forget(Kqueue& kq, int fd) KQ_REQUIRES(kq.mutex());
+
+// Forgets what is known of the open file, of which there are no knotes.
+void reset(FdWatch& watch);
 
 // The kernel reported a descriptor: activates the knotes it concerns.
 void on_wakeup(Kqueue& kq, const Wakeup& wakeup) KQ_REQUIRES(kq.mutex());
 
 // The backend says that the file behind this handle changed.
 void on_file_changed(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());
-
-// The kernel's Ready bits for a knote whose turn has come: those just reported,
-// or, if that was in an earlier pass, what the descriptor says now.
-uint16_t current_ready(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
-
-// Turns a sample into a verdict; fills the event if it is to be reported, and
-// decides how the kernel shall go on if it is not.
-Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event)
-    KQ_REQUIRES(kq.mutex());
-
-// Copies a sample into the event to be reported; data saturates on ILP32.
-void fill(const Sample& sample, struct kevent& event);
-
-// The number names no file that any of its knotes was registered for: drops
-// them all, silently, as closing the descriptor does on BSD.
-void forget(Kqueue& kq, int fd) KQ_REQUIRES(kq.mutex());
 
 }  // namespace fd_watch
 }  // namespace kq

@@ -73,7 +73,9 @@ struct FilterOps {
 const FilterOps* find_filter(short filter);
 
 // `absent` of filters whose idents are just numbers.
-inline Errno never_added(uintptr_t /*ident*/) { return Errno::no_entry; }
+inline Errno never_added(uintptr_t /*ident*/) {
+    return Errno::no_entry;
+}
 
 // `destroy` of a filter whose knotes are Ts.
 template <class T>

@@ -5,10 +5,23 @@
 #include "platform.h"
 #include "registry.h"
 #include "trace.h"
-#include "version.h"
+
+// From project(VERSION) in CMakeLists.txt.
+#ifndef KQ_VERSION_MAJOR
+    #error "KQ_VERSION_MAJOR, _MINOR and _PATCH come from CMake"
+#endif
+#define KQ_STRINGIFY(x) #x
+#define KQ_STRING(x) KQ_STRINGIFY(x)
 
 namespace kq {
 namespace {
+
+// MMmmpprr: major, minor, patch, release, a byte each.
+constexpr uint32_t kVersionNumber = uint32_t{KQ_VERSION_MAJOR} << 24 |
+                                    uint32_t{KQ_VERSION_MINOR} << 16 |
+                                    uint32_t{KQ_VERSION_PATCH} << 8;
+constexpr char kVersionText[] =
+    KQ_STRING(KQ_VERSION_MAJOR) "." KQ_STRING(KQ_VERSION_MINOR) "." KQ_STRING(KQ_VERSION_PATCH);
 
 // A pointer given in udata or, as some programs do, in data.
 template <class T>
@@ -18,7 +31,9 @@ T pointer_argument(const struct kevent& kev) {
 }
 
 // Only 0 and 1 are settings.
-bool is_switch(intptr_t data) { return data == 0 || data == 1; }
+bool is_switch(intptr_t data) {
+    return data == 0 || data == 1;
+}
 
 }  // namespace
 
@@ -46,8 +61,8 @@ Errno answer_library_question(struct kevent& reply) {
             reply.data = trace_set_enabled(on) ? 1 : 0;
             break;
         case NOTE_DEBUG_PREFIX:
-            reply.data = reinterpret_cast<intptr_t>(
-                trace_set_prefix(pointer_argument<const char*>(reply)));
+            reply.data =
+                reinterpret_cast<intptr_t>(trace_set_prefix(pointer_argument<const char*>(reply)));
             break;
         case NOTE_DEBUG_FUNC:
             reply.data = reinterpret_cast<intptr_t>(

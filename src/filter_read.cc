@@ -1,14 +1,14 @@
 // EVFILT_READ: something to read on a descriptor (semantics 5.1).
-// The verbs shared with EVFILT_WRITE are in fd_watch.cc; here is when it is
+// The verbs shared with EVFILT_WRITE are in fd_filter.cc; here is when it is
 // true. Under the kqueue's mutex.
-#include "fd_watch.h"
+#include "fd_filter.h"
 #include "registry.h"
 
 namespace kq {
 namespace {
 
 Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
-    return fd_watch::find(kq, ident, EVFILT_READ);
+    return fd_filter::find(kq, ident, EVFILT_READ);
 }
 
 // A kqueue: active while events are queued there, which is what data counts.
@@ -29,7 +29,7 @@ Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES
             sample.active = true;
         }
     }
-    return fd_watch::judge(kq, kn, sample, event);
+    return fd_filter::judge(kq, kn, sample, event);
 }
 
 // A regular file: active while the offset is not at the end, on either side.
@@ -42,8 +42,7 @@ Verdict process_file(Kqueue& kq, FdKnote& kn, FdFacts& facts, struct kevent& eve
     Parking parking = Parking::idle;
     if (!sample.closed && (kn.filter_bits & kWatched) == 0 && facts.kind == FdKind::regular &&
         (!sample.active || (kn.flags & EV_CLEAR) != 0)) {
-        const uint32_t generation = kq.watches().find(kn.ident)->generation;
-        const Handle handle(Handle::Kind::descriptor, static_cast<uint32_t>(fd), generation);
+        const Handle handle = fd_watch::handle_of(fd, fd_watch::watch_of(kq, kn));
         if (kq.backend().watch_file(fd, handle, facts) == Errno::ok)
             kn.filter_bits |= kWatched;
         else
@@ -56,22 +55,22 @@ Verdict process_file(Kqueue& kq, FdKnote& kn, FdFacts& facts, struct kevent& eve
     kn.ready = 0;
     kn.data = sample.closed ? 0 : static_cast<intptr_t>(sample.data);
     const bool clear = (kn.flags & EV_CLEAR) != 0;
-    if (sample.closed) return fd_watch::judge(kq, kn, sample, event);
+    if (sample.closed) return fd_filter::judge(kq, kn, sample, event);
     const bool report = sample.active && (news || !clear);
     if (!report || clear) kq.park(kn, parking);
     if (!report) return Verdict::parked;
-    fd_watch::fill(sample, event);
+    fd_filter::fill(sample, event);
     return Verdict::report;
 }
 
 Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<FdKnote&>(base);
-    FdFacts& facts = kq.watches().find(kn.ident)->facts;
+    FdFacts& facts = fd_watch::watch_of(kq, kn).facts;
     if (facts.kind == FdKind::kqueue) return process_queue(kq, kn, event);
     if ((kn.filter_bits & kUnpollable) != 0) return process_file(kq, kn, facts, event);
-    const uint16_t ready = fd_watch::current_ready(kq, kn);
-    return fd_watch::judge(kq, kn, descriptor::readable(static_cast<int>(kn.ident), facts, ready),
-                           event);
+    const uint16_t ready = fd_filter::current_ready(kq, kn);
+    return fd_filter::judge(kq, kn, descriptor::readable(static_cast<int>(kn.ident), facts, ready),
+                            event);
 }
 
 }  // namespace
@@ -79,14 +78,14 @@ Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mu
 constinit const FilterOps kReadFilter = {
     "EVFILT_READ",
     find,
-    fd_watch::absent,
-    fd_watch::create,
-    fd_watch::attach,
-    fd_watch::detach,
+    fd_filter::absent,
+    fd_filter::create,
+    fd_filter::attach,
+    fd_filter::detach,
     destroy_as<FdKnote>,
-    fd_watch::modify,
-    fd_watch::enable,
-    fd_watch::disable,
+    fd_filter::modify,
+    fd_filter::enable,
+    fd_filter::disable,
     process,
 };
 

@@ -5,18 +5,18 @@ namespace kq {
 namespace {
 
 constexpr const FilterOps* kFilters[EVFILT_SYSCOUNT] = {
-    &kReadFilter,    // -1
-    &kWriteFilter,   // -2
-    &kMissingAio,    // -3
-    &kMissingVnode,  // -4
-    &kMissingProc,   // -5
-    &kMissingSignal, // -6
-    &kTimerFilter,   // -7
-    &kMissingNetdev, // -8
-    &kMissingFs,     // -9
-    &kMissingLio,    // -10
-    &kUserFilter,    // -11
-    nullptr,         // -12 EVFILT_LIBKQUEUE: answered before it comes to knotes
+    &kReadFilter,     // -1
+    &kWriteFilter,    // -2
+    &kMissingAio,     // -3
+    &kMissingVnode,   // -4
+    &kMissingProc,    // -5
+    &kMissingSignal,  // -6
+    &kTimerFilter,    // -7
+    &kMissingNetdev,  // -8
+    &kMissingFs,      // -9
+    &kMissingLio,     // -10
+    &kUserFilter,     // -11
+    nullptr,          // -12 EVFILT_LIBKQUEUE: answered before it comes to knotes
 };
 
 }  // namespace

@@ -45,7 +45,9 @@ Result<Request> parse(const struct kevent& change, bool oneshot) {
     return Request{absolute ? Clock::realtime : Clock::monotonic, saturating_mul(count, scale)};
 }
 
-bool repeats(const TimerKnote& timer) { return (timer.flags & EV_ONESHOT) == 0; }
+bool repeats(const TimerKnote& timer) {
+    return (timer.flags & EV_ONESHOT) == 0;
+}
 
 void take_over(TimerKnote& timer, const Request& request) {
     timer.clock = request.clock;
@@ -153,8 +155,8 @@ Verdict process(Kqueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mute
 }  // namespace
 
 constinit const FilterOps kTimerFilter = {
-    "EVFILT_TIMER", find, never_added, create,  attach,  detach, destroy_as<TimerKnote>,
-    modify,         enable, disable, process,
+    "EVFILT_TIMER",         find,   never_added, create,  attach,  detach,
+    destroy_as<TimerKnote>, modify, enable,      disable, process,
 };
 
 }  // namespace kq

@@ -77,7 +77,8 @@ Verdict process(Kqueue&, Knote& kn, struct kevent& event) {
 }  // namespace
 
 constinit const FilterOps kUserFilter = {
-    "EVFILT_USER", find, never_added, create, attach, detach, destroy_as<Knote>, modify, enable, disable, process,
+    "EVFILT_USER",     find,   never_added, create,  attach,  detach,
+    destroy_as<Knote>, modify, enable,      disable, process,
 };
 
 }  // namespace kq

@@ -10,11 +10,11 @@
 namespace kq {
 
 class Handle {
- public:
+  public:
     enum class Kind : uint8_t {
         none = 0,      // events of a foreign queue, at worst; never given out
         descriptor,    // index: descriptor number, generation: its FdWatch's
-        announcement,  // the backend's announce() was heard
+        announcement,  // the backend's announce() was heard: see there for the index
         timers,        // index: the Clock whose deadline has come
         files,         // the backend has changed files to tell: see Backend::take_files
         lane,          // backend-private: an inner queue has something
@@ -35,7 +35,7 @@ class Handle {
 
     static constexpr uint32_t kGenerations = (1u << 28) - 1;  // generations wrap here
 
- private:
+  private:
     uint64_t bits_ = 0;
 };
 

@@ -17,7 +17,7 @@ namespace kq {
 
 template <class T>
 class HashIndex {
- public:
+  public:
     HashIndex() = default;
     HashIndex(const HashIndex&) = delete;
     HashIndex& operator=(const HashIndex&) = delete;
@@ -81,7 +81,7 @@ class HashIndex {
             }
     }
 
- private:
+  private:
     static constexpr size_t kFirst = 8;
 
     [[nodiscard]] size_t capacity() const { return buckets_ == nullptr ? 0 : size_t{1} << bits_; }

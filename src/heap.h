@@ -18,7 +18,7 @@ inline constexpr uint32_t kNotInHeap = UINT32_MAX;
 
 template <class T>
 class Heap {
- public:
+  public:
     Heap() = default;
     Heap(const Heap&) = delete;
     Heap& operator=(const Heap&) = delete;
@@ -52,7 +52,7 @@ class Heap {
             sift_down(at, last);
     }
 
- private:
+  private:
     static constexpr size_t kWays = 4;
     static size_t parent(size_t i) { return (i - 1) / kWays; }
 

@@ -31,18 +31,18 @@ enum Status : uint8_t {
     kParked = 16,
 };
 
-struct Knote : Link {  // the link: active queue or a list of parked knotes
+struct Knote : Link {        // the link: active queue or a list of parked knotes
     Knote* chain = nullptr;  // next in the hash bucket, or next of the same descriptor
     uintptr_t ident = 0;
     void* udata = nullptr;
     int16_t filter = 0;
-    uint16_t flags = 0;        // of the creating change, plus what the filter adds (EV_CLEAR, ...)
+    uint16_t flags = 0;         // of the creating change, plus what the filter adds (EV_CLEAR, ...)
     uint32_t saved_fflags = 0;  // what the user last asked for
-    uint32_t fflags = 0;       // what the filter has to report
+    uint32_t fflags = 0;        // what the filter has to report
     uint8_t status = 0;
-    uint8_t filter_bits = 0;   // the filter's own
-    uint16_t ready = 0;        // descriptors: Ready bits the kernel last reported
-    intptr_t data = 0;         // what the filter has to report
+    uint8_t filter_bits = 0;  // the filter's own
+    uint16_t ready = 0;       // descriptors: Ready bits the kernel last reported
+    intptr_t data = 0;        // what the filter has to report
 
     Knote() = default;
     Knote(const Knote&) = delete;
@@ -55,14 +55,16 @@ struct Knote : Link {  // the link: active queue or a list of parked knotes
 
     [[nodiscard]] uint64_t hash_key() const { return hash_key(filter, ident); }
     static uint64_t hash_key(int16_t filter, uintptr_t ident) {
-        return static_cast<uint64_t>(ident) ^ (static_cast<uint64_t>(static_cast<uint16_t>(filter)) << 48);
+        return static_cast<uint64_t>(ident) ^
+               (static_cast<uint64_t>(static_cast<uint16_t>(filter)) << 48);
     }
 };
 
 // What a knote keeps of the flags of the change that creates it: how it
 // behaves (and EV_ADD, which existing programs compare), not what was done.
 inline uint16_t kept_flags(unsigned flags) {
-    return static_cast<uint16_t>(flags & ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE | EV_DISABLE});
+    return static_cast<uint16_t>(flags &
+                                 ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE | EV_DISABLE});
 }
 
 }  // namespace kq

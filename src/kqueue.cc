@@ -31,11 +31,11 @@ Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct keven
     bool stopped = false;
     Result<int> result = apply_changes(changes, nchanges, events, nevents, stopped);
     if (stopped || nevents == 0) {
-        settle(Announce::once);
+        settle(After::changes);
         return result;
     }
     result = scan(events, nevents, timeout, cancelled);
-    settle(Announce::level);
+    settle(After::delivery);
     return result;
 }
 
@@ -44,7 +44,7 @@ int64_t Kqueue::count_pending(uint32_t& sequence) {
     (void)collect(INT16_MAX);
     const int64_t count = queued_;
     sequence = activations_;
-    settle(Announce::level);
+    settle(After::counting);
     mutex_.unlock();
     return count;
 }
@@ -63,7 +63,9 @@ Errno Kqueue::index(Knote& kn) {
     return Errno::ok;
 }
 
-void Kqueue::unindex(Knote& kn) { index_.remove(&kn); }
+void Kqueue::unindex(Knote& kn) {
+    index_.remove(&kn);
+}
 
 Errno Kqueue::drop(Knote& kn) {
     const FilterOps* ops = find_filter(kn.filter);
@@ -132,23 +134,40 @@ void Kqueue::park(Knote& kn, Parking where) {
 }
 
 void Kqueue::unpark(List<Knote>& list) {
-    while (!list.empty()) activate(*list.front());
+    while (!list.empty())
+        activate(*list.front());
 }
 
 // ---- settle ----
 
-void Kqueue::settle(Announce how) {
+void Kqueue::settle(After what) {
     KQ_CHECK(queued_ >= unbacked_ && unbacked_ >= 0);
     Nanos monotonic = timers_.earliest(Clock::monotonic);
     if (recheck_at_ < monotonic) monotonic = recheck_at_;
     backend_.set_deadline(Clock::monotonic, monotonic);
     backend_.set_deadline(Clock::realtime, timers_.earliest(Clock::realtime));
+    if (unbacked_ > 0 || rung_ || held_) announce(what);
+}
 
+// Makes the public descriptor readable exactly while something is queued that
+// the kernel does not know of.
+//
+// New activations ring: sleepers and kqueues that watch this one by EV_CLEAR
+// must be told of each. What is merely left over, or was found by counting for
+// a watching kqueue, is held: a ring for it would wake that one for nothing,
+// again and again. Fails only when the number is not our queue any more, which
+// run() finds out by itself.
+void Kqueue::announce(After what) {
+    // Rung for what was taken back meanwhile: hear it ourselves.
+    if (rung_ && unbacked_ == 0) (void)collect(1);
     const bool pending = unbacked_ > 0;
-    if (pending == (announced_ != Announce::nothing)) return;
-    const Announce wanted = pending ? how : Announce::nothing;
-    // Fails only when the number is not our queue any more; run() finds out by itself.
-    if (backend_.announce(wanted) == Errno::ok) announced_ = wanted;
+    const bool news = activations_ != announced_;
+    announced_ = activations_;
+    if (pending && news && !rung_ && what != After::counting)
+        rung_ = backend_.announce(Announce::ring) == Errno::ok;
+    const bool hold = pending && !rung_;
+    if (hold != held_ && backend_.announce(hold ? Announce::hold : Announce::release) == Errno::ok)
+        held_ = hold;
 }
 
 }  // namespace kq

@@ -43,7 +43,7 @@ enum class Parking : uint8_t {
 };
 
 class Kqueue {
- public:
+  public:
     Kqueue() = default;
     // All knotes are detached and freed; the public descriptor is not closed:
     // the user did that, and the number may be somebody else's by now.
@@ -101,7 +101,7 @@ class Kqueue {
     // Numbers the collections: readiness reported in this one is still true.
     [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
 
- private:
+  private:
     // ---- change.cc ----
     Result<int> apply_changes(const struct kevent* changes, int nchanges, struct kevent* events,
                               int nevents, bool& stopped) KQ_REQUIRES(mutex_);
@@ -122,7 +122,10 @@ class Kqueue {
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
 
     // ---- kqueue.cc ----
-    void settle(Announce how) KQ_REQUIRES(mutex_);
+    // What settle() is called after.
+    enum class After : uint8_t { changes, delivery, counting };
+    void settle(After what) KQ_REQUIRES(mutex_);
+    void announce(After what) KQ_REQUIRES(mutex_);
     void enqueue(Knote& kn) KQ_REQUIRES(mutex_);
     void dequeue(Knote& kn) KQ_REQUIRES(mutex_);
     void unpark(List<Knote>& list) KQ_REQUIRES(mutex_);
@@ -144,9 +147,11 @@ class Kqueue {
     List<Knote> idle_ KQ_GUARDED_BY(mutex_);     // Parking::idle
     List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
     Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
-    Announce announced_ KQ_GUARDED_BY(mutex_) = Announce::nothing;
+    bool rung_ KQ_GUARDED_BY(mutex_) = false;  // Announce::ring, not collected yet
+    bool held_ KQ_GUARDED_BY(mutex_) = false;  // Announce::hold
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
-    uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;
+    uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;  // knotes that came onto the queue
+    uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;    // activations_ when last announced
 };
 
 }  // namespace kq

@@ -25,7 +25,7 @@ struct Link {
 
 template <class T>
 class List {
- public:
+  public:
     List() { head_.prev = head_.next = &head_; }
     List(const List&) = delete;
     List& operator=(const List&) = delete;
@@ -46,7 +46,7 @@ class List {
         head_.prev = link;
     }
 
- private:
+  private:
     Link head_;
 };
 

@@ -8,9 +8,9 @@
 #include "check.h"
 
 #if defined(__clang__)
-#define KQ_ANNOTATE(x) __attribute__((x))
+    #define KQ_ANNOTATE(x) __attribute__((x))
 #else
-#define KQ_ANNOTATE(x)
+    #define KQ_ANNOTATE(x)
 #endif
 
 #define KQ_CAPABILITY(name) KQ_ANNOTATE(capability(name))
@@ -28,7 +28,7 @@ namespace kq {
 
 // Not recursive. Constant-initialised, so it may be a global.
 class KQ_CAPABILITY("mutex") Mutex {
- public:
+  public:
     constexpr Mutex() = default;
     ~Mutex() = default;
     Mutex(const Mutex&) = delete;
@@ -41,19 +41,19 @@ class KQ_CAPABILITY("mutex") Mutex {
     // In a forked child only: the thread that held it does not exist there.
     void reset_in_child() { mutex_ = PTHREAD_MUTEX_INITIALIZER; }
 
- private:
+  private:
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
 // Holds a mutex for a scope.
 class KQ_SCOPED_CAPABILITY Guard {
- public:
+  public:
     explicit Guard(Mutex& mutex) KQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
     ~Guard() KQ_RELEASE() { mutex_.unlock(); }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
 
- private:
+  private:
     Mutex& mutex_;
 };
 

@@ -48,11 +48,11 @@ struct Interest {
 enum Ready : uint16_t {
     kReadable = 1,
     kWritable = 2,
-    kHangup = 4,       // both directions are closed, or never were open
-    kReadHangup = 8,   // the peer will send no more
-    kFailed = 16,      // an error is pending, or the reader of a pipe is gone
-    kChanged = 32,     // a watched file changed
-    kClosed = 64,      // the descriptor is not open (answer of descriptor::poll only)
+    kHangup = 4,      // both directions are closed, or never were open
+    kReadHangup = 8,  // the peer will send no more
+    kFailed = 16,     // an error is pending, or the reader of a pipe is gone
+    kChanged = 32,    // a watched file changed
+    kClosed = 64,     // the descriptor is not open (answer of descriptor::poll only)
 };
 
 // One report of the kernel queue.
@@ -67,16 +67,16 @@ enum class FdKind : uint8_t {
     unknown = 0,
     tcp,
     unix_stream,
-    stream,     // other connection-oriented byte streams
+    stream,  // other connection-oriented byte streams
     seqpacket,
     datagram,
-    pipe,       // and FIFO
+    pipe,  // and FIFO
     regular,
     directory,
-    always,     // devices that cannot be waited for: ready at all times
+    always,  // devices that cannot be waited for: ready at all times
     eventfd,
-    other,      // ttys, timers, and whatever else can be waited for
-    kqueue,     // one of ours; set by the core
+    other,   // ttys, timers, and whatever else can be waited for
+    kqueue,  // one of ours; set by the core
 };
 
 // What core and platform remember about the open file behind a number. All
@@ -84,27 +84,28 @@ enum class FdKind : uint8_t {
 // found to name another open file.
 struct FdFacts {
     FdKind kind = FdKind::unknown;
-    bool readable_end = false;   // opened for reading; valid once kind is known
-    bool writable_end = false;   // opened for writing; likewise
-    uint8_t registered = 0;      // backend's: which of its lanes have this descriptor
+    bool readable_end = false;           // opened for reading; valid once kind is known
+    bool writable_end = false;           // opened for writing; likewise
+    uint8_t registered = 0;              // backend's: which of its lanes have this descriptor
     uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
     Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
                                                          // what it has disarmed since by reporting
-    uint16_t so_error = 0;       // the error of a dead connection, once fetched
-    int32_t file_watch = 0;      // backend's: of watch_file()
-    uint32_t identity = 0;       // of a regular file or device, to recognise another one
+    uint16_t so_error = 0;   // the error of a dead connection, once fetched
+    int32_t file_watch = 0;  // backend's: of watch_file()
+    uint32_t identity = 0;   // of a regular file or device, to recognise another one
 
     [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
 };
 
 // What a descriptor says about a direction now, in the terms of BSD.
 struct Sample {
-    bool active = false;   // worth reporting, if no low-water mark is asked for
-    bool eof = false;      // EV_EOF: active whatever the mark
-    bool failed = false;   // an error waits for the next call on it: likewise
-    bool closed = false;   // the number is not an open descriptor (any more)
-    uint32_t error = 0;    // with eof: the errno of the connection
-    int64_t data = 0;      // bytes, connections, free space: see semantics 5.1, 5.2
+    bool active = false;    // worth reporting, if no low-water mark is asked for
+    bool eof = false;       // EV_EOF: active whatever the mark
+    bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
+    bool untold = false;    // not active, and no kernel will tell when that changes
+    bool closed = false;    // the number is not an open descriptor (any more)
+    uint32_t error = 0;     // with eof: the errno of the connection
+    int64_t data = 0;       // bytes, connections, free space: see semantics 5.1, 5.2
 };
 
 namespace descriptor {
@@ -145,9 +146,9 @@ Errno set_file_poll_interval(int64_t interval);
 
 // How the public descriptor shows that the core itself has events pending.
 enum class Announce : uint8_t {
-    nothing,
-    once,   // readable until the next collect()
-    level,  // readable until announce(nothing)
+    ring,  // readable until the next collect(); everybody who waits for it is woken
+    hold,  // readable until `release`; need not wake those who know
+    release,
 };
 
 // clang-format off
@@ -188,7 +189,9 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // descriptor is closed.
     { c.sleep(t) } -> std::same_as<Errno>;
 
-    // Shows outsiders, and threads in sleep(), that the core has events.
+    // Shows outsiders, and threads in sleep(), that the core has events. A ring
+    // comes back as a wakeup Kind::announcement of index 0, once; the descriptor
+    // being held as one of index 1, now and then.
     { b.announce(a) } -> std::same_as<Errno>;
 
     // Reserves what deadlines on a clock need; after it set_deadline cannot fail.

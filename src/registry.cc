@@ -134,8 +134,12 @@ int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
 
 // ---- fork ----
 
-void prepare_fork() KQ_NO_ANALYSIS { mutex.lock(); }
-void parent_forked() KQ_NO_ANALYSIS { mutex.unlock(); }
+void prepare_fork() KQ_NO_ANALYSIS {
+    mutex.lock();
+}
+void parent_forked() KQ_NO_ANALYSIS {
+    mutex.unlock();
+}
 
 // The child inherits no kqueue. It has one thread and knows nothing of the
 // state in which others left their kqueues: it takes no lock of theirs, closes
@@ -197,7 +201,8 @@ Result<int> create() {
             // Closed queues that nobody used since are found here, a few at a time.
             count += collect_closed(closed + count, kSweepEachTime, kSweepEachTime);
         }
-        for (int i = 0; i < count; i++) drop_reference(*closed[i]);
+        for (int i = 0; i < count; i++)
+            drop_reference(*closed[i]);
         const bool exhausted = !fd.ok() && (fd.error() == Errno::too_many_open ||
                                             fd.error() == Errno::too_many_open_in_system);
         if (!exhausted || attempt > 0) return fd;
@@ -217,7 +222,9 @@ Kqueue* find(int fd) {
     }
 }
 
-void release(Kqueue* kqueue) { drop_reference(*Cell::of(kqueue)); }
+void release(Kqueue* kqueue) {
+    drop_reference(*Cell::of(kqueue));
+}
 
 bool is_live(int fd) {
     std::atomic<Cell*>* place = place_of(fd);
@@ -248,10 +255,13 @@ void sweep() {
             const Guard guard(mutex);
             count = collect_closed(closed, 16, live_count);
         }
-        for (int i = 0; i < count; i++) drop_reference(*closed[i]);
+        for (int i = 0; i < count; i++)
+            drop_reference(*closed[i]);
     } while (count > 0);
 }
 
-bool set_fork_cleanup(bool wanted) { return fork_cleanup.exchange(wanted); }
+bool set_fork_cleanup(bool wanted) {
+    return fork_cleanup.exchange(wanted);
+}
 
 }  // namespace kq::registry

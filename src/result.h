@@ -11,7 +11,7 @@ namespace kq {
 
 // An errno value. `ok` is success. Any value of <errno.h> may occur; those the
 // core itself produces or distinguishes have names.
-enum class [[nodiscard]] Errno : int {
+enum class [[nodiscard]] Errno : int{
     ok = 0,
     bad_descriptor = EBADF,
     busy = EBUSY,
@@ -31,14 +31,18 @@ enum class [[nodiscard]] Errno : int {
 };
 
 // The errno of the C library call that just failed.
-inline Errno last_errno() { return static_cast<Errno>(errno); }
-inline int to_int(Errno e) { return static_cast<int>(e); }
+inline Errno last_errno() {
+    return static_cast<Errno>(errno);
+}
+inline int to_int(Errno e) {
+    return static_cast<int>(e);
+}
 
 // A value or the reason why there is none. T is small and default-constructible.
 template <class T>
 class [[nodiscard]] Result {
- public:
-    Result(T value) : value_(value) {}              // NOLINT(google-explicit-constructor)
+  public:
+    Result(T value) : value_(value) {}                // NOLINT(google-explicit-constructor)
     Result(Errno error) : value_(), error_(error) {}  // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] bool ok() const { return error_ == Errno::ok; }
@@ -46,7 +50,7 @@ class [[nodiscard]] Result {
     // Meaningful only if ok().
     [[nodiscard]] T value() const { return value_; }
 
- private:
+  private:
     T value_;
     Errno error_ = Errno::ok;
 };

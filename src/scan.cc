@@ -61,7 +61,8 @@ Errno Kqueue::collect(int wanted) {
         const int room = missing < 1 ? 1 : (missing < kBatch ? missing : kBatch);
         const Result<size_t> got = backend_.collect({wakeups, static_cast<size_t>(room)});
         if (!got.ok()) return got.error();
-        for (size_t w = 0; w < got.value(); w++) dispatch(wakeups[w]);
+        for (size_t w = 0; w < got.value(); w++)
+            dispatch(wakeups[w]);
         if (got.value() < static_cast<size_t>(room) || queued_ >= wanted) break;
     }
     return Errno::ok;
@@ -73,7 +74,7 @@ void Kqueue::dispatch(const Wakeup& wakeup) {
             fd_watch::on_wakeup(*this, wakeup);
             break;
         case Handle::Kind::announcement:
-            if (announced_ == Announce::once) announced_ = Announce::nothing;
+            if (wakeup.handle.index() == 0) rung_ = false;
             break;
         case Handle::Kind::timers:
             expire_timers(static_cast<Clock>(wakeup.handle.index()));
@@ -92,7 +93,8 @@ void Kqueue::dispatch(const Wakeup& wakeup) {
 
 void Kqueue::expire_timers(Clock clock) {
     const Nanos t = now(clock);
-    while (TimerKnote* timer = timers_.take_due(clock, t)) activate(*timer);
+    while (TimerKnote* timer = timers_.take_due(clock, t))
+        activate(*timer);
     if (clock == Clock::monotonic && recheck_at_ <= t) {
         recheck_at_ = kForever;
         unpark(recheck_);
@@ -187,7 +189,7 @@ Errno Kqueue::sleep(Nanos deadline, void (*cancelled)(void*)) {
         if (wait < 0) wait = 0;
     }
     if (wait > kCloseCheckPeriod && !single_threaded()) wait = kCloseCheckPeriod;
-    settle(Announce::level);
+    settle(After::delivery);
     trace_sleep(descriptor(), wait);
     mutex_.unlock();
     Errno error = Errno::ok;

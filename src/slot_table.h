@@ -21,12 +21,13 @@ template <class T>
 class SlotTable {
     static_assert(std::is_trivially_destructible_v<T>);
 
- public:
+  public:
     SlotTable() = default;
     SlotTable(const SlotTable&) = delete;
     SlotTable& operator=(const SlotTable&) = delete;
     ~SlotTable() {
-        for (size_t i = 0; i < chunks_; i++) free(directory_[i]);
+        for (size_t i = 0; i < chunks_; i++)
+            free(directory_[i]);
         free(directory_);
     }
 
@@ -58,7 +59,7 @@ class SlotTable {
                 visit(c * kChunk + i, directory_[c][i]);
     }
 
- private:
+  private:
     static constexpr size_t kChunk = 64;
 
     T** directory_ = nullptr;

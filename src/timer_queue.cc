@@ -14,7 +14,9 @@ void TimerQueue::leave(Clock clock) {
     members_[index(clock)]--;
 }
 
-void TimerQueue::start(TimerKnote& timer) { heaps_[index(timer.clock)].push(&timer); }
+void TimerQueue::start(TimerKnote& timer) {
+    heaps_[index(timer.clock)].push(&timer);
+}
 
 void TimerQueue::stop(TimerKnote& timer) {
     if (timer.waiting()) heaps_[index(timer.clock)].remove(&timer);

@@ -21,10 +21,12 @@ struct TimerKnote : Knote {
     [[nodiscard]] bool waiting() const { return heap_place != kNotInHeap; }
 };
 
-inline bool earlier(const TimerKnote& a, const TimerKnote& b) { return a.deadline < b.deadline; }
+inline bool earlier(const TimerKnote& a, const TimerKnote& b) {
+    return a.deadline < b.deadline;
+}
 
 class TimerQueue {
- public:
+  public:
     // Makes room for one more timer on a clock, so that start() cannot fail
     // later, however often it is called; given back by leave(). no_memory.
     Errno join(Clock clock);
@@ -40,7 +42,7 @@ class TimerQueue {
     // Takes out of the heap and returns one timer that is due at t, or null.
     TimerKnote* take_due(Clock clock, Nanos t);
 
- private:
+  private:
     static size_t index(Clock clock) { return static_cast<size_t>(clock); }
 
     Heap<TimerKnote> heaps_[kClocks];

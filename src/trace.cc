@@ -67,11 +67,10 @@ void print(const char* text) {
 void print_kevent(int kq, const char* what, const struct kevent& kev, const char* result) {
     const FlagText flags(kev.flags);
     char line[400];
-    (void)snprintf(line, sizeof line,
-                   "%d: %s {ident=%" PRIuPTR ", %s, %s, fflags=0x%x, data=%" PRIdPTR
-                   ", udata=%p}%s",
-                   kq, what, kev.ident, filter_name(kev.filter), flags.text, kev.fflags, kev.data,
-                   kev.udata, result);
+    (void)snprintf(
+        line, sizeof line,
+        "%d: %s {ident=%" PRIuPTR ", %s, %s, fflags=0x%x, data=%" PRIdPTR ", udata=%p}%s", kq, what,
+        kev.ident, filter_name(kev.filter), flags.text, kev.fflags, kev.data, kev.udata, result);
     print(line);
 }
 
@@ -87,7 +86,9 @@ void change(int kq, const struct kevent& change, Errno error) {
     print_kevent(kq, "change", change, result);
 }
 
-void event(int kq, const struct kevent& event) { print_kevent(kq, "event", event, ""); }
+void event(int kq, const struct kevent& event) {
+    print_kevent(kq, "event", event, "");
+}
 
 void sleep(int kq, Nanos wait) {
     char line[80];
@@ -114,8 +115,14 @@ void trace_initialize() {
         trace_set_enabled(true);
 }
 
-bool trace_set_enabled(bool on) { return trace_detail::enabled.exchange(on); }
-const char* trace_set_prefix(const char* prefix) { return line_prefix.exchange(prefix); }
-TraceFunction trace_set_function(TraceFunction function) { return line_function.exchange(function); }
+bool trace_set_enabled(bool on) {
+    return trace_detail::enabled.exchange(on);
+}
+const char* trace_set_prefix(const char* prefix) {
+    return line_prefix.exchange(prefix);
+}
+TraceFunction trace_set_function(TraceFunction function) {
+    return line_function.exchange(function);
+}
 
 }  // namespace kq

@@ -44,24 +44,24 @@ struct timespec; /* strict C89 and C++98 modes hide it in <time.h> */
  * its ident and its filter. 32 bytes on LP64, 20 on ILP32.
  */
 struct kevent {
-    uintptr_t ident;       /* what is watched; its meaning is the filter's */
-    short filter;          /* EVFILT_* */
-    unsigned short flags;  /* EV_* */
-    unsigned int fflags;   /* NOTE_*, per filter */
-    intptr_t data;         /* per filter; the errno in an EV_ERROR entry */
-    void *udata;           /* the caller's, returned as given */
+    uintptr_t ident;      /* what is watched; its meaning is the filter's */
+    short filter;         /* EVFILT_* */
+    unsigned short flags; /* EV_* */
+    unsigned int fflags;  /* NOTE_*, per filter */
+    intptr_t data;        /* per filter; the errno in an EV_ERROR entry */
+    void* udata;          /* the caller's, returned as given */
 };
 
 /* Fills *kevp. Each argument is evaluated exactly once. */
-#define EV_SET(kevp, id, filt, fl, ffl, dat, ud)  \
-    do {                                          \
-        struct kevent *libkqueue_kevp_ = (kevp);  \
-        libkqueue_kevp_->ident = (id);            \
-        libkqueue_kevp_->filter = (filt);         \
-        libkqueue_kevp_->flags = (fl);            \
-        libkqueue_kevp_->fflags = (ffl);          \
-        libkqueue_kevp_->data = (dat);            \
-        libkqueue_kevp_->udata = (ud);            \
+#define EV_SET(kevp, id, filt, fl, ffl, dat, ud) \
+    do {                                         \
+        struct kevent* libkqueue_kevp_ = (kevp); \
+        libkqueue_kevp_->ident = (id);           \
+        libkqueue_kevp_->filter = (filt);        \
+        libkqueue_kevp_->flags = (fl);           \
+        libkqueue_kevp_->fflags = (ffl);         \
+        libkqueue_kevp_->data = (dat);           \
+        libkqueue_kevp_->udata = (ud);           \
     } while (0)
 
 /* ---- flags: actions, given in a change ---- */
@@ -170,8 +170,8 @@ int kqueue(void);
  * Any number of threads may use one kqueue. A cancellation point if nevents
  * is not 0.
  */
-int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist,
-           int nevents, const struct timespec *timeout);
+int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
+           int nevents, const struct timespec* timeout);
 
 /* Kept for programs that link the static C libkqueue; need not be called. */
 void libkqueue_init(void);

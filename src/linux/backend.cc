@@ -18,27 +18,31 @@
 namespace kq {
 namespace {
 
-// ---- the anchor ----
+// ---- the anchors ----
 //
-// One eventfd that is always readable and never read, made at the first
-// kqueue() and registered silently in every epoll set of ours. It is two things:
+// Two eventfds that are always readable and never read, made at the first
+// kqueue() for the whole process and registered silently in every epoll set of
+// ours. EPOLL_CTL_MOD to EPOLLIN makes that one set readable and wakes its
+// sleepers; nothing is written. Two, because a MOD wakes nobody if the item
+// still is on the set's ready list, as it is for a while after it was held:
+// the first rings, by edge, and is off that list when it was collected; the
+// second holds, by level.
 //
-// A bell: EPOLL_CTL_MOD of it to EPOLLIN makes that one epoll descriptor
-// readable and wakes its sleepers, to 0 takes it back; nothing is written.
-//
-// An identity: EPOLL_CTL_ADD of it answers EEXIST on a set of ours and nothing
-// else: EBADF or EINVAL on what is no epoll, success on somebody else's.
-constinit std::atomic<int> anchor_fd{-1};
+// The first is an identity, too: EPOLL_CTL_ADD of it answers EEXIST on a set of
+// ours and nothing else: EBADF or EINVAL on what is no epoll, success on
+// somebody else's.
+constexpr int kAnchors = 2;
+constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
 
-int open_anchor() {
-    int fd = anchor_fd.load();
-    if (fd >= 0) return fd;
-    fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) return -1;
-    int expected = -1;
-    if (anchor_fd.compare_exchange_strong(expected, fd)) return fd;
-    sys::close(fd);  // another thread was first
-    return expected;
+Errno open_anchors() {
+    for (std::atomic<int>& anchor : anchors) {
+        if (anchor.load() >= 0) continue;
+        const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0) return last_errno();
+        int expected = -1;
+        if (!anchor.compare_exchange_strong(expected, fd)) sys::close(fd);  // another was first
+    }
+    return Errno::ok;
 }
 
 int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
@@ -48,13 +52,16 @@ int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
     return epoll_ctl(epoll, operation, fd, &event);
 }
 
-constexpr Handle kAnchorHandle(Handle::Kind::announcement, 0, 0);
+// Sets what `epoll` hears of an anchor.
+int control_anchor(int epoll, int operation, uint32_t which, uint32_t events) {
+    return control(epoll, operation, anchors[which].load(), events,
+                   {Handle::Kind::announcement, which, 0});
+}
 
-// Whether `epoll` is an epoll set with the anchor in it.
+// Whether `epoll` is an epoll set with the first anchor in it.
 bool has_anchor(int epoll) {
-    const int anchor = anchor_fd.load();
-    if (control(epoll, EPOLL_CTL_ADD, anchor, 0, kAnchorHandle) == 0) {
-        (void)control(epoll, EPOLL_CTL_DEL, anchor, 0, {});  // not ours: as it was
+    if (control_anchor(epoll, EPOLL_CTL_ADD, 0, 0) == 0) {
+        (void)control_anchor(epoll, EPOLL_CTL_DEL, 0, 0);  // not ours: as it was
         return false;
     }
     return errno == EEXIST;
@@ -79,7 +86,9 @@ uint16_t ready_from(uint32_t events) {
     return static_cast<uint16_t>(ready);
 }
 
-constexpr uint8_t lane_bit(int lane) { return static_cast<uint8_t>(1u << lane); }
+constexpr uint8_t lane_bit(int lane) {
+    return static_cast<uint8_t>(1u << lane);
+}
 
 // Chooses the lane of each wanted direction. One epoll item has one mode for
 // all its events: two directions share lane 0 if both are by level, else each
@@ -109,33 +118,40 @@ void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
 
 Backend::~Backend() {
     sys::close_and_clear(lanes_[1]);
-    for (int& fd : timers_) sys::close_and_clear(fd);
+    for (int& fd : timers_)
+        sys::close_and_clear(fd);
 }
 
 Errno Backend::open() {
-    const int anchor = open_anchor();
-    if (anchor < 0) return last_errno();
+    const Errno error = open_anchors();
+    if (error != Errno::ok) return error;
     lanes_[0] = epoll_create1(EPOLL_CLOEXEC);
     if (lanes_[0] < 0) return last_errno();
-    if (control(lanes_[0], EPOLL_CTL_ADD, anchor, 0, kAnchorHandle) == 0) return Errno::ok;
-    return last_errno();
+    return control_anchor(lanes_[0], EPOLL_CTL_ADD, 0, 0) == 0 ? Errno::ok : last_errno();
 }
 
-void Backend::close_unpublished() { sys::close_and_clear(lanes_[0]); }
+void Backend::close_unpublished() {
+    sys::close_and_clear(lanes_[0]);
+}
 
-bool Backend::exists() const { return has_anchor(lanes_[0]); }
+bool Backend::exists() const {
+    return has_anchor(lanes_[0]);
+}
 
 void Backend::abandon_in_child() {
     // The user may have closed the kqueue before, and the number be his file now.
     if (exists()) sys::close_and_clear(lanes_[0]);
     sys::close_and_clear(lanes_[1]);
-    for (int& fd : timers_) sys::close_and_clear(fd);
+    for (int& fd : timers_)
+        sys::close_and_clear(fd);
     vnodes_.abandon_in_child();
 }
 
 void Backend::reset_process_in_child() {
-    const int fd = anchor_fd.exchange(-1);
-    if (fd >= 0) sys::close(fd);
+    for (std::atomic<int>& anchor : anchors) {
+        const int fd = anchor.exchange(-1);
+        if (fd >= 0) sys::close(fd);
+    }
 }
 
 // ---- descriptors ----
@@ -261,14 +277,20 @@ Errno Backend::sleep(Nanos t) const {
 }
 
 Errno Backend::announce(Announce how) {
-    uint32_t events = 0;
-    if (how == Announce::once) events = EPOLLIN | EPOLLET;
-    if (how == Announce::level) events = EPOLLIN;
-    const int done = control(lanes_[0], EPOLL_CTL_MOD, anchor_fd.load(), events, kAnchorHandle);
-    return done == 0 ? Errno::ok : last_errno();
+    if (how == Announce::ring)
+        return control_anchor(lanes_[0], EPOLL_CTL_MOD, 0, EPOLLIN | EPOLLET) == 0 ? Errno::ok
+                                                                                   : last_errno();
+    const uint32_t events = how == Announce::hold ? uint32_t{EPOLLIN} : 0;
+    if (control_anchor(lanes_[0], EPOLL_CTL_MOD, 1, events) == 0) return Errno::ok;
+    // Most kqueues never hold: the second anchor joins at the first time.
+    if (errno == ENOENT && control_anchor(lanes_[0], EPOLL_CTL_ADD, 1, events) == 0)
+        return Errno::ok;
+    return last_errno();
 }
 
-bool single_threaded() { return __libc_single_threaded != 0; }
+bool single_threaded() {
+    return __libc_single_threaded != 0;
+}
 
 // ---- time ----
 
@@ -327,6 +349,8 @@ Errno Backend::watch_file(int fd, Handle handle, FdFacts& facts) {
     return vnodes_.watch(fd, handle, facts.file_watch);
 }
 
-Errno set_file_poll_interval(int64_t /*interval*/) { return Errno::unimplemented; }
+Errno set_file_poll_interval(int64_t /*interval*/) {
+    return Errno::unimplemented;
+}
 
 }  // namespace kq

@@ -3,7 +3,7 @@
 // The public descriptor is the epoll descriptor itself. Beside it appear, when
 // first needed: a second, inner epoll for descriptors whose READ and WRITE want
 // different modes (an epoll item has only one); a timerfd for each clock; an
-// inotify instance. One eventfd serves the whole process: see anchor() in
+// inotify instance. Two eventfds serve the whole process: see the anchors in
 // backend.cc. Lock: the kqueue's mutex, but for what platform.h exempts.
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
@@ -14,7 +14,7 @@
 namespace kq {
 
 class Backend {
- public:
+  public:
     Backend() = default;
     ~Backend();  // closes all but the public descriptor
     Backend(const Backend&) = delete;
@@ -40,7 +40,7 @@ class Backend {
     void abandon_in_child();
     static void reset_process_in_child();
 
- private:
+  private:
     static constexpr int kLanes = 2;
 
     Errno open_lane(int lane);

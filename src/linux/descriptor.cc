@@ -60,11 +60,13 @@ int64_t bytes_readable(int fd, int64_t otherwise) {
     return errno == EBADF ? -1 : otherwise;
 }
 
-int64_t saturate(uint64_t n) { return n > INT64_MAX ? INT64_MAX : static_cast<int64_t>(n); }
+int64_t saturate(uint64_t n) {
+    return n > INT64_MAX ? INT64_MAX : static_cast<int64_t>(n);
+}
 
 Sample readable_file(int fd, const FdFacts& facts) {
     Sample sample;
-    struct stat st{};
+    struct stat st {};
     sample.closed = stat_same(fd, facts, st) != Errno::ok;
     if (sample.closed) return sample;
     if (facts.kind == FdKind::always) {
@@ -84,7 +86,7 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     if (facts.kind == FdKind::eventfd)
         sample.data = sample.active ? saturate(eventfd_count(fd, 1)) : 0;
     else
-        sample.data = bytes_readable(fd, sample.active ? 1 : 0);
+        sample.data = bytes_readable(fd, sample.active && !sample.eof ? 1 : 0);
     sample.closed = sample.data < 0;
     return sample;
 }
@@ -128,15 +130,17 @@ bool know(int fd, FdFacts& facts) {
 
 }  // namespace
 
-Errno check_open(int fd) { return fcntl(fd, F_GETFD) < 0 ? last_errno() : Errno::ok; }
+Errno check_open(int fd) {
+    return fcntl(fd, F_GETFD) < 0 ? last_errno() : Errno::ok;
+}
 
 Errno check_same(int fd, const FdFacts& facts) {
-    struct stat st{};
+    struct stat st {};
     return stat_same(fd, facts, st);
 }
 
 Errno classify(int fd, FdFacts& facts) {
-    struct stat st{};
+    struct stat st {};
     if (fstat(fd, &st) != 0) return last_errno();
     facts.identity = identity_of(st);
     facts.readable_end = facts.writable_end = true;

@@ -13,7 +13,9 @@
 
 namespace kq::sys {
 
-inline void close(int fd) { (void)syscall(SYS_close, fd); }
+inline void close(int fd) {
+    (void)syscall(SYS_close, fd);
+}
 
 inline ssize_t read(int fd, void* buffer, size_t size) {
     return syscall(SYS_read, fd, buffer, size);

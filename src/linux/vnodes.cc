@@ -75,6 +75,8 @@ void VnodeWatch::close() {
     sys::close_and_clear(inotify_);
 }
 
-void VnodeWatch::abandon_in_child() { sys::close_and_clear(inotify_); }
+void VnodeWatch::abandon_in_child() {
+    sys::close_and_clear(inotify_);
+}
 
 }  // namespace kq

@@ -16,7 +16,7 @@
 namespace kq {
 
 class VnodeWatch {
- public:
+  public:
     VnodeWatch() = default;
     ~VnodeWatch() { close(); }
     VnodeWatch(const VnodeWatch&) = delete;
@@ -40,7 +40,7 @@ class VnodeWatch {
     void close();
     void abandon_in_child();
 
- private:
+  private:
     // Descriptors of one inode share the kernel's watch: several entries then
     // have one number.
     struct Entry {

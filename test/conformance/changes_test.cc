@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <fstream>
 #include <functional>
 #include <ostream>
 #include <string>
@@ -77,8 +78,7 @@ TEST_P(Refused, WithEventlist) {
     scene.expect_unchanged();
 }
 
-// what could not be added is not there.
-TEST_P(Refused, LeavesNoKnote) {
+TEST_P(Refused, R69_LeavesNoKnote) {
     const Scene scene;
     Event c = GetParam().make(scene);
     SCOPED_TRACE(to_string(c));
@@ -88,8 +88,7 @@ TEST_P(Refused, LeavesNoKnote) {
     EXPECT_TRUE(error == ENOENT || error == GetParam().error) << error;
 }
 
-//
-TEST_P(Refused, InTheMiddleOfAList) {
+TEST_P(Refused, R70_InTheMiddleOfAList) {
     const Scene scene;
     const Event c = GetParam().make(scene);
     SCOPED_TRACE(to_string(c));
@@ -227,6 +226,14 @@ INSTANTIATE_TEST_SUITE_P(
 
 class Changes : public KqTest {};
 
+// 0 if it cannot be known.
+size_t resident_pages() {
+    std::ifstream file("/proc/self/statm");
+    size_t total = 0;
+    size_t resident = 0;
+    return file >> total >> resident ? resident : 0;
+}
+
 TEST_F(Changes, R41_EnableAndDisableOnAnExistingKnoteChangeNothing) {
     const Queue q;
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER, 1, tag(1)),
@@ -238,6 +245,17 @@ TEST_F(Changes, R41_EnableAndDisableOnAnExistingKnoteChangeNothing) {
     EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | both)), EINVAL);
     EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_DELETE | both)), EINVAL);
     expect_only(q.collect(), 1, EVFILT_USER, EV_ADD | EV_CLEAR, 0, 1, tag(1));
+}
+
+// Nothing is made for a number that is no descriptor.
+TEST_F(Changes, R56_AWildIdentCostsNoMemory) {
+    const Queue q;
+    const size_t before = resident_pages();
+    if (before == 0) GTEST_SKIP() << "not to be known on this system";
+    for (const int wild : {INT_MAX, INT_MAX / 2, 1'000'000'000})
+        for (const int flags : {EV_ADD, EV_DELETE, EV_ENABLE})
+            EXPECT_EQ(q.apply(change(wild, EVFILT_READ, flags)), EBADF);
+    EXPECT_LT(resident_pages(), before + 4096);
 }
 
 TEST_F(Changes, R58_DeleteOfAClosedDescriptorIsEbadfAndFreesTheKnote) {

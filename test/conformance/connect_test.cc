@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <tuple>
+#include <ostream>
 
 #include "support/endpoint.h"
 #include "support/kq.h"
@@ -18,6 +18,10 @@ struct Mode {
     const char* name;
     int flags;
 };
+
+void PrintTo(const Mode& mode, std::ostream* out) {
+    *out << mode.name;
+}
 
 constexpr Mode kModes[] = {{"level", 0},
                            {"clear", EV_CLEAR},

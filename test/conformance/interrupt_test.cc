@@ -1,4 +1,4 @@
-// Signals, stops and cancellation while kevent() waits.
+// Signals, stops, cancellation and close() while kevent() waits.
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -300,6 +300,36 @@ TEST_F(Interrupt, R55_ChangesAreNotCutInHalfByCancellation) {
         worker.join();
         const bool first = has_knote(q, 0, EVFILT_USER);
         EXPECT_EQ(has_knote(q, kChanges - 1, EVFILT_USER), first) << "round " << round;
+    }
+}
+
+// D-37: not FreeBSD's way, but that of the others. At once, or as soon as the platform can tell.
+TEST_F(Interrupt, R298_CloseEndsEveryWaitWithEbadf) {
+    for (const int waiters : {1, 8}) {
+        for (const bool knotes : {false, true}) {
+            SCOPED_TRACE(testing::Message() << waiters << " " << knotes);
+            const int kq = ::kqueue();
+            ASSERT_GE(kq, 0);
+            const Event timer = change(1, EVFILT_TIMER, EV_ADD, 0, 60'000);
+            if (knotes) {
+                ASSERT_EQ(::kevent(kq, &timer, 1, nullptr, 0, nullptr), 0);
+            }
+            std::atomic<int> right{0};
+            std::vector<Thread> threads;
+            for (int i = 0; i < waiters; i++) {
+                threads.emplace_back([&] {
+                    Event event{};
+                    if (::kevent(kq, nullptr, 0, &event, 1, nullptr) == -1 && errno == EBADF)
+                        right++;
+                });
+            }
+            for (const Thread& thread : threads)
+                thread.wait_until_asleep();
+            EXPECT_EQ(close_in_use(kq), 0);
+            for (Thread& thread : threads)
+                thread.join();
+            EXPECT_EQ(right, waiters);
+        }
     }
 }
 

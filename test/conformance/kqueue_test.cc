@@ -89,7 +89,7 @@ TEST_F(Kqueue, R3_AFullDescriptorTableGivesEmfileAndLeaksNothing) {
     const auto before = open_descriptors();
     for (int room = 0; room < 5; room++) {
         SCOPED_TRACE(room);
-        const int lowest = free_number();
+        const int lowest = lowest_free_number();
         int kq = -1;
         int error = 0;
         {
@@ -126,7 +126,7 @@ TEST_F(Kqueue, R3_KnotesWithoutRoomForHelperDescriptors) {
         const Queue q;
         int error = 0;
         {
-            const DescriptorLimit limit(static_cast<rlim_t>(free_number()));
+            const DescriptorLimit limit(static_cast<rlim_t>(lowest_free_number()));
             error = q.apply(add);
         }
         if (error != 0) {

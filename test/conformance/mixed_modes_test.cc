@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include <ostream>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/endpoint.h"
@@ -43,6 +45,10 @@ struct Combination {
     int write;
     bool write_first;
 };
+
+void PrintTo(const Combination& combination, std::ostream* out) {
+    *out << combination.name;
+}
 
 std::vector<Combination> combinations() {
     std::vector<Combination> all;
@@ -182,9 +188,7 @@ INSTANTIATE_TEST_SUITE_P(All, MixedModes, testing::ValuesIn(combinations()), kin
 
 class Bystander : public KqTest, public testing::WithParamInterface<DuplexKind> {
   protected:
-    int apply(int filter, int flags) const {
-        return q_.apply(change(s_.fd(), filter, flags));
-    }
+    int apply(int filter, int flags) const { return q_.apply(change(s_.fd(), filter, flags)); }
     // READ|EV_CLEAR with data that was reported and not read.
     void reported_read() const {
         ASSERT_EQ(apply(EVFILT_READ, EV_ADD | EV_CLEAR), 0);

@@ -10,9 +10,9 @@
 #include <termios.h>
 #include <unistd.h>
 #ifdef __linux__
-#include <sys/eventfd.h>
-#include <sys/inotify.h>
-#include <sys/timerfd.h>
+    #include <sys/eventfd.h>
+    #include <sys/inotify.h>
+    #include <sys/timerfd.h>
 #endif
 
 #include <type_traits>
@@ -231,7 +231,7 @@ class Stream : public WriteEnd {
 class Socket : public Stream {
   public:
     explicit Socket(Pair pair) : Stream(std::move(pair.first), std::move(pair.second)) {}
-    void block() override { fill_up(fd()); }
+    void block() override { fill_up(fd(), reader()); }
     void unblock() override { drain_from(fd(), reader()); }
     intptr_t most() const override { return send_buffer(fd()); }
 };
@@ -239,11 +239,15 @@ class Socket : public Stream {
 class PipeEnd : public Stream {
   public:
     explicit PipeEnd(Pipe pipe) : Stream(std::move(pipe.write), std::move(pipe.read)) {}
-    void block() override { fill_up(fd()); }
+    void block() override { fill(fd()); }
     void unblock() override { drain(reader()); }
 #ifdef F_GETPIPE_SZ
-    intptr_t least() const override { return ::fcntl(fd(), F_GETPIPE_SZ); }
-    intptr_t most() const override { return ::fcntl(fd(), F_GETPIPE_SZ); }
+    intptr_t least() const override {
+        return ::fcntl(fd(), F_GETPIPE_SZ);
+    }
+    intptr_t most() const override {
+        return ::fcntl(fd(), F_GETPIPE_SZ);
+    }
 #endif
 };
 
@@ -346,7 +350,7 @@ void Duplex::drain() const {
 }
 
 void Duplex::block() const {
-    fill_up(fd());
+    fill_up(fd(), peer());
 }
 
 void Duplex::unblock() const {

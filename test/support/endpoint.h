@@ -102,7 +102,9 @@ Pipe make_fifo();
 
 // GoogleTest prints a parameter by its name, and "Suite.Test/name" is the name of the test.
 template <class Kind>
-    requires requires(const Kind& kind) { kind.name; }
+requires requires(const Kind& kind) {
+    kind.name;
+}
 void PrintTo(const Kind& kind, std::ostream* out) {
     *out << kind.name;
 }

@@ -78,6 +78,10 @@ Pair make_udp_pair();            // two UDP sockets connected to each other
 Listener make_listener(int backlog = 16);
 Fd open_file(const std::string& path, int flags);
 
+// close() of a descriptor that another thread is using, which is what the test is about: not
+// reported by ThreadSanitizer as the race that it is.
+int close_in_use(int fd);
+
 void set_nonblock(int fd, bool on = true);
 
 // All of it, or the test fails. write_bytes(fd, 3) writes three bytes.
@@ -94,8 +98,11 @@ size_t fill(int fd);
 // Reads what there is; says how many bytes that were. Leaves the blocking mode alone.
 size_t drain(int fd);
 
-// A descriptor number that is free now.
+// A descriptor number that is free, and so high that nothing will be given it soon.
 int free_number();
+
+// The number that the next new descriptor will have.
+int lowest_free_number();
 
 // Waits with poll() for POLLIN. A limit of 0 only looks.
 bool wait_readable(int fd, milliseconds limit = kLimit);

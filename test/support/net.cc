@@ -1,6 +1,7 @@
 #include "support/net.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 #ifdef __linux__
     #include <linux/sockios.h>
-    #include <netinet/tcp.h>
 #endif
 
 #include <algorithm>
@@ -52,6 +52,11 @@ tcp_info info_of(int fd) {
     return info;
 }
 #endif
+
+bool is_tcp(int fd) {
+    return address_of(fd).sin_family == AF_INET &&
+           get_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+}
 
 template <class T>
 int connect_any(int fd, const T& address) {
@@ -186,15 +191,17 @@ void send_descriptor(int socket, int fd) {
 }
 
 Pair make_small_tcp_pair() {
-    constexpr int kSize = 32768;
+    const auto shrink = [](int fd) {
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, 32768);
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, 32768);
+        set_option(fd, IPPROTO_TCP, TCP_MAXSEG, 1000);
+    };
     const DeadPort port;
-    set_option(*port.fd, SOL_SOCKET, SO_SNDBUF, kSize);  // accepted sockets inherit them
-    set_option(*port.fd, SOL_SOCKET, SO_RCVBUF, kSize);
+    shrink(*port.fd);  // accepted sockets inherit it
     port.listen();
     Fd client{::socket(AF_INET, SOCK_STREAM, 0)};
     must(bool(client), "socket");
-    set_option(*client, SOL_SOCKET, SO_SNDBUF, kSize);
-    set_option(*client, SOL_SOCKET, SO_RCVBUF, kSize);
+    shrink(*client);
     must(connect_to(*client, port.address) == 0, "connect");
     must(wait_readable(*port.fd), "no connection");
     Fd server{::accept(*port.fd, nullptr, nullptr)};
@@ -260,10 +267,23 @@ bool eventually(const std::function<bool()>& condition) {
     return true;
 }
 
-void fill_up(int fd) {
-    do
+void fill_up(int fd, int peer) {
+    if (!is_tcp(fd)) {
         fill(fd);
-    while (wait_for(fd, POLLOUT, milliseconds{30}));
+        return;
+    }
+    int total = bytes_unsent(fd) + bytes_to_read(peer);
+    for (int added = -1; added != 0 || look(fd, POLLOUT) != 0;) {
+        added = static_cast<int>(fill(fd));
+        total += added;
+        const bool settled = eventually([&] {
+#ifdef TCP_QUICKACK
+            set_option(peer, IPPROTO_TCP, TCP_QUICKACK, 1);
+#endif
+            return bytes_unsent(fd) + bytes_to_read(peer) == total;
+        });
+        if (!settled) return;
+    }
 }
 
 void drain_from(int fd, int peer) {

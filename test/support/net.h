@@ -61,26 +61,28 @@ void shut(int fd, int how);                // shutdown(), must succeed
 ssize_t send_bytes(int fd, size_t count);  // one send(), no SIGPIPE, may be 0 bytes
 void send_descriptor(int socket, int fd);  // an empty message that carries fd
 
-// A TCP pair with small buffers of fixed size, so that it fills fast and free space is a plain sum.
+// A TCP pair with small buffers of fixed size and small segments: it fills fast, free space is a
+// plain sum, and once full nothing more is squeezed in later.
 Pair make_small_tcp_pair();
 
 // ---- what the kernel says ----
 
-int bytes_to_read(int fd);         // FIONREAD
-int bytes_unsent(int fd);          // SIOCOUTQ: sent, not yet acknowledged or received
-int send_buffer(int fd);           // SO_SNDBUF
+int bytes_to_read(int fd);  // FIONREAD
+int bytes_unsent(int fd);   // SIOCOUTQ: sent, not yet acknowledged or received
+int send_buffer(int fd);    // SO_SNDBUF
 #ifdef __linux__
 unsigned tcp_connections(int listener);  // that wait to be accepted
 unsigned tcp_state(int fd);              // TCP_ESTABLISHED, ...
 #endif
-short look(int fd, short events);  // poll() with timeout 0: revents
+short look(int fd, short events);                                  // poll() with timeout 0: revents
 bool wait_for(int fd, short events, milliseconds limit = kLimit);  // poll() for one of them
 
 // For what no descriptor can be waited for. Fails the test when time is over.
 bool eventually(const std::function<bool()>& condition);
 
-// Fills until it stays full: the kernel may still move bytes on after the first EAGAIN.
-void fill_up(int fd);
+// Fills until it stays full. Over TCP the kernel moves bytes to `peer` and acknowledges them on its
+// own time; when this returns it is done with that.
+void fill_up(int fd, int peer);
 
 // Empties `peer` until nothing that `fd` sent is on its way any more.
 void drain_from(int fd, int peer);

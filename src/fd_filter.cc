@@ -1,0 +1,249 @@
+// What EVFILT_READ and EVFILT_WRITE share. See fd_filter.h.
+// Everything here runs under the kqueue's mutex.
+#include "fd_filter.h"
+
+#include <limits.h>
+
+#include "registry.h"
+
+namespace kq::fd_filter {
+
+using namespace fd_watch;
+
+namespace {
+
+// process() looks whether an unpollable knote is true, even with EV_CLEAR.
+void look_again(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    kn.ready = kChanged;
+    kq.activate(kn);
+}
+
+// The kernel queue refuses the descriptor: it is a file, to be sampled by the
+// core, or there is nothing to wait for.
+Errno attach_unpollable(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    const Errno error = descriptor::classify(fd_of(kn), watch.facts);
+    if (error != Errno::ok) return error;
+    if (watch.facts.kind == FdKind::directory) return Errno::invalid;
+    // Neither a file nor anything to wait for: /dev/null and its like.
+    if (watch.facts.kind != FdKind::regular) watch.facts.kind = FdKind::always;
+    kn.filter_bits |= kUnpollable;
+    look_again(kq, kn);
+    return Errno::ok;
+}
+
+// Names an error of the backend in the terms of kevent().
+Errno for_user(Errno error) {
+    return error == Errno::too_many_links ? Errno::invalid : error;  // D-40
+}
+
+// A kqueue can be watched for reading by another one, and for nothing else.
+Errno check_kind(Kqueue& kq, const Knote& kn, FdFacts& facts) KQ_REQUIRES(kq.mutex()) {
+    if (!registry::is_live(fd_of(kn))) return Errno::ok;
+    if (kn.filter != EVFILT_READ || fd_of(kn) == kq.descriptor()) return Errno::invalid;
+    const Errno error = descriptor::classify(fd_of(kn), facts);  // for its identity
+    facts.kind = FdKind::kqueue;
+    return error;
+}
+
+// As check_unregistered(), for a disabled knote that may be registered still.
+Errno check_disabled(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    FdWatch& watch = watch_of(kq, kn);
+    if (watch.facts.registered == 0) return check_unregistered(kq, fd_of(kn), watch);
+    return tell_or_forget(kq, fd_of(kn), watch, bit(direction_of(kn)));
+}
+
+// (Re)starts the source of an indexed, enabled knote: if it is true it is
+// reported, even with EV_CLEAR.
+Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    static_cast<FdKnote&>(kn).sequence--;  // of a watched kqueue: as if it were news
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    Errno error = check_unregistered(kq, fd, watch);
+    if (error != Errno::ok) return error;
+    if ((kn.filter_bits & kUnpollable) != 0) {
+        look_again(kq, kn);
+        return Errno::ok;
+    }
+    error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
+    if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
+    return for_user(error);
+}
+
+// Not true. Decides how the kernel shall go on: a level report comes again by
+// itself; twice in a row means that the kernel's "ready" is not ours here (an
+// unconnected socket, the wrong end of a pipe), and then only edges tell more
+// than a busy loop would.
+Verdict rest(Kqueue& kq, FdKnote& kn, bool untold) KQ_REQUIRES(kq.mutex()) {
+    FdWatch& watch = watch_of(kq, kn);
+    const Direction d = direction_of(kn);
+    const Mode armed = watch.facts.armed_for(d);
+    if (armed == Mode::edge) {
+        // Free space grows without an edge as long as the kernel calls it writable.
+        const bool grows = d == Direction::write && (kn.saved_fflags & NOTE_LOWAT) != 0;
+        if (!grows && !untold) return Verdict::no_longer_true;
+        kq.park(kn, Parking::recheck);
+        return Verdict::parked;
+    }
+    if (armed == Mode::level && kn.pass != kq.pass()) return Verdict::no_longer_true;
+    if ((kn.filter_bits & kDoubted) != 0) {
+        kn.filter_bits |= kForcedEdge;
+    } else {
+        kn.filter_bits |= kDoubted;
+        if (armed == Mode::level) return Verdict::no_longer_true;
+    }
+    const Errno error = tell_or_forget(kq, fd_of(kn), watch, bit(d));
+    const bool gone = error == Errno::no_entry || error == Errno::bad_descriptor;
+    return gone ? Verdict::gone : Verdict::no_longer_true;
+}
+
+// True where the kernel's readiness was in doubt: it can be trusted again.
+Errno trust_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    const bool forced = (kn.filter_bits & kForcedEdge) != 0;
+    kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge));
+    if (!forced || mode_for(&kn) != Mode::level) return Errno::ok;
+    const Errno error = tell_or_forget(kq, fd_of(kn), watch_of(kq, kn), bit(direction_of(kn)));
+    if (error == Errno::ok) kq.set_backed(kn, true);
+    return error;
+}
+
+}  // namespace
+
+// ---- verbs ----
+
+Result<Knote*> find(Kqueue& kq, uintptr_t ident, int16_t filter) {
+    if (ident > INT_MAX) return Errno::bad_descriptor;
+    const FdWatch* watch = kq.watches().find(ident);
+    Knote* kn = watch == nullptr ? nullptr : knote_for(*watch, filter);
+    return kn;
+}
+
+Errno absent(uintptr_t ident) {
+    const Errno error = descriptor::check_open(static_cast<int>(ident));
+    return error == Errno::ok ? Errno::no_entry : error;
+}
+
+Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
+    // The table grows with the largest number: not for one that nobody opened.
+    if (kq.watches().find(change.ident) == nullptr) {
+        const Errno error = descriptor::check_open(static_cast<int>(change.ident));
+        if (error != Errno::ok) return error;
+    }
+    if (kq.watches().at(change.ident) == nullptr) return Errno::no_memory;
+    Owned<FdKnote> kn = make<FdKnote>();
+    if (!kn) return Errno::no_memory;
+    kn->saved_fflags = change.fflags;
+    kn->mark = change.data;
+    return kn.release();
+}
+
+Errno attach(Kqueue& kq, Knote& kn) {
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    if (kn.has(kDisabled)) {  // told to the kernel when enabled
+        // Classified now, so as to notice when the number is reused before that.
+        Errno error = descriptor::check_open(fd);
+        if (watch.facts.registered == 0) error = descriptor::classify(fd, watch.facts);
+        if (watch.facts.kind == FdKind::directory) error = Errno::invalid;
+        if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
+        if (error == Errno::ok) link(watch, kn);
+        return error;
+    }
+    link(watch, kn);
+    Errno error = tell(kq, fd, watch, bit(direction_of(kn)));
+    if (error == Errno::no_entry) {
+        // The number named another open file when it was last used here.
+        unlink(watch, kn);
+        forget(kq, fd);
+        link(watch, kn);
+        error = tell(kq, fd, watch, bit(direction_of(kn)));
+    }
+    if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
+    if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
+    if (error == Errno::ok) return error;
+    unlink(watch, kn);
+    if (error == Errno::bad_descriptor)
+        forget(kq, fd);
+    else
+        (void)tell(kq, fd, watch, bit(direction_of(kn)));
+    return for_user(error);
+}
+
+Errno detach(Kqueue& kq, Knote& kn) {
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    unlink(watch, kn);
+    if ((kn.filter_bits & kWatched) != 0)
+        kq.backend().unwatch_file(handle_of(fd, watch), watch.facts);
+    if (watch.facts.registered == 0) {
+        const Errno error = check_unregistered(kq, fd, watch);
+        if (watch.notes == nullptr) reset(watch);
+        return error;
+    }
+    // A one-shot that has been reported is silent: leave it for the next EV_ADD.
+    const bool spent = watch.facts.armed_for(direction_of(kn)) == Mode::none;
+    if (spent && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
+    const Errno error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
+    // With no registration left, nothing would tell that the number is reused.
+    if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
+    return error;
+}
+
+Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
+    auto& fd_kn = static_cast<FdKnote&>(kn);
+    const uint32_t old = kn.saved_fflags;
+    kn.saved_fflags = change.fflags;
+    kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge));
+    const Errno error = kn.has(kDisabled) ? check_disabled(kq, kn) : begin(kq, kn);
+    if (error == Errno::no_entry || error == Errno::bad_descriptor) return error;
+    if (error != Errno::ok) {
+        kn.saved_fflags = old;
+        return error;
+    }
+    fd_kn.mark = change.data;
+    return Errno::ok;
+}
+
+Errno enable(Kqueue& kq, Knote& kn) {
+    const Mode armed = watch_of(kq, kn).facts.armed_for(direction_of(kn));
+    const Mode wanted = mode_for(static_cast<FdKnote*>(&kn));
+    // Still armed, and what it had to say was not heard yet: it will be.
+    if (armed == wanted && (armed == Mode::level || armed == Mode::once)) return Errno::ok;
+    return begin(kq, kn);
+}
+
+void disable(Kqueue& kq, Knote& kn) {
+    kq.set_backed(kn, false);
+    kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
+}
+
+// ---- delivery ----
+
+uint16_t current_ready(Kqueue& kq, FdKnote& kn) {
+    if ((kn.filter_bits & kUnpollable) != 0) return 0;
+    if (kn.pass == kq.pass()) return kn.ready;
+    return descriptor::poll(fd_of(kn), direction_of(kn));
+}
+
+Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event) {
+    if (sample.closed) {
+        forget(kq, fd_of(kn));
+        return Verdict::gone;
+    }
+    const bool marked = (kn.saved_fflags & NOTE_LOWAT) != 0 && kn.mark > 0;
+    const bool reached = marked && !sample.unmarked ? sample.data >= kn.mark : sample.active;
+    if (!reached && !sample.eof) return rest(kq, kn, sample.untold);
+    const Errno error = trust_again(kq, kn);
+    if (error == Errno::no_entry || error == Errno::bad_descriptor) return Verdict::gone;
+    fill(sample, event);
+    return Verdict::report;
+}
+
+void fill(const Sample& sample, struct kevent& event) {
+    event.fflags = sample.error;
+    event.data = sample.data > INTPTR_MAX   ? INTPTR_MAX
+                 : sample.data < INTPTR_MIN ? INTPTR_MIN
+                                            : static_cast<intptr_t>(sample.data);
+    if (sample.eof) event.flags |= EV_EOF;
+}
+
+}  // namespace kq::fd_filter
