@@ -12,12 +12,6 @@ using namespace fd_watch;
 
 namespace {
 
-// process() looks whether an unpollable knote is true, even with EV_CLEAR.
-void look_again(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    kn.ready = kChanged;
-    kq.activate(kn);
-}
-
 // The kernel queue refuses the descriptor: it is a file, to be sampled by the
 // core, or there is nothing to wait for.
 Errno attach_unpollable(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
@@ -27,7 +21,7 @@ Errno attach_unpollable(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mu
     // Neither a file nor anything to wait for: /dev/null and its like.
     if (watch.facts.kind != FdKind::regular) watch.facts.kind = FdKind::always;
     kn.filter_bits |= kUnpollable;
-    look_again(kq, kn);
+    look_again(kq, static_cast<FdKnote&>(kn));
     return Errno::ok;
 }
 
@@ -61,7 +55,7 @@ Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     Errno error = check_unregistered(kq, fd, watch);
     if (error != Errno::ok) return error;
     if ((kn.filter_bits & kUnpollable) != 0) {
-        look_again(kq, kn);
+        look_again(kq, static_cast<FdKnote&>(kn));
         return Errno::ok;
     }
     error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
@@ -214,6 +208,50 @@ Errno enable(Kqueue& kq, Knote& kn) {
 void disable(Kqueue& kq, Knote& kn) {
     kq.set_backed(kn, false);
     kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
+}
+
+// ---- files ----
+
+Verdict look_at_file(Kqueue& kq, FdKnote& kn, Sample& sample) {
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    const bool clear = (kn.flags & EV_CLEAR) != 0;
+    Parking parking = Parking::idle;
+    sample = descriptor::readable(fd, watch.facts, 0);
+    if (!sample.closed && (kn.filter_bits & kWatched) == 0 && watch.facts.kind == FdKind::regular &&
+        (!sample.active || clear)) {
+        if (kq.backend().watch_file(fd, handle_of(fd, watch), watch.facts) == Errno::ok)
+            kn.filter_bits |= kWatched;
+        else
+            parking = Parking::recheck;
+        sample = descriptor::readable(fd, watch.facts, 0);  // it may have grown meanwhile
+    }
+    if (sample.closed) return Verdict::gone;
+    // With EV_CLEAR a change is news, and so is more to read than before: the
+    // user went back. Less to read is just his reading.
+    const bool news = kn.ready == kChanged || sample.data > kn.data;
+    kn.ready = 0;
+    kn.data = static_cast<intptr_t>(sample.data);
+    const bool report = sample.active && (news || !clear);
+    if (!report || clear) kq.park(kn, parking);
+    return report ? Verdict::report : Verdict::parked;
+}
+
+void look_again(Kqueue& kq, FdKnote& kn) {
+    kn.ready = kChanged;
+    if (kn.has(kQueued)) return;  // will be looked at when its turn comes
+    kq.deactivate(kn);            // off the parking list
+    Sample sample;
+    const bool parked = kn.filter == EVFILT_READ && look_at_file(kq, kn, sample) == Verdict::parked;
+    if (parked) return;
+    kn.ready = kChanged;
+    kq.activate(kn);  // or is gone: process() drops it
+}
+
+void on_file_changed(Kqueue& kq, Handle handle) {
+    const FdWatch* watch = find_watch(kq, handle);
+    FdKnote* kn = watch == nullptr ? nullptr : knote_for(*watch, EVFILT_READ);
+    if (kn != nullptr && !kn->has(kDisabled)) look_again(kq, *kn);
 }
 
 // ---- delivery ----

@@ -27,6 +27,20 @@ uint16_t current_ready(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event)
     KQ_REQUIRES(kq.mutex());
 
+// Samples an unpollable descriptor for reading: `report` if it is true and, with
+// EV_CLEAR, news. Else (and after a report with EV_CLEAR) the knote is parked:
+// the offset of a file moves without notice, so it is looked at again before
+// each sleep; that a file grew is told by the backend. `gone`: it is not open
+// or another file; nothing was done.
+Verdict look_at_file(Kqueue& kq, FdKnote& kn, Sample& sample) KQ_REQUIRES(kq.mutex());
+
+// Looks at an unpollable knote and activates it if it is true, even if
+// with EV_CLEAR that is no news.
+void look_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
+
+// The backend says that the file behind this handle changed.
+void on_file_changed(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());
+
 // Copies a sample into the event to be reported; data saturates on ILP32.
 void fill(const Sample& sample, struct kevent& event);
 

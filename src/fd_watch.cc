@@ -95,10 +95,17 @@ Errno check_unregistered(Kqueue& kq, int fd, FdWatch& watch) {
 
 // ---- what the kernel says ----
 
+FdWatch* find_watch(Kqueue& kq, Handle handle) {
+    FdWatch* watch = kq.watches().find(handle.index());
+    const bool same = watch != nullptr &&
+                      handle_of(static_cast<int>(handle.index()), *watch).bits() == handle.bits();
+    return same ? watch : nullptr;
+}
+
 void on_wakeup(Kqueue& kq, const Wakeup& wakeup) {
     const int fd = static_cast<int>(wakeup.handle.index());
-    FdWatch* watch = kq.watches().find(wakeup.handle.index());
-    if (watch == nullptr || handle_of(fd, *watch).bits() != wakeup.handle.bits()) return;  // stale
+    FdWatch* watch = find_watch(kq, wakeup.handle);
+    if (watch == nullptr) return;  // stale
     constexpr uint16_t kEither = kHangup | kFailed;
     constexpr uint16_t kConcerns[] = {kEither | kReadable | kReadHangup, kEither | kWritable};
     uint8_t unwanted = 0;
@@ -122,16 +129,6 @@ void on_wakeup(Kqueue& kq, const Wakeup& wakeup) {
         kq.activate(*kn);
     }
     if (unwanted != 0) (void)tell_or_forget(kq, fd, *watch, unwanted);
-}
-
-void on_file_changed(Kqueue& kq, Handle handle) {
-    const int fd = static_cast<int>(handle.index());
-    FdWatch* watch = kq.watches().find(handle.index());
-    if (watch == nullptr || handle_of(fd, *watch).bits() != handle.bits()) return;
-    FdKnote* kn = knote_for(*watch, EVFILT_READ);
-    if (kn == nullptr) return;
-    kn->ready = kChanged;
-    kq.activate(*kn);
 }
 
 void forget(Kqueue& kq, int fd) {

@@ -87,8 +87,8 @@ void reset(FdWatch& watch);
 // The kernel reported a descriptor: activates the knotes it concerns.
 void on_wakeup(Kqueue& kq, const Wakeup& wakeup) KQ_REQUIRES(kq.mutex());
 
-// The backend says that the file behind this handle changed.
-void on_file_changed(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());
+// The watch this handle was given out for, or null if that was another open file.
+FdWatch* find_watch(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());
 
 }  // namespace fd_watch
 }  // namespace kq

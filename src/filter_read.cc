@@ -33,41 +33,19 @@ Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES
 }
 
 // A regular file: active while the offset is not at the end, on either side.
-// Its offset moves without notice, so it is looked at again before each sleep;
-// that it grew is told by the backend.
-Verdict process_file(Kqueue& kq, FdKnote& kn, FdFacts& facts, struct kevent& event)
-    KQ_REQUIRES(kq.mutex()) {
-    const int fd = static_cast<int>(kn.ident);
-    Sample sample = descriptor::readable(fd, facts, 0);
-    Parking parking = Parking::idle;
-    if (!sample.closed && (kn.filter_bits & kWatched) == 0 && facts.kind == FdKind::regular &&
-        (!sample.active || (kn.flags & EV_CLEAR) != 0)) {
-        const Handle handle = fd_watch::handle_of(fd, fd_watch::watch_of(kq, kn));
-        if (kq.backend().watch_file(fd, handle, facts) == Errno::ok)
-            kn.filter_bits |= kWatched;
-        else
-            parking = Parking::recheck;
-        sample = descriptor::readable(fd, facts, 0);  // it may have grown before it was watched
-    }
-    // With EV_CLEAR a change is news, and so is more to read than before: the
-    // user went back. Less to read is just his reading.
-    const bool news = kn.ready == kChanged || sample.data > kn.data;
-    kn.ready = 0;
-    kn.data = sample.closed ? 0 : static_cast<intptr_t>(sample.data);
-    const bool clear = (kn.flags & EV_CLEAR) != 0;
-    if (sample.closed) return fd_filter::judge(kq, kn, sample, event);
-    const bool report = sample.active && (news || !clear);
-    if (!report || clear) kq.park(kn, parking);
-    if (!report) return Verdict::parked;
-    fd_filter::fill(sample, event);
-    return Verdict::report;
+Verdict process_file(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+    Sample sample;
+    const Verdict verdict = fd_filter::look_at_file(kq, kn, sample);
+    if (verdict == Verdict::report) fd_filter::fill(sample, event);
+    if (verdict == Verdict::gone) fd_watch::forget(kq, fd_watch::fd_of(kn));
+    return verdict;
 }
 
 Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<FdKnote&>(base);
     FdFacts& facts = fd_watch::watch_of(kq, kn).facts;
     if (facts.kind == FdKind::kqueue) return process_queue(kq, kn, event);
-    if ((kn.filter_bits & kUnpollable) != 0) return process_file(kq, kn, facts, event);
+    if ((kn.filter_bits & kUnpollable) != 0) return process_file(kq, kn, event);
     const uint16_t ready = fd_filter::current_ready(kq, kn);
     return fd_filter::judge(kq, kn, descriptor::readable(static_cast<int>(kn.ident), facts, ready),
                             event);

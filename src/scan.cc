@@ -8,7 +8,7 @@
 // know of, and a thread may be cancelled while asleep without losing any.
 #include <pthread.h>
 
-#include "fd_watch.h"
+#include "fd_filter.h"
 #include "kqueue.h"
 #include "trace.h"
 
@@ -49,8 +49,9 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
 }
 
 // Moves what the kernel has to tell to the active queue, about as much as the
-// caller has room for: what is ready by level and stays in the kernel costs
-// nothing, what is taken too early has to be kept and announced.
+// caller has room for: what is taken too early has to be kept and announced.
+// Where that has happened already all is taken, so that what stays queued and
+// what the kernel reports anew each time get the same share.
 Errno Kqueue::collect(int wanted) {
     Wakeup wakeups[kBatch];
     pass_++;
@@ -58,7 +59,7 @@ Errno Kqueue::collect(int wanted) {
     // kernel has no more or there is enough, but not for ever.
     for (int i = 0; i < kMaxBatches; i++) {
         const int missing = wanted - queued_;
-        const int room = missing < 1 ? 1 : (missing < kBatch ? missing : kBatch);
+        const int room = missing < 1 || missing > kBatch || unbacked_ > 0 ? kBatch : missing;
         const Result<size_t> got = backend_.collect({wakeups, static_cast<size_t>(room)});
         if (!got.ok()) return got.error();
         for (size_t w = 0; w < got.value(); w++)
@@ -82,7 +83,7 @@ void Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::files:
             backend_.take_files(
                 [](void* self, Handle handle) KQ_NO_ANALYSIS {
-                    fd_watch::on_file_changed(*static_cast<Kqueue*>(self), handle);
+                    fd_filter::on_file_changed(*static_cast<Kqueue*>(self), handle);
                 },
                 this);
             break;

@@ -133,9 +133,6 @@ TEST_F(Nested, R311_OneselfIsRefused) {
 
 TEST_F(Nested, R311_OnlyReadIsAccepted) {
     EXPECT_EQ(outer_.apply(change(inner_.fd(), EVFILT_WRITE, EV_ADD)), EINVAL);
-#ifdef EVFILT_VNODE
-    EXPECT_EQ(outer_.apply(change(inner_.fd(), EVFILT_VNODE, EV_ADD, NOTE_WRITE)), EINVAL);
-#endif
     EXPECT_EQ(outer_.apply(change(inner_.fd(), EVFILT_WRITE, EV_DELETE)), ENOENT);
     expect_silent(outer_);
 }
@@ -275,6 +272,8 @@ TEST_F(Nested, R307_AFileInTheInnerWakesTheOuter) {
     expect(0, 1);
     expect(0, 1);
     EXPECT_EQ(drain(*file.fd), 5u);
+    // What is queued in the inner may be stale (semantics 4.3) until it is collected.
+    expect_none(inner_.collect());
     expect_none(outer_.collect());
     expect_sleeps(outer_);
 }
