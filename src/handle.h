@@ -20,7 +20,7 @@ class Handle {
         lane,          // backend-private: an inner queue has something
     };
 
-    constexpr Handle() = default;
+    Handle() = default;  // no handle at all; `Handle{}` is Kind::none
     constexpr explicit Handle(uint64_t bits) : bits_(bits) {}
     constexpr Handle(Kind kind, uint32_t index, uint32_t generation)
         : bits_(uint64_t{static_cast<uint8_t>(kind)} << 60 |
@@ -36,7 +36,7 @@ class Handle {
     static constexpr uint32_t kGenerations = (1u << 28) - 1;  // generations wrap here
 
   private:
-    uint64_t bits_ = 0;
+    uint64_t bits_;
 };
 
 }  // namespace kq

@@ -55,11 +55,12 @@ enum Ready : uint16_t {
     kClosed = 64,     // the descriptor is not open (answer of descriptor::poll only)
 };
 
-// One report of the kernel queue.
+// One report of the kernel queue. Without initialisers: arrays of it stand on
+// the stack of every call.
 struct Wakeup {
     Handle handle;
-    uint16_t ready = 0;  // Ready bits, for descriptors
-    uint8_t lane = 0;    // for descriptors: which of its registrations spoke (FdFacts::lane)
+    uint16_t ready;  // Ready bits, for descriptors
+    uint8_t lane;    // for descriptors: which of its registrations spoke (FdFacts::lane)
 };
 
 // What kind of open file a descriptor is; decides what its readiness means.

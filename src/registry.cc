@@ -199,7 +199,9 @@ Result<int> create() {
             const Guard guard(mutex);
             fd = create_locked(closed, count);
             // Closed queues that nobody used since are found here, a few at a time.
-            count += collect_closed(closed + count, kSweepEachTime, kSweepEachTime);
+            const size_t others = live_count > 0 ? live_count - 1 : 0;
+            const size_t looks = others < kSweepEachTime ? others : size_t{kSweepEachTime};
+            count += collect_closed(closed + count, kSweepEachTime, looks);
         }
         for (int i = 0; i < count; i++)
             drop_reference(*closed[i]);

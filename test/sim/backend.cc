@@ -1,0 +1,294 @@
+// The simulated kernel queue. See backend.h.
+#include "backend.h"
+
+#include "check.h"
+#include "world.h"
+
+namespace kq {
+
+using sim::Fault;
+using sim::world;
+
+namespace {
+
+uint8_t bit(Direction d) {
+    return static_cast<uint8_t>(1u << static_cast<unsigned>(d));
+}
+
+}  // namespace
+
+Backend::Backend() {
+    world().queues.insert(this);
+}
+
+Backend::~Backend() {
+    // The number outlives the queue in the sim only if the test never closed it.
+    if (exists()) world().file(fd_).queue = nullptr;
+    world().queues.erase(this);
+}
+
+Errno Backend::open() {
+    const Errno error = world().use(Fault::open);
+    if (error != Errno::ok) return error;
+    fd_ = world().open(FdKind::other);
+    world().file(fd_).queue = this;
+    serial_ = world().file(fd_).serial;
+    return Errno::ok;
+}
+
+void Backend::close_unpublished() {
+    if (fd_ >= 0) world().close(fd_);
+    fd_ = -1;
+}
+
+bool Backend::exists() const {
+    const sim::OpenFile* file = world().find(fd_);
+    return file != nullptr && file->serial == serial_;
+}
+
+void Backend::abandon_in_child() {
+    if (exists()) world().close(fd_);
+}
+
+// ---- interest ----
+
+// One direction of one number: ADD, MOD or DEL, as epoll_ctl() answers them.
+Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) {
+    const bool has = (facts.registered & bit(d)) != 0;
+    if (!has && mode == Mode::none) return Errno::ok;
+    world().counts.control++;
+    const sim::OpenFile* file = world().find(fd);
+    const auto without = static_cast<uint8_t>(facts.registered & ~bit(d));
+    if (file == nullptr) {
+        facts.registered = without;
+        return Errno::bad_descriptor;
+    }
+    const Key key{file->serial, fd, static_cast<int>(d)};
+    if (has) {
+        Errno error = world().use(mode == Mode::none ? Fault::remove : Fault::modify);
+        if (error != Errno::ok) return error;
+        if (items_.count(key) == 0) {
+            facts.registered = without;
+            return Errno::no_entry;
+        }
+    } else {
+        if (file->kind == FdKind::regular || file->kind == FdKind::directory ||
+            file->kind == FdKind::always)
+            return Errno::not_permitted;
+        const Errno error = world().use(Fault::add);
+        if (error != Errno::ok) return error;
+        facts.registered |= bit(d);
+    }
+    if (mode == Mode::none) {
+        ready_.remove(key);
+        items_.erase(key);
+        facts.registered = without;
+        return Errno::ok;
+    }
+    Item& item = items_[key];
+    item.handle = handle;
+    item.mode = mode;
+    if (ask(key, item) != 0) list(key, item);
+    return Errno::ok;
+}
+
+Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
+    world().counts.watch++;
+    for (const Direction d : {Direction::write, Direction::read}) {
+        if (want[d] == facts.armed_for(d) && (rearm & bit(d)) == 0) continue;
+        const Errno error = change(fd, d, want[d], handle, facts);
+        if (error != Errno::ok) return error;
+    }
+    const bool share =
+        world().share_lanes && want.mode[0] == Mode::level && want.mode[1] == Mode::level;
+    for (size_t d = 0; d < kDirections; d++) {
+        facts.armed[d] = want.mode[d];
+        facts.lane[d] = share ? 0 : static_cast<uint8_t>(d);
+    }
+    return Errno::ok;
+}
+
+Mode Backend::mode_of(int fd, Direction direction) const {
+    const sim::OpenFile* file = world().find(fd);
+    if (file == nullptr) return Mode::none;
+    const auto at = items_.find({file->serial, fd, static_cast<int>(direction)});
+    return at == items_.end() ? Mode::none : at->second.mode;
+}
+
+// ---- what has something to tell ----
+
+void Backend::list(const Key& key, Item& item) {
+    if (item.listed) return;
+    const bool was = readable();
+    item.listed = true;
+    ready_.push_back(key);
+    if (!was && readable() && exists()) world().poke(world().file(fd_), 1);
+}
+
+void Backend::on_poke(uint64_t serial, uint8_t directions) {
+    for (auto at = items_.lower_bound({serial, INT_MIN, 0});
+         at != items_.end() && at->first.serial == serial; ++at)
+        if ((directions & (1u << at->first.direction)) != 0 && at->second.mode != Mode::none)
+            list(at->first, at->second);
+}
+
+void Backend::on_file_ended(uint64_t serial) {
+    ready_.remove_if([serial](const Key& key) { return key.serial == serial; });
+    std::erase_if(items_, [serial](const auto& entry) { return entry.first.serial == serial; });
+}
+
+// The Ready bits of an item now; 0: nothing to tell.
+uint16_t Backend::ask(const Key& key, const Item& item) const {
+    if (item.mode == Mode::none) return 0;
+    // By its serial: the number may name another file by now.
+    const sim::OpenFile* file = world().find_serial(key.serial);
+    KQ_CHECK(file != nullptr);
+    return world().ready(*file, static_cast<Direction>(key.direction));
+}
+
+bool Backend::due(Clock clock) const {
+    return armed_[static_cast<size_t>(clock)] <= world().now(clock);
+}
+
+bool Backend::readable() const {
+    if (ringing_ || held_ || due(Clock::monotonic) || due(Clock::realtime) || !strays_.empty())
+        return true;
+    for (const auto& [id, file] : files_)
+        if (file.changed) return true;
+    for (const Key& key : ready_)
+        if (ask(key, items_.at(key)) != 0) return true;
+    return false;
+}
+
+// What is no descriptor: rings, deadlines, changed files, and what a test injects.
+size_t Backend::collect_special(std::span<Wakeup> out) {
+    size_t count = 0;
+    const auto report = [&](Handle::Kind kind, uint32_t index) {
+        out[count++] = {Handle(kind, index, 0)};
+    };
+    while (!strays_.empty() && count < out.size()) {
+        out[count++] = strays_.front();
+        strays_.erase(strays_.begin());
+    }
+    if (ringing_ && count < out.size()) {
+        ringing_ = false;
+        report(Handle::Kind::announcement, 0);
+    }
+    for (const Clock clock : {Clock::monotonic, Clock::realtime})
+        if (due(clock) && count < out.size()) {
+            armed_[static_cast<size_t>(clock)] = kForever;
+            report(Handle::Kind::timers, static_cast<uint32_t>(clock));
+        }
+    for (const auto& [id, file] : files_)
+        if (file.changed && count < out.size()) {
+            report(Handle::Kind::files, 0);
+            break;
+        }
+    return count;
+}
+
+Result<size_t> Backend::collect(std::span<Wakeup> out) {
+    world().counts.collect++;
+    KQ_CHECK(!out.empty());
+    const Errno error = world().use(Fault::collect);
+    if (error != Errno::ok) return error;
+    size_t count = collect_special(out);
+    for (size_t left = ready_.size(); left > 0 && count < out.size(); left--) {
+        const Key key = ready_.front();
+        ready_.pop_front();
+        Item& item = items_.at(key);
+        item.listed = false;
+        const uint16_t ready = ask(key, item);
+        if (ready == 0) continue;
+        const bool share = world().share_lanes && item.mode == Mode::level;
+        out[count++] = {item.handle, ready, share ? uint8_t{0} : static_cast<uint8_t>(key.direction)};
+        if (item.mode == Mode::once) item.mode = Mode::none;
+        if (item.mode != Mode::level) continue;
+        item.listed = true;
+        ready_.push_back(key);
+    }
+    // The held descriptor has its place at the end: it would fill small batches.
+    if (held_ && count < out.size()) out[count++] = {Handle(Handle::Kind::announcement, 1, 0)};
+    return count;
+}
+
+Errno Backend::sleep(Nanos t) const {
+    return world().sleep(*this, t);
+}
+
+Errno Backend::announce(Announce how) {
+    if (!exists()) return Errno::bad_descriptor;
+    if (how == Announce::ring) {
+        world().counts.ring++;
+        ringing_ = true;
+    } else {
+        world().counts.hold++;
+        KQ_CHECK(held_ == (how == Announce::release));
+        held_ = how == Announce::hold;
+    }
+    if (how != Announce::release) world().poke(world().file(fd_), 1);
+    return Errno::ok;
+}
+
+// ---- deadlines ----
+
+Errno Backend::prepare_clock(Clock clock) {
+    if (prepared_[static_cast<size_t>(clock)]) return Errno::ok;
+    const Errno error = world().use(Fault::prepare_clock);
+    if (error == Errno::ok) prepared_[static_cast<size_t>(clock)] = true;
+    return error;
+}
+
+// As on Linux: a deadline that moves away is left as it is, and comes early.
+void Backend::set_deadline(Clock clock, Nanos t) {
+    const auto c = static_cast<size_t>(clock);
+    if (t >= armed_[c]) return;
+    KQ_CHECK(prepared_[c]);
+    world().counts.set_deadline++;
+    armed_[c] = t;
+}
+
+Nanos Backend::earliest_deadline() const {
+    Nanos earliest = kForever;
+    for (const Clock clock : {Clock::monotonic, Clock::realtime}) {
+        const Nanos armed = armed_[static_cast<size_t>(clock)];
+        if (armed == kForever) continue;
+        const Nanos skew = world().now(clock) - world().now(Clock::monotonic);
+        if (armed - skew < earliest) earliest = armed - skew;
+    }
+    return earliest;
+}
+
+// ---- files ----
+
+Errno Backend::watch_file(int fd, Handle handle, FdFacts& facts) {
+    const Errno error = world().use(Fault::watch_file);
+    if (error != Errno::ok) return error;
+    const sim::OpenFile* file = world().find(fd);
+    if (file == nullptr) return Errno::bad_descriptor;
+    facts.file_watch = ++next_file_;
+    files_[facts.file_watch] = {file->serial, handle, false};
+    return Errno::ok;
+}
+
+void Backend::unwatch_file(Handle handle, FdFacts& facts) {
+    const auto at = files_.find(facts.file_watch);
+    KQ_CHECK(at != files_.end() && at->second.handle.bits() == handle.bits());
+    files_.erase(at);
+    facts.file_watch = 0;
+}
+
+void Backend::on_file_changed(uint64_t serial) {
+    for (auto& [id, file] : files_)
+        if (file.serial == serial) file.changed = true;
+}
+
+void Backend::take_files(void (*tell)(void*, Handle), void* context) {
+    std::vector<Handle> changed;
+    for (auto& [id, file] : files_)
+        if (std::exchange(file.changed, false)) changed.push_back(file.handle);
+    for (const Handle handle : changed)
+        tell(context, handle);
+}
+
+}  // namespace kq

@@ -1,0 +1,105 @@
+// The kernel queue of the simulated system (world.h). Contract: src/platform.h.
+//
+// Built like an epoll set: items keyed by (open file, number), one for each
+// direction, and a list of those that may have something to tell. As with
+// epoll, an item that was reported by level goes to the tail of that list; a
+// change of a file puts its items there; what is true is asked when collected.
+// Closing the last number of a file removes its items, and a number that names
+// another file is answered no_entry.
+#ifndef KQ_SIM_BACKEND_H
+#define KQ_SIM_BACKEND_H
+
+#include <list>
+#include <map>
+#include <tuple>
+#include <vector>
+
+#include "platform.h"
+
+namespace kq {
+
+class Backend {
+  public:
+    Backend();
+    ~Backend();
+    Backend(const Backend&) = delete;
+    Backend& operator=(const Backend&) = delete;
+
+    // ---- the contract ----
+    Errno open();
+    void close_unpublished();
+    [[nodiscard]] int descriptor() const { return fd_; }
+    [[nodiscard]] bool exists() const;
+    Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    Result<size_t> collect(std::span<Wakeup> out);
+    [[nodiscard]] Errno sleep(Nanos t) const;
+    Errno announce(Announce how);
+    Errno prepare_clock(Clock clock);
+    void set_deadline(Clock clock, Nanos t);
+    Errno watch_file(int fd, Handle handle, FdFacts& facts);
+    void unwatch_file(Handle handle, FdFacts& facts);
+    void take_files(void (*tell)(void*, Handle), void* context);
+    void abandon_in_child();
+    static void reset_process_in_child() {}
+
+    // ---- the simulated system calls these ----
+    void on_poke(uint64_t serial, uint8_t directions);
+    void on_file_ended(uint64_t serial);
+    void on_file_changed(uint64_t serial);
+    // Whether poll() on the public descriptor finds it readable.
+    [[nodiscard]] bool readable() const;
+    // The moment (monotonic) of the next deadline that is set.
+    [[nodiscard]] Nanos earliest_deadline() const;
+
+    // ---- tests look, and interfere ----
+    // How many (number, direction) pairs the kernel has, spent ones included.
+    [[nodiscard]] size_t registrations() const { return items_.size(); }
+    [[nodiscard]] size_t file_watches() const { return files_.size(); }
+    // The mode the kernel has for a number; none if it has none or spent it.
+    [[nodiscard]] Mode mode_of(int fd, Direction direction) const;
+    // The next collect() reports this, true or not.
+    void inject(const Wakeup& wakeup) { strays_.push_back(wakeup); }
+    [[nodiscard]] bool ringing() const { return ringing_; }
+    [[nodiscard]] bool held() const { return held_; }
+
+  private:
+    struct Key {
+        uint64_t serial;  // 0: not a file, `fd` says what
+        int fd;
+        int direction;
+        auto operator<=>(const Key&) const = default;
+    };
+    struct Item {
+        Handle handle;
+        Mode mode = Mode::none;  // none: spent
+        bool listed = false;
+    };
+    struct FileWatch {
+        uint64_t serial;
+        Handle handle;
+        bool changed = false;
+    };
+    using Items = std::map<Key, Item>;
+
+    Errno change(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts);
+    void list(const Key& key, Item& item);
+    [[nodiscard]] uint16_t ask(const Key& key, const Item& item) const;
+    [[nodiscard]] bool due(Clock clock) const;
+    size_t collect_special(std::span<Wakeup> out);
+
+    int fd_ = -1;
+    uint64_t serial_ = 0;
+    Items items_;
+    std::list<Key> ready_;
+    std::vector<Wakeup> strays_;
+    bool ringing_ = false;
+    bool held_ = false;
+    bool prepared_[kClocks] = {false, false};
+    Nanos armed_[kClocks] = {kForever, kForever};
+    std::map<int32_t, FileWatch> files_;
+    int32_t next_file_ = 0;
+};
+
+}  // namespace kq
+
+#endif
