@@ -48,6 +48,7 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
     if (!result.ok() && result.error() == kq::Errno::bad_descriptor && !queue->exists())
         kq::registry::retire(queue);
     kq::registry::release(queue);
+    kq::registry::reap();
     if (!result.ok()) return kq::fail(result.error());
     errno = saved;
     return result.value();

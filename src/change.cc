@@ -18,6 +18,11 @@ Result<int> Kqueue::apply_changes(const struct kevent* changes, int nchanges, st
         const bool question = entry.filter == EVFILT_LIBKQUEUE;
         const Errno error = question ? answer_library_question(entry) : register_change(entry);
         trace_change(descriptor(), changes[i], error);
+        // No answer to a change, but to the call: the kqueue itself was closed.
+        if ((error == Errno::bad_descriptor || error == Errno::invalid) && !exists()) {
+            stopped = true;
+            return Errno::bad_descriptor;
+        }
         const bool receipt = (changes[i].flags & EV_RECEIPT) != 0;
         if (error == Errno::ok && !question && !receipt) continue;
         if (written == nevents) {
@@ -59,6 +64,9 @@ Errno Kqueue::register_change(const struct kevent& change) {
 }
 
 Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
+    // Filters without a descriptor would not notice that the kqueue was closed.
+    const bool asks_kernel = change.filter == EVFILT_READ || change.filter == EVFILT_WRITE;
+    if (!asks_kernel && !exists()) return Errno::bad_descriptor;
     const Result<Knote*> created = ops.create(*this, change);
     if (!created.ok()) return created.error();
     Knote& kn = *created.value();
@@ -88,11 +96,14 @@ Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent&
         const Errno error = ops.modify(*this, kn, change);
         if (error != Errno::ok) return error;
     }
-    kn.udata = change.udata;
     if ((change.flags & EV_ENABLE) != 0 && kn.has(kDisabled)) {
         kn.clear(kDisabled);
         const Errno error = ops.enable(*this, kn);
-        if (error != Errno::ok) return error;
+        if (error == Errno::no_entry || error == Errno::bad_descriptor) return error;  // dropped
+        if (error != Errno::ok) {
+            kn.set(kDisabled);
+            return error;
+        }
         if (kn.has(kActive)) activate(kn);
     } else if ((change.flags & EV_DISABLE) != 0 && !kn.has(kDisabled)) {
         kn.set(kDisabled);
@@ -101,6 +112,7 @@ Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent&
         if (was_active) kn.set(kActive);  // remembered until EV_ENABLE; not queued meanwhile
         ops.disable(*this, kn);
     }
+    kn.udata = change.udata;
     return Errno::ok;
 }
 

@@ -1,4 +1,5 @@
-// Internal invariants: broken means abort, in every build type.
+// Internal invariants: broken means abort, in every build type; and the lines
+// that the library says to people.
 //
 // A corrupted reference count or queue must stop the process with one line
 // that says which, not print and go on.
@@ -6,6 +7,10 @@
 #define KQ_CHECK_H
 
 namespace kq {
+
+// Prints a line to stderr; what happens to it changes nothing. No cancellation
+// point, so it may be called under a mutex.
+void say(const char* line);
 
 // Prints "libkqueue: broken invariant: WHAT (FILE:LINE)" to stderr and aborts.
 [[noreturn]] void broken_invariant(const char* what, const char* file, int line);

@@ -39,11 +39,19 @@ Errno check_kind(Kqueue& kq, const Knote& kn, FdFacts& facts) KQ_REQUIRES(kq.mut
     return error;
 }
 
-// As check_unregistered(), for a disabled knote that may be registered still.
-Errno check_disabled(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    FdWatch& watch = watch_of(kq, kn);
-    if (watch.facts.registered == 0) return check_unregistered(kq, fd_of(kn), watch);
-    return tell_or_forget(kq, fd_of(kn), watch, bit(direction_of(kn)));
+// The kernel is told when it is enabled. Classified now, so as to notice when
+// the number is reused before that.
+Errno attach_disabled(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    Errno error = descriptor::check_open(fd_of(kn));
+    if (error == Errno::ok && watch.facts.kind == FdKind::unknown)
+        error = descriptor::classify(fd_of(kn), watch.facts);
+    if (error == Errno::ok && watch.facts.kind == FdKind::directory) error = Errno::invalid;
+    if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
+    if (error == Errno::ok)
+        link(watch, kn);
+    else if (watch.notes == nullptr && watch.facts.registered == 0)
+        reset(watch);
+    return error;
 }
 
 // (Re)starts the source of an indexed, enabled knote: if it is true it is
@@ -52,7 +60,7 @@ Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     static_cast<FdKnote&>(kn).sequence--;  // of a watched kqueue: as if it were news
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
-    Errno error = check_unregistered(kq, fd, watch);
+    Errno error = watch.facts.registered == 0 ? check_same(kq, fd, watch) : Errno::ok;
     if (error != Errno::ok) return error;
     if ((kn.filter_bits & kUnpollable) != 0) {
         look_again(kq, static_cast<FdKnote&>(kn));
@@ -63,18 +71,29 @@ Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return for_user(error);
 }
 
+// Whether the knote is true, with its low-water mark if it has one.
+bool reached(const FdKnote& kn, const Sample& sample) {
+    const bool marked = (kn.saved_fflags & NOTE_LOWAT) != 0 && kn.mark > 0;
+    return sample.eof || (marked && !sample.unmarked ? sample.data >= kn.mark : sample.active);
+}
+
+// Whether a knote that is not true can become so without an edge. Free space,
+// for one, grows silently as long as the kernel calls the socket writable.
+bool needs_recheck(const FdKnote& kn, const Sample& sample) {
+    const bool grows = kn.filter == EVFILT_WRITE && (kn.saved_fflags & NOTE_LOWAT) != 0;
+    return grows || sample.untold;
+}
+
 // Not true. Decides how the kernel shall go on: a level report comes again by
 // itself; twice in a row means that the kernel's "ready" is not ours here (an
 // unconnected socket, the wrong end of a pipe), and then only edges tell more
 // than a busy loop would.
-Verdict rest(Kqueue& kq, FdKnote& kn, bool untold) KQ_REQUIRES(kq.mutex()) {
+Verdict rest(Kqueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex()) {
     FdWatch& watch = watch_of(kq, kn);
     const Direction d = direction_of(kn);
     const Mode armed = watch.facts.armed_for(d);
     if (armed == Mode::edge) {
-        // Free space grows without an edge as long as the kernel calls it writable.
-        const bool grows = d == Direction::write && (kn.saved_fflags & NOTE_LOWAT) != 0;
-        if (!grows && !untold) return Verdict::no_longer_true;
+        if (!needs_recheck(kn, sample)) return Verdict::no_longer_true;
         kq.park(kn, Parking::recheck);
         return Verdict::parked;
     }
@@ -133,19 +152,15 @@ Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
 Errno attach(Kqueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
-    if (kn.has(kDisabled)) {  // told to the kernel when enabled
-        // Classified now, so as to notice when the number is reused before that.
-        Errno error = descriptor::check_open(fd);
-        if (watch.facts.registered == 0) error = descriptor::classify(fd, watch.facts);
-        if (watch.facts.kind == FdKind::directory) error = Errno::invalid;
-        if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
-        if (error == Errno::ok) link(watch, kn);
-        return error;
+    // What is known may be of an earlier open file of this number. A silent
+    // registration that is about to be re-armed will tell by itself.
+    if (kn.has(kDisabled) || watch.facts.registered == 0) {
+        if (check_same(kq, fd, watch) == Errno::bad_descriptor) return Errno::bad_descriptor;
     }
+    if (kn.has(kDisabled)) return attach_disabled(kq, watch, kn);
     link(watch, kn);
     Errno error = tell(kq, fd, watch, bit(direction_of(kn)));
-    if (error == Errno::no_entry) {
-        // The number named another open file when it was last used here.
+    if (error == Errno::no_entry) {  // it was: begin afresh
         unlink(watch, kn);
         forget(kq, fd);
         link(watch, kn);
@@ -159,6 +174,7 @@ Errno attach(Kqueue& kq, Knote& kn) {
         forget(kq, fd);
     else
         (void)tell(kq, fd, watch, bit(direction_of(kn)));
+    if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return for_user(error);
 }
 
@@ -169,7 +185,7 @@ Errno detach(Kqueue& kq, Knote& kn) {
     if ((kn.filter_bits & kWatched) != 0)
         kq.backend().unwatch_file(handle_of(fd, watch), watch.facts);
     if (watch.facts.registered == 0) {
-        const Errno error = check_unregistered(kq, fd, watch);
+        const Errno error = check_same(kq, fd, watch);
         if (watch.notes == nullptr) reset(watch);
         return error;
     }
@@ -185,12 +201,15 @@ Errno detach(Kqueue& kq, Knote& kn) {
 Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
     auto& fd_kn = static_cast<FdKnote&>(kn);
     const uint32_t old = kn.saved_fflags;
+    const uint8_t old_bits = kn.filter_bits;
     kn.saved_fflags = change.fflags;
     kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge));
-    const Errno error = kn.has(kDisabled) ? check_disabled(kq, kn) : begin(kq, kn);
+    const Errno error =
+        kn.has(kDisabled) ? check_same(kq, fd_of(kn), watch_of(kq, kn)) : begin(kq, kn);
     if (error == Errno::no_entry || error == Errno::bad_descriptor) return error;
     if (error != Errno::ok) {
         kn.saved_fflags = old;
+        kn.filter_bits = old_bits;
         return error;
     }
     fd_kn.mark = change.data;
@@ -208,6 +227,10 @@ Errno enable(Kqueue& kq, Knote& kn) {
 void disable(Kqueue& kq, Knote& kn) {
     kq.set_backed(kn, false);
     kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
+    if ((kn.filter_bits & kWatched) == 0) return;
+    FdWatch& watch = watch_of(kq, kn);
+    kq.backend().unwatch_file(handle_of(fd_of(kn), watch), watch.facts);
+    kn.filter_bits &= static_cast<uint8_t>(~kWatched);
 }
 
 // ---- files ----
@@ -248,6 +271,26 @@ void look_again(Kqueue& kq, FdKnote& kn) {
     kq.activate(kn);  // or is gone: process() drops it
 }
 
+void look_parked(Kqueue& kq, FdKnote& kn) {
+    Sample sample;
+    if ((kn.filter_bits & kUnpollable) != 0) {
+        if (look_at_file(kq, kn, sample) == Verdict::parked) return;
+        kn.ready = kChanged;
+        kq.activate(kn);
+        return;
+    }
+    const Direction d = direction_of(kn);
+    FdFacts& facts = watch_of(kq, kn).facts;
+    kn.ready = descriptor::poll(fd_of(kn), d);
+    kn.pass = kq.pass();
+    sample = d == Direction::read ? descriptor::readable(fd_of(kn), facts, kn.ready)
+                                  : descriptor::writable(fd_of(kn), facts, kn.ready);
+    if (sample.closed || reached(kn, sample))
+        kq.activate(kn);
+    else if (needs_recheck(kn, sample))
+        kq.park(kn, Parking::recheck);
+}
+
 void on_file_changed(Kqueue& kq, Handle handle) {
     const FdWatch* watch = find_watch(kq, handle);
     FdKnote* kn = watch == nullptr ? nullptr : knote_for(*watch, EVFILT_READ);
@@ -259,6 +302,9 @@ void on_file_changed(Kqueue& kq, Handle handle) {
 uint16_t current_ready(Kqueue& kq, FdKnote& kn) {
     if ((kn.filter_bits & kUnpollable) != 0) return 0;
     if (kn.pass == kq.pass()) return kn.ready;
+    // It waited on the queue meanwhile: is it still the file it was reported for?
+    FdFacts& facts = watch_of(kq, kn).facts;
+    if (facts.registered != 0 && kq.backend().still(fd_of(kn), facts) != Errno::ok) return kClosed;
     return descriptor::poll(fd_of(kn), direction_of(kn));
 }
 
@@ -267,9 +313,7 @@ Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& even
         forget(kq, fd_of(kn));
         return Verdict::gone;
     }
-    const bool marked = (kn.saved_fflags & NOTE_LOWAT) != 0 && kn.mark > 0;
-    const bool reached = marked && !sample.unmarked ? sample.data >= kn.mark : sample.active;
-    if (!reached && !sample.eof) return rest(kq, kn, sample.untold);
+    if (!reached(kn, sample)) return rest(kq, kn, sample);
     const Errno error = trust_again(kq, kn);
     if (error == Errno::no_entry || error == Errno::bad_descriptor) return Verdict::gone;
     fill(sample, event);

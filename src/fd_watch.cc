@@ -73,7 +73,7 @@ Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
         if (kn != nullptr && want[d] != Mode::level) kq.set_backed(*kn, false);
     }
     const Errno error = kq.backend().watch(fd, want, rearm, handle_of(fd, watch), watch.facts);
-    // Disabled knotes without a registration: see check_unregistered().
+    // Disabled knotes without a registration: see check_same().
     if (error == Errno::ok && watch.facts.registered == 0 && watch.notes != nullptr &&
         watch.facts.kind == FdKind::unknown)
         (void)descriptor::classify(fd, watch.facts);
@@ -86,9 +86,12 @@ Errno tell_or_forget(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
     return error;
 }
 
-Errno check_unregistered(Kqueue& kq, int fd, FdWatch& watch) {
-    if (watch.facts.registered != 0 || watch.facts.kind == FdKind::unknown) return Errno::ok;
-    const Errno error = descriptor::check_same(fd, watch.facts);
+Errno check_same(Kqueue& kq, int fd, FdWatch& watch) {
+    Errno error = Errno::ok;
+    if (watch.facts.registered != 0)
+        error = kq.backend().still(fd, watch.facts);
+    else if (watch.facts.kind != FdKind::unknown)
+        error = descriptor::check_same(fd, watch.facts);
     if (error != Errno::ok) forget(kq, fd);
     return error;
 }
@@ -102,13 +105,17 @@ FdWatch* find_watch(Kqueue& kq, Handle handle) {
     return same ? watch : nullptr;
 }
 
-void on_wakeup(Kqueue& kq, const Wakeup& wakeup) {
+bool on_wakeup(Kqueue& kq, const Wakeup& wakeup) {
     const int fd = static_cast<int>(wakeup.handle.index());
     FdWatch* watch = find_watch(kq, wakeup.handle);
-    if (watch == nullptr) return;  // stale
+    if (watch == nullptr) {
+        kq.note_stale();
+        return false;
+    }
     constexpr uint16_t kEither = kHangup | kFailed;
     constexpr uint16_t kConcerns[] = {kEither | kReadable | kReadHangup, kEither | kWritable};
     uint8_t unwanted = 0;
+    bool repeated = false;
     for (const Direction d : kBoth) {
         const auto i = static_cast<size_t>(d);
         FdFacts& facts = watch->facts;
@@ -123,12 +130,14 @@ void on_wakeup(Kqueue& kq, const Wakeup& wakeup) {
             if (armed == Mode::level) unwanted |= bit(d);
             continue;
         }
+        repeated = repeated || (kn->has(kQueued) && kn->pass == kq.pass());
         kn->ready = wakeup.ready;
         kn->pass = kq.pass();
         kq.set_backed(*kn, armed == Mode::level);
         kq.activate(*kn);
     }
     if (unwanted != 0) (void)tell_or_forget(kq, fd, *watch, unwanted);
+    return repeated;
 }
 
 void forget(Kqueue& kq, int fd) {

@@ -73,9 +73,9 @@ Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mut
 // none (bad_descriptor), all its knotes are dropped.
 Errno tell_or_forget(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
 
-// Whether the number still names its file, where no registration in the kernel
-// would tell. Drops and answers as tell_or_forget().
-Errno check_unregistered(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
+// Whether the number still names the file that is known here, where tell()
+// would not find out. Drops and answers as tell_or_forget().
+Errno check_same(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
 
 // The number names no file that any of its knotes was registered for: drops
 // them all, silently, as closing the descriptor does on BSD.
@@ -84,8 +84,9 @@ void forget(Kqueue& kq, int fd) KQ_REQUIRES(kq.mutex());
 // Forgets what is known of the open file, of which there are no knotes.
 void reset(FdWatch& watch);
 
-// The kernel reported a descriptor: activates the knotes it concerns.
-void on_wakeup(Kqueue& kq, const Wakeup& wakeup) KQ_REQUIRES(kq.mutex());
+// The kernel reported a descriptor: activates the knotes it concerns. True if it
+// had reported them in this pass already: it begins to repeat itself.
+bool on_wakeup(Kqueue& kq, const Wakeup& wakeup) KQ_REQUIRES(kq.mutex());
 
 // The watch this handle was given out for, or null if that was another open file.
 FdWatch* find_watch(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());

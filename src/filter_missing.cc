@@ -4,15 +4,18 @@
 
 #include <atomic>
 
+#include "check.h"
 #include "kqueue.h"
 
 namespace kq {
 namespace {
 
 Errno refuse(const char* name, std::atomic<bool>& said) {
-    // The line is for a person; failing to print it changes nothing.
-    if (!said.exchange(true))
-        (void)fprintf(stderr, "libkqueue: FIXME -- UNIMPLEMENTED: %s on this platform\n", name);
+    if (said.exchange(true)) return Errno::unimplemented;
+    char line[100];
+    (void)snprintf(line, sizeof line, "libkqueue: FIXME -- UNIMPLEMENTED: %s on this platform",
+                   name);
+    say(line);
     return Errno::unimplemented;
 }
 

@@ -19,7 +19,7 @@ Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES
     if (inner != nullptr) {
         uint32_t sequence = kn.sequence;
         sample.data = inner->count_pending(sequence);
-        registry::release(inner);
+        registry::release_later(inner);
         // What we did to count may itself have made the inner descriptor ready
         // anew: with EV_CLEAR only a new activation there is a new event.
         sample.active = sample.data > 0 && ((kn.flags & EV_CLEAR) == 0 || sequence != kn.sequence);

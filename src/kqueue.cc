@@ -41,7 +41,7 @@ Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct keven
 
 int64_t Kqueue::count_pending(uint32_t& sequence) {
     if (!mutex_.try_lock()) return -1;
-    (void)collect(INT16_MAX);
+    (void)collect(INT16_MAX, false);
     const int64_t count = queued_;
     sequence = activations_;
     settle(After::counting);
@@ -133,11 +133,6 @@ void Kqueue::park(Knote& kn, Parking where) {
         recheck_at_ = saturating_add(now(Clock::monotonic), kRecheckPeriod);
 }
 
-void Kqueue::unpark(List<Knote>& list) {
-    while (!list.empty())
-        activate(*list.front());
-}
-
 // ---- settle ----
 
 void Kqueue::settle(After what) {
@@ -159,7 +154,7 @@ void Kqueue::settle(After what) {
 // run() finds out by itself.
 void Kqueue::announce(After what) {
     // Rung for what was taken back meanwhile: hear it ourselves.
-    if (rung_ && unbacked_ == 0) (void)collect(1);
+    if (rung_ && unbacked_ == 0) (void)collect(1, false);
     const bool pending = unbacked_ > 0;
     const bool news = activations_ != announced_;
     announced_ = activations_;

@@ -98,6 +98,9 @@ class Kqueue {
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
 
+    // The kernel reported a descriptor that is not the file it was any more.
+    void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
+
     // Numbers the collections: readiness reported in this one is still true.
     [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
 
@@ -113,12 +116,13 @@ class Kqueue {
     // ---- scan.cc ----
     Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
                      void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
-    Errno collect(int wanted) KQ_REQUIRES(mutex_);
-    void dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
+    Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
+    bool dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
+    Result<int> pass_once(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     int deliver(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     bool deliver_one(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
-    int look_at_parked(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
-    Errno sleep(Nanos deadline, void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    void look_at(List<Knote>& parked, int most) KQ_REQUIRES(mutex_);
+    Errno sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
 
     // ---- kqueue.cc ----
@@ -128,7 +132,6 @@ class Kqueue {
     void announce(After what) KQ_REQUIRES(mutex_);
     void enqueue(Knote& kn) KQ_REQUIRES(mutex_);
     void dequeue(Knote& kn) KQ_REQUIRES(mutex_);
-    void unpark(List<Knote>& list) KQ_REQUIRES(mutex_);
 
     // How often conditions that no kernel reports are looked at (Parking::recheck).
     static constexpr Nanos kRecheckPeriod = 20 * kMillisecond;
@@ -150,6 +153,7 @@ class Kqueue {
     bool rung_ KQ_GUARDED_BY(mutex_) = false;  // Announce::ring, not collected yet
     bool held_ KQ_GUARDED_BY(mutex_) = false;  // Announce::hold
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
+    uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;        // counts note_stale()
     uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;  // knotes that came onto the queue
     uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;    // activations_ when last announced
 };

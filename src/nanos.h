@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include <limits>
+
 namespace kq {
 
 using Nanos = int64_t;
@@ -40,7 +42,8 @@ inline Nanos to_nanos(const timespec& ts) {
 
 inline timespec to_timespec(Nanos t) {
     timespec ts{};
-    ts.tv_sec = static_cast<time_t>(t / kSecond);
+    constexpr Nanos kLatest = std::numeric_limits<time_t>::max();  // 32 bits on old systems
+    ts.tv_sec = static_cast<time_t>(t / kSecond < kLatest ? t / kSecond : kLatest);
     ts.tv_nsec = static_cast<long>(t % kSecond);
     return ts;
 }

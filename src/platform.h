@@ -6,7 +6,7 @@
 // against the contract below, and the functions declared here are defined there.
 //
 // Threads: everything of a Backend is called with its kqueue's mutex held,
-// except sleep(), exists(), descriptor() and abandon_in_child(), which only
+// except sleep(), pause(), exists(), descriptor() and abandon_in_child(), which only
 // read what never changes after open().
 #ifndef KQ_PLATFORM_H
 #define KQ_PLATFORM_H
@@ -178,6 +178,11 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // invalid: the queue itself. too_many_links: nested too deep, or a cycle.
     { b.watch(fd, want, rearm, h, facts) } -> std::same_as<Errno>;
 
+    // Whether fd still is the open file that is registered (facts.registered is
+    // not 0). no_entry: it is another one, and nothing of it is registered now;
+    // bad_descriptor: not open. Arms and reports nothing.
+    { b.still(fd, facts) } -> std::same_as<Errno>;
+
     // Reports what is ready, without waiting: at most out.size() wakeups, as
     // many as the kernel had to tell. May report spuriously, never loses: what
     // does not fit is reported by the next call.
@@ -189,6 +194,9 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // over. interrupted: a signal handler ran. bad_descriptor: the public
     // descriptor is closed.
     { c.sleep(t) } -> std::same_as<Errno>;
+
+    // Does nothing for `t` ns, whatever is ready. Otherwise as sleep().
+    { c.pause(t) } -> std::same_as<Errno>;
 
     // Shows outsiders, and threads in sleep(), that the core has events. A ring
     // comes back as a wakeup Kind::announcement of index 0, once; the descriptor
@@ -215,8 +223,9 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // In a forked child: closes this process' copies of all descriptors, if
     // they still are ours, and does nothing else; the queue is the parent's.
     { b.abandon_in_child() } -> std::same_as<void>;
-    // Likewise for what all queues of the process share; once, after them.
-    { B::reset_process_in_child() } -> std::same_as<void>;
+    // Closes what all queues of the process share; when there are none. open()
+    // makes it anew.
+    { B::close_shared() } -> std::same_as<void>;
 };
 // clang-format on
 

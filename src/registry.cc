@@ -7,10 +7,12 @@
 // thus be touched even while the cell is on the free list; what it guards is
 // there exactly while the state is not `free`. The registry itself holds one
 // reference until retire(); whoever takes the last one off a retired cell
-// destroys the Kqueue in it, holding nothing.
+// destroys the Kqueue in it, holding nothing. References and state are one word,
+// so that "the last one, and retired" is one transition: seen apart, a thread
+// that stalls between the two could destroy the cell's next tenant.
 //
 // Lock: mutex, for everything but the fast path; never held together with a
-// kqueue's mutex, except in prepare_fork().
+// kqueue's mutex. Under one, a reference is given back by release_later().
 #include "registry.h"
 
 #include <pthread.h>
@@ -24,15 +26,25 @@
 namespace kq::registry {
 namespace {
 
-enum class State : uint8_t { free, live, retired };
+// Cell::word: references in the low half, above them the state.
+enum class State : uint32_t { free, live, retired, dying };
+constexpr uint64_t kReference = 1;
+constexpr uint64_t word_of(State state) {
+    return uint64_t{static_cast<uint32_t>(state)} << 32;
+}
+constexpr State state_of(uint64_t word) {
+    return static_cast<State>(word >> 32);
+}
+constexpr uint32_t references_of(uint64_t word) {
+    return static_cast<uint32_t>(word);
+}
 
 struct Cell {
     alignas(Kqueue) unsigned char body[sizeof(Kqueue)] = {};  // first: see of()
-    std::atomic<uint32_t> references{0};
-    std::atomic<State> state{State::free};
-    int fd = -1;                // while live
-    size_t place = 0;           // in live_cells, while live
-    Cell* next_free = nullptr;  // while free
+    std::atomic<uint64_t> word{word_of(State::free)};
+    int fd = -1;           // while live
+    size_t place = 0;      // in live_cells, while live
+    Cell* next = nullptr;  // while free or dying: the next such cell
 
     Kqueue* kqueue() { return std::launder(reinterpret_cast<Kqueue*>(body)); }
     static Cell* of(Kqueue* kqueue) { return reinterpret_cast<Cell*>(kqueue); }
@@ -54,7 +66,8 @@ size_t live_count KQ_GUARDED_BY(mutex) = 0;
 size_t live_capacity KQ_GUARDED_BY(mutex) = 0;
 size_t next_look KQ_GUARDED_BY(mutex) = 0;
 Cell* free_cells KQ_GUARDED_BY(mutex) = nullptr;
-bool prepared KQ_GUARDED_BY(mutex) = false;  // fork handlers are installed
+constinit std::atomic<Cell*> dying_cells{nullptr};  // for reap()
+bool prepared KQ_GUARDED_BY(mutex) = false;         // fork handlers are installed
 constinit std::atomic<bool> fork_cleanup{true};
 
 constexpr int kSweepEachTime = 2;
@@ -81,7 +94,7 @@ std::atomic<Cell*>* make_place(int fd) KQ_REQUIRES(mutex) {
 Cell* take_cell() KQ_REQUIRES(mutex) {
     Cell* cell = free_cells;
     if (cell != nullptr)
-        free_cells = cell->next_free;
+        free_cells = cell->next;
     else
         cell = make<Cell>().release();
     if (cell != nullptr) ::new (cell->body) Kqueue;
@@ -89,32 +102,45 @@ Cell* take_cell() KQ_REQUIRES(mutex) {
 }
 
 void give_back(Cell& cell) KQ_REQUIRES(mutex) {
-    cell.next_free = free_cells;
+    cell.next = free_cells;
     free_cells = &cell;
 }
 
 // Takes the cell out of the registry. True for exactly one caller, who then
 // owes a drop_reference() for the registry, without the lock.
 bool unpublish(Cell& cell) KQ_REQUIRES(mutex) {
-    if (cell.state.load() != State::live) return false;
+    if (state_of(cell.word.load()) != State::live) return false;
     std::atomic<Cell*>* place = place_of(cell.fd);
     if (place != nullptr && place->load() == &cell) place->store(nullptr);
     live_cells[cell.place] = live_cells[--live_count];
     live_cells[cell.place]->place = cell.place;
     cell.kqueue()->mark_dead();
-    cell.state.store(State::retired);
+    cell.word.fetch_add(word_of(State::retired) - word_of(State::live));
     return true;
 }
 
-void drop_reference(Cell& cell) KQ_EXCLUDES(mutex) {
-    if (cell.references.fetch_sub(1) != 1) return;
-    // Zero is also reached by a find() that came too late: only a retired cell
-    // is to be destroyed, and only by one thread.
-    State expected = State::retired;
-    if (!cell.state.compare_exchange_strong(expected, State::free)) return;
+// Takes one reference off. True for the one thread that has to destroy the
+// Kqueue: zero is also reached by a find() that came too late, on a free cell.
+bool take_reference_off(Cell& cell) {
+    uint64_t word = cell.word.load();
+    for (;;) {
+        KQ_CHECK(references_of(word) > 0);
+        uint64_t next = word - kReference;
+        if (next == word_of(State::retired)) next = word_of(State::dying);
+        if (!cell.word.compare_exchange_weak(word, next)) continue;
+        return state_of(next) == State::dying;
+    }
+}
+
+void destroy(Cell& cell) KQ_EXCLUDES(mutex) {
     cell.kqueue()->~Kqueue();
     const Guard guard(mutex);
+    cell.word.fetch_sub(word_of(State::dying));  // a late find() may be counted in
     give_back(cell);
+}
+
+void drop_reference(Cell& cell) KQ_EXCLUDES(mutex) {
+    if (take_reference_off(cell)) destroy(cell);
 }
 
 // Looks at `looks` live kqueues and retires those that are closed, `most` at
@@ -153,7 +179,8 @@ void child_forked() KQ_NO_ANALYSIS {
         if (std::atomic<Cell*>* place = place_of(cell.fd)) place->store(nullptr);
     }
     live_count = 0;
-    Backend::reset_process_in_child();
+    dying_cells.store(nullptr);
+    Backend::close_shared();
 }
 
 // A new kqueue, published; or why not. What it replaced or found closed is in
@@ -179,8 +206,7 @@ Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
     // The kernel gave us a number that a kqueue of ours had: that one is closed.
     Cell* old = place->load();
     if (old != nullptr && unpublish(*old)) closed[count++] = old;
-    cell->references.fetch_add(1);
-    cell->state.store(State::live);
+    cell->word.fetch_add(word_of(State::live) + kReference);
     cell->place = live_count;
     live_cells[live_count++] = cell;
     place->store(cell, std::memory_order_release);
@@ -218,7 +244,7 @@ Kqueue* find(int fd) {
     for (;;) {
         Cell* cell = place->load(std::memory_order_acquire);
         if (cell == nullptr) return nullptr;
-        cell->references.fetch_add(1);
+        cell->word.fetch_add(kReference);
         if (place->load() == cell) return cell->kqueue();
         drop_reference(*cell);
     }
@@ -234,9 +260,25 @@ bool is_live(int fd) {
     Kqueue* kqueue = find(fd);
     if (kqueue == nullptr) return false;
     const bool live = kqueue->exists();
-    if (!live) retire(kqueue);
-    release(kqueue);
+    release_later(kqueue);
     return live;
+}
+
+void release_later(Kqueue* kqueue) {
+    Cell* cell = Cell::of(kqueue);
+    if (!take_reference_off(*cell)) return;
+    cell->next = dying_cells.load();
+    while (!dying_cells.compare_exchange_weak(cell->next, cell)) {
+    }
+}
+
+void reap() {
+    if (dying_cells.load(std::memory_order_relaxed) == nullptr) return;
+    for (Cell* cell = dying_cells.exchange(nullptr); cell != nullptr;) {
+        Cell* next = cell->next;
+        destroy(*cell);
+        cell = next;
+    }
 }
 
 void retire(Kqueue* kqueue) {

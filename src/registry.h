@@ -25,8 +25,14 @@ Result<int> create();
 Kqueue* find(int fd);
 void release(Kqueue* kqueue);
 
+// As release(), for callers that hold the mutex of another kqueue: if it was the
+// last reference, reap() destroys the Kqueue.
+void release_later(Kqueue* kqueue);
+// Destroys what release_later() left; holding nothing. Cheap if there is nothing.
+void reap();
+
 // Whether the number names a kqueue that still exists. Costs a system call if
-// the number ever was one.
+// the number ever was one. May be called under a kqueue's mutex.
 bool is_live(int fd);
 
 // The number no longer names this kqueue, to which the caller has a reference:

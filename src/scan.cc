@@ -6,6 +6,7 @@
 // collect() never waits and sleep() consumes nothing, so every change of state
 // happens under the mutex: no thread ever holds reports that another must
 // know of, and a thread may be cancelled while asleep without losing any.
+#include <limits.h>
 #include <pthread.h>
 
 #include "fd_filter.h"
@@ -22,6 +23,13 @@ constexpr Nanos kCloseCheckPeriod = 100 * kMillisecond;
 
 constexpr int kBatch = 64;       // wakeups taken from the kernel at a time
 constexpr int kMaxBatches = 16;  // in one collection, see collect()
+constexpr int kIdleLooks = 16;   // parked files looked at in a call that has other events
+
+// A closed descriptor whose file lives on elsewhere keeps waking us for nothing.
+// That must not take the processor: after so many times in a row in one call
+// there is a pause each time.
+constexpr int kPatience = 16;
+constexpr Nanos kPause = 1 * kMillisecond;
 
 }  // namespace
 
@@ -32,48 +40,71 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
     const Nanos wait = timeout == nullptr ? kForever : to_nanos(*timeout);
     Nanos deadline = kForever;
     bool slept = false;
+    int fruitless = 0;
     for (;;) {
-        Errno error = collect(nevents);
-        if (error != Errno::ok) return error;
-        int count = deliver(events, nevents);
-        if (count == 0) count = look_at_parked(events, nevents);
-        if (count != 0 || wait == 0) return count;
+        const uint32_t stale = stale_;
+        const Result<int> count = pass_once(events, nevents);
+        if (!count.ok() || count.value() != 0 || wait == 0) return count;
         if (!slept && wait != kForever)
             deadline = saturating_add(now(Clock::monotonic), wait);
-        else if (slept && deadline != kForever && now(Clock::monotonic) >= deadline)
+        else if (deadline != kForever && now(Clock::monotonic) >= deadline)
             return 0;
+        fruitless = stale_ != stale ? fruitless + 1 : 0;
         slept = true;
-        error = sleep(deadline, cancelled);
+        const Errno error = sleep(deadline, fruitless, cancelled);
         if (error != Errno::ok) return error;
     }
+}
+
+// One pass without waiting: collect, deliver, and if that is nothing, look
+// everywhere before saying so.
+Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
+    Result<bool> more = collect(nevents, false);
+    look_at(idle_, kIdleLooks);
+    int count = deliver(events, nevents);
+    for (int i = 0; more.ok() && more.value() && count == 0 && i < kMaxBatches; i++) {
+        more = collect(nevents, true);
+        count = deliver(events, nevents);
+    }
+    if (!more.ok()) return more.error();
+    if (count == 0 && (!idle_.empty() || !recheck_.empty())) {
+        look_at(idle_, INT_MAX);
+        look_at(recheck_, INT_MAX);
+        count = deliver(events, nevents);
+    }
+    return count;
 }
 
 // Moves what the kernel has to tell to the active queue, about as much as the
 // caller has room for: what is taken too early has to be kept and announced.
 // Where that has happened already all is taken, so that what stays queued and
-// what the kernel reports anew each time get the same share.
-Errno Kqueue::collect(int wanted) {
+// what the kernel reports anew each time get the same share; so, too,
+// if the first reports came to nothing: `again`. True if there may be more.
+Result<bool> Kqueue::collect(int wanted, bool again) {
     Wakeup wakeups[kBatch];
-    pass_++;
+    if (!again) pass_++;
     // Reports may activate nothing (stale ones, disabled knotes): go on until the
-    // kernel has no more or there is enough, but not for ever.
+    // kernel has no more, repeats itself, or there is enough; but not for ever.
     for (int i = 0; i < kMaxBatches; i++) {
         const int missing = wanted - queued_;
-        const int room = missing < 1 || missing > kBatch || unbacked_ > 0 ? kBatch : missing;
+        const bool all = again || i > 0 || missing < 1 || missing > kBatch || unbacked_ > 0;
+        const int room = all ? kBatch : missing;
         const Result<size_t> got = backend_.collect({wakeups, static_cast<size_t>(room)});
         if (!got.ok()) return got.error();
+        bool repeated = false;
         for (size_t w = 0; w < got.value(); w++)
-            dispatch(wakeups[w]);
-        if (got.value() < static_cast<size_t>(room) || queued_ >= wanted) break;
+            repeated = dispatch(wakeups[w]) || repeated;
+        if (got.value() < static_cast<size_t>(room)) return false;
+        if (repeated || queued_ >= wanted) return true;
     }
-    return Errno::ok;
+    return true;
 }
 
-void Kqueue::dispatch(const Wakeup& wakeup) {
+// True if the kernel reported what it had reported in this pass already.
+bool Kqueue::dispatch(const Wakeup& wakeup) {
     switch (wakeup.handle.kind()) {
         case Handle::Kind::descriptor:
-            fd_watch::on_wakeup(*this, wakeup);
-            break;
+            return fd_watch::on_wakeup(*this, wakeup);
         case Handle::Kind::announcement:
             if (wakeup.handle.index() == 0) rung_ = false;
             break;
@@ -90,6 +121,7 @@ void Kqueue::dispatch(const Wakeup& wakeup) {
         default:  // not of our giving: the number names a foreign queue (see Backend::exists)
             break;
     }
+    return false;
 }
 
 void Kqueue::expire_timers(Clock clock) {
@@ -98,18 +130,23 @@ void Kqueue::expire_timers(Clock clock) {
         activate(*timer);
     if (clock == Clock::monotonic && recheck_at_ <= t) {
         recheck_at_ = kForever;
-        unpark(recheck_);
+        look_at(recheck_, INT_MAX);
     }
 }
 
-// Regular files move under us when the user seeks, and nobody tells: they are
-// looked at before each sleep, as are conditions that no kernel reports.
-int Kqueue::look_at_parked(struct kevent* events, int nevents) {
-    if (idle_.empty() && recheck_.empty()) return 0;
-    unpark(idle_);
-    unpark(recheck_);
-    recheck_at_ = kForever;
-    return deliver(events, nevents);
+// Looks at up to `most` of the sources that nobody tells of: regular files move
+// under us when the user seeks, and some conditions no kernel reports.
+void Kqueue::look_at(List<Knote>& parked, int most) {
+    if (parked.empty()) return;
+    Knote marker;
+    parked.push_back(&marker);
+    for (; most > 0 && parked.front() != &marker; most--) {
+        Knote& kn = *parked.front();
+        kn.unlink();
+        kn.clear(kParked);
+        fd_filter::look_parked(*this, static_cast<FdKnote&>(kn));
+    }
+    marker.unlink();
 }
 
 // Takes what is queued now, each knote at most once: what is queued meanwhile
@@ -182,8 +219,9 @@ extern "C" void kq_sleeper_cancelled(void* arg) {
 }  // namespace
 
 // Sleeps until the kernel has something, until `deadline`, or for a while; the
-// mutex is free meanwhile. The only place where a thread can be cancelled.
-Errno Kqueue::sleep(Nanos deadline, void (*cancelled)(void*)) {
+// mutex is free meanwhile. `fruitless`: how often in a row stale reports ended
+// that with nothing to deliver. The only place where a thread can be cancelled.
+Errno Kqueue::sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) {
     Nanos wait = kForever;
     if (deadline != kForever) {
         wait = deadline - now(Clock::monotonic);
@@ -196,12 +234,14 @@ Errno Kqueue::sleep(Nanos deadline, void (*cancelled)(void*)) {
     Errno error = Errno::ok;
     Sleeper sleeper{this, cancelled};
     pthread_cleanup_push(kq_sleeper_cancelled, &sleeper);
-    error = backend_.sleep(wait);
+    if (fruitless >= kPatience) error = backend_.pause(wait < kPause ? wait : kPause);
+    if (error == Errno::ok) error = backend_.sleep(wait);
     pthread_cleanup_pop(0);
     mutex_.lock();
-    if (dead_.load()) return Errno::bad_descriptor;
-    if (error != Errno::timed_out) return error;
-    return backend_.exists() ? Errno::ok : Errno::bad_descriptor;
+    if (error != Errno::ok && error != Errno::timed_out) return error;
+    // With other threads about, the number may be another file, or another queue, by now.
+    if (dead_.load() || (!single_threaded() && !backend_.exists())) return Errno::bad_descriptor;
+    return Errno::ok;
 }
 
 }  // namespace kq

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "filter.h"
 
 namespace kq {
@@ -58,10 +59,13 @@ struct FlagText {
 void print(const char* text) {
     const char* prefix = line_prefix.load(std::memory_order_relaxed);
     if (prefix == nullptr) prefix = "KQ";
-    if (const TraceFunction function = line_function.load(std::memory_order_relaxed))
+    if (const TraceFunction function = line_function.load(std::memory_order_relaxed)) {
         function("%s %s\n", prefix, text);
-    else
-        (void)fprintf(stderr, "%s %s\n", prefix, text);
+        return;
+    }
+    char line[480];
+    (void)snprintf(line, sizeof line, "%s %s", prefix, text);
+    say(line);
 }
 
 void print_kevent(int kq, const char* what, const struct kevent& kev, const char* result) {

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/single_threaded.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 
 #include <atomic>
@@ -34,13 +35,26 @@ namespace {
 constexpr int kAnchors = 2;
 constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
 
+// Whether the anchors were closed behind our back, as close_range() does: the
+// kqueues of before are closed then, too.
+bool anchors_lost() {
+    for (const std::atomic<int>& anchor : anchors) {
+        struct stat st {};
+        // What eventfds are is nameless: no file type, no permission to speak of.
+        if (fstat(anchor.load(), &st) != 0 || (st.st_mode & S_IFMT) != 0) return true;
+    }
+    return false;
+}
+
+// Called by open(), one at a time: the registry's mutex.
 Errno open_anchors() {
+    const bool had = anchors[0].load() >= 0 && anchors[1].load() >= 0;
+    if (had && !anchors_lost()) return Errno::ok;
     for (std::atomic<int>& anchor : anchors) {
-        if (anchor.load() >= 0) continue;
+        if (!had && anchor.load() >= 0) continue;
         const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
         if (fd < 0) return last_errno();
-        int expected = -1;
-        if (!anchor.compare_exchange_strong(expected, fd)) sys::close(fd);  // another was first
+        anchor.store(fd);  // a lost one is not ours to close any more
     }
     return Errno::ok;
 }
@@ -123,11 +137,15 @@ Backend::~Backend() {
 }
 
 Errno Backend::open() {
-    const Errno error = open_anchors();
-    if (error != Errno::ok) return error;
-    lanes_[0] = epoll_create1(EPOLL_CLOEXEC);
-    if (lanes_[0] < 0) return last_errno();
-    return control_anchor(lanes_[0], EPOLL_CTL_ADD, 0, 0) == 0 ? Errno::ok : last_errno();
+    const bool had = anchors[0].load() >= 0;
+    Errno error = open_anchors();
+    if (error == Errno::ok) {
+        lanes_[0] = epoll_create1(EPOLL_CLOEXEC);
+        if (lanes_[0] < 0 || control_anchor(lanes_[0], EPOLL_CTL_ADD, 0, 0) != 0)
+            error = last_errno();
+    }
+    if (error != Errno::ok && !had) close_shared();  // they may be just what others lack
+    return error;
 }
 
 void Backend::close_unpublished() {
@@ -147,7 +165,7 @@ void Backend::abandon_in_child() {
     vnodes_.abandon_in_child();
 }
 
-void Backend::reset_process_in_child() {
+void Backend::close_shared() {
     for (std::atomic<int>& anchor : anchors) {
         const int fd = anchor.exchange(-1);
         if (fd >= 0) sys::close(fd);
@@ -175,7 +193,9 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
     const bool has = (facts.registered & lane_bit(lane)) != 0;
     if (events == 0 && !has) return Errno::ok;
     if (!has) {
-        Errno error = open_lane(lane);
+        // A registration in another lane may be that of an earlier open file.
+        Errno error = facts.registered == 0 ? Errno::ok : still(fd, facts);
+        if (error == Errno::ok) error = open_lane(lane);
         if (error != Errno::ok) return error;
         if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events, handle) != 0) {
             // EEXIST: a registration we had lost sight of.
@@ -190,6 +210,18 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
     if (!done || events == 0) facts.registered &= static_cast<uint8_t>(~lane_bit(lane));
     // ENOENT: the set has (file, number) pairs, and this number is another file now.
     return done ? Errno::ok : last_errno();
+}
+
+// Sets have (file, number) pairs: adding the number again fails with EEXIST
+// exactly if it is the same file.
+Errno Backend::still(int fd, FdFacts& facts) {
+    const int lane = (facts.registered & lane_bit(0)) != 0 ? 0 : 1;
+    if (control(lanes_[lane], EPOLL_CTL_ADD, fd, 0, Handle{}) == 0) {
+        (void)control(lanes_[lane], EPOLL_CTL_DEL, fd, 0, Handle{});
+        facts.registered = 0;
+        return Errno::no_entry;
+    }
+    return errno == EEXIST ? Errno::ok : last_errno();
 }
 
 Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
@@ -267,13 +299,20 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
 // poll() on the epoll descriptor, and not epoll_wait(): it takes nothing, it is
 // not ended by SIGSTOP and SIGCONT, it knows nanoseconds on every kernel, and a
 // signal handler ends it even with SA_RESTART.
-Errno Backend::sleep(Nanos t) const {
+// Not instrumented: a thread that is cancelled in here leaves without cleaning
+// up the shadow of its frame.
+__attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     pollfd pfd{lanes_[0], POLLIN, 0};
     const timespec ts = to_timespec(t == kForever ? 0 : t);
     const int n = ppoll(&pfd, 1, t == kForever ? nullptr : &ts, nullptr);
     if (n < 0) return last_errno();
     if (n == 0) return Errno::timed_out;
     return (pfd.revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
+}
+
+__attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) const {
+    const timespec ts = to_timespec(t);
+    return ppoll(nullptr, 0, &ts, nullptr) < 0 ? last_errno() : Errno::ok;
 }
 
 Errno Backend::announce(Announce how) {

@@ -26,8 +26,10 @@ class Backend {
     [[nodiscard]] bool exists() const;
 
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    Errno still(int fd, FdFacts& facts);
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
+    [[nodiscard]] Errno pause(Nanos t) const;
     Errno announce(Announce how);
 
     Errno prepare_clock(Clock clock);
@@ -38,7 +40,7 @@ class Backend {
     void take_files(void (*tell)(void*, Handle), void* context) { vnodes_.take(tell, context); }
 
     void abandon_in_child();
-    static void reset_process_in_child();
+    static void close_shared();
 
   private:
     static constexpr int kLanes = 2;

@@ -83,10 +83,12 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
     sample.active = (ready & kReadable) != 0;
     sample.eof = (ready & kHangup) != 0;
-    if (facts.kind == FdKind::eventfd)
+    if (facts.kind == FdKind::eventfd) {
         sample.data = sample.active ? saturate(eventfd_count(fd, 1)) : 0;
-    else
-        sample.data = bytes_readable(fd, sample.active && !sample.eof ? 1 : 0);
+        sample.closed = check_open(fd) != Errno::ok;
+        return sample;
+    }
+    sample.data = bytes_readable(fd, sample.active && !sample.eof ? 1 : 0);
     sample.closed = sample.data < 0;
     return sample;
 }
@@ -115,6 +117,7 @@ Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
 
 Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
+    sample.closed = check_open(fd) != Errno::ok;
     sample.active = (ready & kWritable) != 0;
     sample.eof = (ready & kHangup) != 0;
     sample.data = sample.active ? 1 : 0;

@@ -147,7 +147,7 @@ bool send_side_shut(int fd, FdKind kind, bool& unconnected) {
 }
 
 // Free space in the send buffer, by the kernel's own measure (semantics 5.2).
-int64_t free_space(int fd) {
+int64_t free_space(int fd, bool& closed) {
     uint32_t info[SK_MEMINFO_VARS] = {};
     socklen_t size = sizeof info;
     if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) {
@@ -155,6 +155,7 @@ int64_t free_space(int fd) {
         const uint32_t allocated = info[SK_MEMINFO_WMEM_ALLOC];
         return int64_t{info[SK_MEMINFO_SNDBUF]} - (queued > allocated ? queued : allocated);
     }
+    closed = errno == EBADF;
     int unsent = 0;  // before Linux 4.12
     if (ioctl(fd, SIOCOUTQ, &unsent) != 0) unsent = 0;
     return int64_t{option(fd, SOL_SOCKET, SO_SNDBUF, 1)} - unsent;
@@ -215,7 +216,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     if (!eof && (ready & kWritable) != 0) eof = send_side_shut(fd, facts.kind, unconnected);
     if (unconnected) return never_connected(facts);
     note_end(fd, facts, eof, (ready & kFailed) != 0, sample);
-    sample.data = free_space(fd);
+    sample.data = free_space(fd, sample.closed);
     if (sample.data < 1) sample.data = (ready & kWritable) != 0 ? 1 : 0;
     sample.active = (ready & kWritable) != 0 || sample.unmarked;
     return sample;

@@ -1,6 +1,9 @@
 // The simulated kernel queue. See backend.h.
 #include "backend.h"
 
+#include <climits>
+#include <utility>
+
 #include "check.h"
 #include "world.h"
 
@@ -18,6 +21,12 @@ uint8_t bit(Direction d) {
 }  // namespace
 
 Backend::Backend() {
+    using Kind = Handle::Kind;
+    items_[{0, kRing, 0}] = {{Kind::announcement, 0, 0}, Mode::edge};
+    items_[{0, kHold, 0}] = {{Kind::announcement, 1, 0}, Mode::level};
+    items_[{0, kMonotonic, 0}] = {{Kind::timers, 0, 0}, Mode::edge};
+    items_[{0, kRealtime, 0}] = {{Kind::timers, 1, 0}, Mode::edge};
+    items_[{0, kFiles, 0}] = {{Kind::files, 0, 0}, Mode::level};
     world().queues.insert(this);
 }
 
@@ -72,6 +81,8 @@ Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& fa
             return Errno::no_entry;
         }
     } else {
+        // What is registered already may be of an earlier open file.
+        if (facts.registered != 0 && still(fd, facts) != Errno::ok) return Errno::no_entry;
         if (file->kind == FdKind::regular || file->kind == FdKind::directory ||
             file->kind == FdKind::always)
             return Errno::not_permitted;
@@ -90,6 +101,17 @@ Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& fa
     item.mode = mode;
     if (ask(key, item) != 0) list(key, item);
     return Errno::ok;
+}
+
+Errno Backend::still(int fd, FdFacts& facts) {
+    world().counts.still++;
+    KQ_CHECK(facts.registered != 0);
+    const sim::OpenFile* file = world().find(fd);
+    if (file == nullptr) return Errno::bad_descriptor;
+    const int direction = (facts.registered & bit(Direction::read)) != 0 ? 0 : 1;
+    if (items_.count({file->serial, fd, direction}) != 0) return Errno::ok;
+    facts.registered = 0;
+    return Errno::no_entry;
 }
 
 Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
@@ -137,8 +159,14 @@ void Backend::on_file_ended(uint64_t serial) {
     std::erase_if(items_, [serial](const auto& entry) { return entry.first.serial == serial; });
 }
 
+void Backend::list_special(Special which) {
+    const Key key{0, which, 0};
+    list(key, items_.at(key));
+}
+
 // The Ready bits of an item now; 0: nothing to tell.
 uint16_t Backend::ask(const Key& key, const Item& item) const {
+    if (key.serial == 0) return ask_special(key.fd);
     if (item.mode == Mode::none) return 0;
     // By its serial: the number may name another file by now.
     const sim::OpenFile* file = world().find_serial(key.serial);
@@ -146,45 +174,49 @@ uint16_t Backend::ask(const Key& key, const Item& item) const {
     return world().ready(*file, static_cast<Direction>(key.direction));
 }
 
+uint16_t Backend::ask_special(int which) const {
+    switch (which) {
+        case kRing:
+            return ringing_ ? kReadable : 0;
+        case kHold:
+            return held_ ? kReadable : 0;
+        case kMonotonic:
+        case kRealtime:
+            return due(which == kMonotonic ? Clock::monotonic : Clock::realtime) ? kReadable : 0;
+        default:
+            for (const auto& [id, file] : files_)
+                if (file.changed) return kReadable;
+            return 0;
+    }
+}
+
+void Backend::heard_special(int which) {
+    if (which == kRing) ringing_ = false;
+    if (which == kMonotonic) armed_[0] = kForever;
+    if (which == kRealtime) armed_[1] = kForever;
+}
+
 bool Backend::due(Clock clock) const {
     return armed_[static_cast<size_t>(clock)] <= world().now(clock);
 }
 
 bool Backend::readable() const {
-    if (ringing_ || held_ || due(Clock::monotonic) || due(Clock::realtime) || !strays_.empty())
-        return true;
-    for (const auto& [id, file] : files_)
-        if (file.changed) return true;
+    if (!strays_.empty() || due(Clock::monotonic) || due(Clock::realtime)) return true;
     for (const Key& key : ready_)
         if (ask(key, items_.at(key)) != 0) return true;
     return false;
 }
 
-// What is no descriptor: rings, deadlines, changed files, and what a test injects.
-size_t Backend::collect_special(std::span<Wakeup> out) {
-    size_t count = 0;
-    const auto report = [&](Handle::Kind kind, uint32_t index) {
-        out[count++] = {Handle(kind, index, 0)};
-    };
-    while (!strays_.empty() && count < out.size()) {
-        out[count++] = strays_.front();
-        strays_.erase(strays_.begin());
-    }
-    if (ringing_ && count < out.size()) {
-        ringing_ = false;
-        report(Handle::Kind::announcement, 0);
-    }
-    for (const Clock clock : {Clock::monotonic, Clock::realtime})
-        if (due(clock) && count < out.size()) {
-            armed_[static_cast<size_t>(clock)] = kForever;
-            report(Handle::Kind::timers, static_cast<uint32_t>(clock));
-        }
-    for (const auto& [id, file] : files_)
-        if (file.changed && count < out.size()) {
-            report(Handle::Kind::files, 0);
-            break;
-        }
-    return count;
+// What is told of a ready item. Two directions by level share a lane, and so
+// each tells of both, if the world is so.
+Wakeup Backend::report(const Key& key, const Item& item, uint16_t ready) const {
+    const auto own_lane = static_cast<uint8_t>(key.direction);
+    if (key.serial == 0 || !world().share_lanes || item.mode != Mode::level)
+        return {item.handle, ready, own_lane};
+    const Key other{key.serial, key.fd, 1 - key.direction};
+    const auto at = items_.find(other);
+    if (at == items_.end() || at->second.mode != Mode::level) return {item.handle, ready, own_lane};
+    return {item.handle, static_cast<uint16_t>(ready | ask(other, at->second)), 0};
 }
 
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
@@ -192,7 +224,11 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     KQ_CHECK(!out.empty());
     const Errno error = world().use(Fault::collect);
     if (error != Errno::ok) return error;
-    size_t count = collect_special(out);
+    if (due(Clock::monotonic)) list_special(kMonotonic);
+    if (due(Clock::realtime)) list_special(kRealtime);
+    size_t count = 0;
+    for (; !strays_.empty() && count < out.size(); strays_.erase(strays_.begin()))
+        out[count++] = strays_.front();
     for (size_t left = ready_.size(); left > 0 && count < out.size(); left--) {
         const Key key = ready_.front();
         ready_.pop_front();
@@ -200,15 +236,13 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
         item.listed = false;
         const uint16_t ready = ask(key, item);
         if (ready == 0) continue;
-        const bool share = world().share_lanes && item.mode == Mode::level;
-        out[count++] = {item.handle, ready, share ? uint8_t{0} : static_cast<uint8_t>(key.direction)};
+        out[count++] = report(key, item, ready);
+        if (key.serial == 0) heard_special(key.fd);
         if (item.mode == Mode::once) item.mode = Mode::none;
         if (item.mode != Mode::level) continue;
         item.listed = true;
         ready_.push_back(key);
     }
-    // The held descriptor has its place at the end: it would fill small batches.
-    if (held_ && count < out.size()) out[count++] = {Handle(Handle::Kind::announcement, 1, 0)};
     return count;
 }
 
@@ -216,17 +250,24 @@ Errno Backend::sleep(Nanos t) const {
     return world().sleep(*this, t);
 }
 
+Errno Backend::pause(Nanos t) const {
+    return world().pause(t);
+}
+
 Errno Backend::announce(Announce how) {
     if (!exists()) return Errno::bad_descriptor;
     if (how == Announce::ring) {
         world().counts.ring++;
         ringing_ = true;
-    } else {
-        world().counts.hold++;
-        KQ_CHECK(held_ == (how == Announce::release));
-        held_ = how == Announce::hold;
+        list_special(kRing);
+        // A ring is news to those who watch us, readable before or not.
+        world().poke(world().file(fd_), bit(Direction::read));
+        return Errno::ok;
     }
-    if (how != Announce::release) world().poke(world().file(fd_), 1);
+    world().counts.hold++;
+    KQ_CHECK(held_ == (how == Announce::release));
+    held_ = how == Announce::hold;
+    if (held_) list_special(kHold);
     return Errno::ok;
 }
 
@@ -280,7 +321,10 @@ void Backend::unwatch_file(Handle handle, FdFacts& facts) {
 
 void Backend::on_file_changed(uint64_t serial) {
     for (auto& [id, file] : files_)
-        if (file.serial == serial) file.changed = true;
+        if (file.serial == serial) {
+            file.changed = true;
+            list_special(kFiles);
+        }
 }
 
 void Backend::take_files(void (*tell)(void*, Handle), void* context) {

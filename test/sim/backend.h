@@ -31,8 +31,10 @@ class Backend {
     [[nodiscard]] int descriptor() const { return fd_; }
     [[nodiscard]] bool exists() const;
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    Errno still(int fd, FdFacts& facts);
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
+    [[nodiscard]] Errno pause(Nanos t) const;
     Errno announce(Announce how);
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
@@ -40,7 +42,7 @@ class Backend {
     void unwatch_file(Handle handle, FdFacts& facts);
     void take_files(void (*tell)(void*, Handle), void* context);
     void abandon_in_child();
-    static void reset_process_in_child() {}
+    static void close_shared() {}
 
     // ---- the simulated system calls these ----
     void on_poke(uint64_t serial, uint8_t directions);
@@ -53,7 +55,7 @@ class Backend {
 
     // ---- tests look, and interfere ----
     // How many (number, direction) pairs the kernel has, spent ones included.
-    [[nodiscard]] size_t registrations() const { return items_.size(); }
+    [[nodiscard]] size_t registrations() const { return items_.size() - kSpecials; }
     [[nodiscard]] size_t file_watches() const { return files_.size(); }
     // The mode the kernel has for a number; none if it has none or spent it.
     [[nodiscard]] Mode mode_of(int fd, Direction direction) const;
@@ -63,8 +65,10 @@ class Backend {
     [[nodiscard]] bool held() const { return held_; }
 
   private:
+    // Items that are no files of the user.
+    enum Special : int { kRing, kHold, kMonotonic, kRealtime, kFiles, kSpecials };
     struct Key {
-        uint64_t serial;  // 0: not a file, `fd` says what
+        uint64_t serial;  // 0: not a file, `fd` is a Special
         int fd;
         int direction;
         auto operator<=>(const Key&) const = default;
@@ -85,7 +89,10 @@ class Backend {
     void list(const Key& key, Item& item);
     [[nodiscard]] uint16_t ask(const Key& key, const Item& item) const;
     [[nodiscard]] bool due(Clock clock) const;
-    size_t collect_special(std::span<Wakeup> out);
+    void list_special(Special which);
+    [[nodiscard]] uint16_t ask_special(int which) const;
+    void heard_special(int which);
+    Wakeup report(const Key& key, const Item& item, uint16_t ready) const;
 
     int fd_ = -1;
     uint64_t serial_ = 0;

@@ -173,6 +173,17 @@ Errno World::sleep(const kq::Backend& queue, Nanos t) {
     return Errno::interrupted;
 }
 
+Errno World::pause(Nanos t) {
+    counts.pause++;
+    const Nanos end = kq::saturating_add(monotonic_, t);
+    while (!script_.empty() && script_.begin()->first <= end) {
+        if (script_.begin()->first > monotonic_) monotonic_ = script_.begin()->first;
+        run_due();
+    }
+    monotonic_ = end;
+    return std::exchange(interrupted_, false) ? Errno::interrupted : Errno::ok;
+}
+
 // ---- faults ----
 
 void World::fail(Fault fault, Errno error, int nth, int times) {

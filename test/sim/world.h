@@ -17,6 +17,10 @@
 
 #include "platform.h"
 
+namespace kq {
+class Backend;
+}  // namespace kq
+
 namespace sim {
 
 using kq::Clock;
@@ -32,18 +36,18 @@ using kq::Nanos;
 struct OpenFile {
     uint64_t serial = 0;  // never used twice
     FdKind kind = FdKind::unix_stream;
-    int numbers = 0;         // how many name it
-    int64_t readable = 0;    // bytes to be read
-    int64_t space = 0;       // free bytes to write into
-    int64_t low_space = 1;   // the kernel calls it writable from here on
-    bool eof = false;        // the peer sends no more
-    bool hangup = false;     // both directions are closed
-    uint32_t error = 0;      // of the connection, with eof
-    bool lies = false;       // the kernel calls it ready for both, whatever it has
-    bool untold = false;     // no kernel tells when what is not active becomes so
-    int64_t size = 0;        // of a regular file
-    int64_t offset = 0;      // likewise; moving it tells nobody
-    uint32_t identity = 0;   // of the file behind it
+    int numbers = 0;               // how many name it
+    int64_t readable = 0;          // bytes to be read
+    int64_t space = 0;             // free bytes to write into
+    int64_t low_space = 1;         // the kernel calls it writable from here on
+    bool eof = false;              // the peer sends no more
+    bool hangup = false;           // both directions are closed
+    uint32_t error = 0;            // of the connection, with eof
+    bool lies = false;             // the kernel calls it ready for both, whatever it has
+    bool untold = false;           // no kernel tells when what is not active becomes so
+    int64_t size = 0;              // of a regular file
+    int64_t offset = 0;            // likewise; moving it tells nobody
+    uint32_t identity = 0;         // of the file behind it
     kq::Backend* queue = nullptr;  // of a kqueue's descriptor
 };
 
@@ -51,8 +55,10 @@ struct OpenFile {
 struct Counts {
     int watch = 0;         // Backend::watch()
     int control = 0;       // changes of the kernel's interest it came to
+    int still = 0;         // Backend::still(), and for the same reason within watch()
     int collect = 0;       // Backend::collect()
     int sleep = 0;         // Backend::sleep()
+    int pause = 0;         // Backend::pause()
     int ring = 0;          // Announce::ring
     int hold = 0;          // Announce::hold and release
     int set_deadline = 0;  // those that had to be told to the kernel
@@ -76,10 +82,10 @@ class World {
     OpenFile* find_serial(uint64_t serial);
 
     // Changes of a file that a kernel sees, and reports to those who watch.
-    void feed(int fd, int64_t bytes);     // more to read, or with < 0 less
-    void room(int fd, int64_t bytes);     // more space to write, or less
+    void feed(int fd, int64_t bytes);      // more to read, or with < 0 less
+    void room(int fd, int64_t bytes);      // more space to write, or less
     void end(int fd, uint32_t error = 0);  // the peer is gone
-    void grow(int fd, int64_t bytes);     // a regular file
+    void grow(int fd, int64_t bytes);      // a regular file
     // Tells all kernel queues that something happened to a file.
     void poke(const OpenFile& file, uint8_t directions);
 
@@ -99,6 +105,7 @@ class World {
     void wake() { stray_wake_ = true; }
     // Backend::sleep() for `queue`.
     Errno sleep(const kq::Backend& queue, Nanos t);
+    Errno pause(Nanos t);
 
     // ---- faults ----
 
