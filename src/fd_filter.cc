@@ -8,7 +8,20 @@
 
 namespace kq::fd_filter {
 
-using namespace fd_watch;
+using fd_watch::bit;
+using fd_watch::check_same;
+using fd_watch::fd_of;
+using fd_watch::find_watch;
+using fd_watch::forget;
+using fd_watch::handle_of;
+using fd_watch::knote_for;
+using fd_watch::link;
+using fd_watch::mode_for;
+using fd_watch::reset;
+using fd_watch::tell;
+using fd_watch::tell_or_forget;
+using fd_watch::unlink;
+using fd_watch::watch_of;
 
 namespace {
 

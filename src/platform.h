@@ -196,7 +196,7 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     { c.sleep(t) } -> std::same_as<Errno>;
 
     // Does nothing for `t` ns, whatever is ready. Otherwise as sleep().
-    { c.pause(t) } -> std::same_as<Errno>;
+    { B::pause(t) } -> std::same_as<Errno>;
 
     // Shows outsiders, and threads in sleep(), that the core has events. A ring
     // comes back as a wakeup Kind::announcement of index 0, once; the descriptor

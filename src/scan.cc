@@ -9,6 +9,8 @@
 #include <limits.h>
 #include <pthread.h>
 
+#include <algorithm>
+
 #include "fd_filter.h"
 #include "kqueue.h"
 #include "trace.h"
@@ -206,9 +208,14 @@ bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
 
 namespace {
 
+// A thread that sleeps, and how to give back what it holds if it is cancelled.
 struct Sleeper {
     Kqueue* queue;
+    const Backend& backend;
+    Nanos pause;  // before anything may wake it
+    Nanos wait;
     void (*cancelled)(void*);
+    Errno result;
 };
 
 extern "C" void kq_sleeper_cancelled(void* arg) {
@@ -216,29 +223,32 @@ extern "C" void kq_sleeper_cancelled(void* arg) {
     sleeper->cancelled(sleeper->queue);
 }
 
+// The only place where a thread can be cancelled; no mutex is held. All state is
+// in the Sleeper: locals may be lost by the way cancellation comes back here.
+void sleep_cancellable(Sleeper& sleeper) {
+    pthread_cleanup_push(kq_sleeper_cancelled, &sleeper);
+    if (sleeper.pause > 0) sleeper.result = Backend::pause(sleeper.pause);
+    if (sleeper.result == Errno::ok) sleeper.result = sleeper.backend.sleep(sleeper.wait);
+    pthread_cleanup_pop(0);
+}
+
 }  // namespace
 
 // Sleeps until the kernel has something, until `deadline`, or for a while; the
 // mutex is free meanwhile. `fruitless`: how often in a row stale reports ended
-// that with nothing to deliver. The only place where a thread can be cancelled.
+// that with nothing to deliver.
 Errno Kqueue::sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) {
     Nanos wait = kForever;
-    if (deadline != kForever) {
-        wait = deadline - now(Clock::monotonic);
-        if (wait < 0) wait = 0;
-    }
-    if (wait > kCloseCheckPeriod && !single_threaded()) wait = kCloseCheckPeriod;
+    if (deadline != kForever) wait = std::max(deadline - now(Clock::monotonic), Nanos{0});
+    if (!single_threaded()) wait = std::min(wait, kCloseCheckPeriod);
+    const Nanos pause = fruitless >= kPatience ? std::min(wait, kPause) : 0;
+    Sleeper sleeper{this, backend_, pause, wait, cancelled, Errno::ok};
     settle(After::delivery);
     trace_sleep(descriptor(), wait);
     mutex_.unlock();
-    Errno error = Errno::ok;
-    Sleeper sleeper{this, cancelled};
-    pthread_cleanup_push(kq_sleeper_cancelled, &sleeper);
-    if (fruitless >= kPatience) error = backend_.pause(wait < kPause ? wait : kPause);
-    if (error == Errno::ok) error = backend_.sleep(wait);
-    pthread_cleanup_pop(0);
+    sleep_cancellable(sleeper);
     mutex_.lock();
-    if (error != Errno::ok && error != Errno::timed_out) return error;
+    if (sleeper.result != Errno::ok && sleeper.result != Errno::timed_out) return sleeper.result;
     // With other threads about, the number may be another file, or another queue, by now.
     if (dead_.load() || (!single_threaded() && !backend_.exists())) return Errno::bad_descriptor;
     return Errno::ok;

@@ -36,9 +36,9 @@ const char* filter_name(short filter) {
 
 // "EV_ADD|EV_CLEAR", and in hexadecimal what has no name.
 struct FlagText {
-    char text[160];
+    char text[160] = "";
 
-    explicit FlagText(unsigned flags) : text{} {
+    explicit FlagText(unsigned flags) {
         size_t used = 0;
         const auto append = [this, &used](const char* word) {
             const int n = snprintf(text + used, sizeof text - used, "%s%s", used ? "|" : "", word);

@@ -310,7 +310,7 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     return (pfd.revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
 }
 
-__attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) const {
+__attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) {
     const timespec ts = to_timespec(t);
     return ppoll(nullptr, 0, &ts, nullptr) < 0 ? last_errno() : Errno::ok;
 }

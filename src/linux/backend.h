@@ -29,7 +29,7 @@ class Backend {
     Errno still(int fd, FdFacts& facts);
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
-    [[nodiscard]] Errno pause(Nanos t) const;
+    [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
 
     Errno prepare_clock(Clock clock);
