@@ -202,10 +202,14 @@ Errno detach(Kqueue& kq, Knote& kn) {
         if (watch.notes == nullptr) reset(watch);
         return error;
     }
-    // A one-shot that has been reported is silent: leave it for the next EV_ADD.
-    const bool spent = watch.facts.armed_for(direction_of(kn)) == Mode::none;
-    if (spent && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
-    const Errno error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
+    // Reported once, or disabled before it ever was armed: it is silent, and what
+    // may be registered of it is left for the next EV_ADD. Nor need a one-shot that
+    // was just delivered be asked for its file.
+    const bool silent = watch.facts.armed_for(direction_of(kn)) == Mode::none;
+    const bool delivered = kn.has(kActive) && !kn.has(kQueued);
+    if (silent && delivered && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
+    const Errno error = silent ? check_same(kq, fd, watch)
+                               : tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
     // With no registration left, nothing would tell that the number is reused.
     if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return error;

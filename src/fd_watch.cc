@@ -69,6 +69,9 @@ Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
         want[d] = mode_for(kn);
         const bool lazy = want[d] == Mode::none && (rearm & bit(d)) == 0;
         if (lazy && watch.facts.armed_for(d) == Mode::level) want[d] = Mode::level;
+        // Has been reported and waits for its turn, which decides.
+        const bool spent = want[d] == Mode::once && watch.facts.armed_for(d) == Mode::none;
+        if (spent && (rearm & bit(d)) == 0) want[d] = Mode::none;
         // What is queued and was backed by level has to be announced from now on.
         if (kn != nullptr && want[d] != Mode::level) kq.set_backed(*kn, false);
     }

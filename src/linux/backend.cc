@@ -208,8 +208,10 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
     const int operation = events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
     const bool done = control(lanes_[lane], operation, fd, events, handle) == 0;
     if (!done || events == 0) facts.registered &= static_cast<uint8_t>(~lane_bit(lane));
-    // ENOENT: the set has (file, number) pairs, and this number is another file now.
-    return done ? Errno::ok : last_errno();
+    if (done) return Errno::ok;
+    // The set has (file, number) pairs, and this number is another file now: ENOENT,
+    // or EPERM if it is one that cannot be watched.
+    return errno == EPERM ? Errno::no_entry : last_errno();
 }
 
 // Sets have (file, number) pairs: adding the number again fails with EEXIST
@@ -221,7 +223,9 @@ Errno Backend::still(int fd, FdFacts& facts) {
         facts.registered = 0;
         return Errno::no_entry;
     }
-    return errno == EEXIST ? Errno::ok : last_errno();
+    if (errno == EEXIST) return Errno::ok;
+    facts.registered = 0;
+    return errno == EBADF ? Errno::bad_descriptor : Errno::no_entry;
 }
 
 Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {

@@ -207,6 +207,18 @@ bool Backend::readable() const {
     return false;
 }
 
+std::string Backend::what_is_ready() const {
+    std::string text = due(Clock::monotonic) || due(Clock::realtime) ? "a deadline;" : "";
+    for (const Key& key : ready_) {
+        if (ask(key, items_.at(key)) == 0) continue;
+        if (key.serial == 0)
+            text += " special " + std::to_string(key.fd);
+        else
+            text += " fd " + std::to_string(key.fd) + (key.direction == 0 ? " read" : " write");
+    }
+    return text;
+}
+
 // What is told of a ready item. Two directions by level share a lane, and so
 // each tells of both, if the world is so.
 Wakeup Backend::report(const Key& key, const Item& item, uint16_t ready) const {
@@ -250,7 +262,7 @@ Errno Backend::sleep(Nanos t) const {
     return world().sleep(*this, t);
 }
 
-Errno Backend::pause(Nanos t) const {
+Errno Backend::pause(Nanos t) {
     return world().pause(t);
 }
 

@@ -11,7 +11,7 @@
 
 #include <list>
 #include <map>
-#include <tuple>
+#include <string>
 #include <vector>
 
 #include "platform.h"
@@ -34,7 +34,7 @@ class Backend {
     Errno still(int fd, FdFacts& facts);
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
-    [[nodiscard]] Errno pause(Nanos t) const;
+    [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
@@ -61,6 +61,8 @@ class Backend {
     [[nodiscard]] Mode mode_of(int fd, Direction direction) const;
     // The next collect() reports this, true or not.
     void inject(const Wakeup& wakeup) { strays_.push_back(wakeup); }
+    // What makes it readable, for the messages of failing tests.
+    [[nodiscard]] std::string what_is_ready() const;
     [[nodiscard]] bool ringing() const { return ringing_; }
     [[nodiscard]] bool held() const { return held_; }
 

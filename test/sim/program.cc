@@ -129,6 +129,7 @@ void Program::reopen(int fd) {
         else
             stale_.insert({filter, fd});
     }
+    if (getenv("KQUEUE_DEBUG") != nullptr) fprintf(stderr, "KQ reopen %d\n", fd);
     (void)world().open(FdKind::unix_stream, fd);
 }
 
@@ -233,7 +234,7 @@ void Program::check_complete(const Kevents& events) {
         ADD_FAILURE() << "not reported: " << key.second << " filter " << key.first << " flags "
                       << model.flags << " in " << show(events);
     }
-    EXPECT_EQ(queue_.readable(), level);
+    EXPECT_EQ(queue_.readable(), level) << queue_.backend().what_is_ready();
 }
 
 void Program::finish() {

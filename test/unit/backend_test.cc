@@ -54,7 +54,9 @@ class WatchContract : public testing::Test {
     void become(bool file) {
         std::array<int, 2> ends{-1, -1};
         FILE* stream = file ? tmpfile() : nullptr;
-        if (stream == nullptr) ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+        if (stream == nullptr) {
+            ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
+        }
         ASSERT_EQ(dup2(stream == nullptr ? ends[0] : fileno(stream), fd_), fd_);
         if (stream == nullptr)
             close(ends[0]);
