@@ -193,7 +193,10 @@ void Program::wait() {
     }
     for (const struct kevent& event : events)
         reported(event);
-    if (static_cast<int>(events.size()) < room) check_complete(events);
+    // Stale reports may take the place of true ones in a call that has others; not in one
+    // that says there are none.
+    const bool complete = orderly_ || events.empty();
+    if (static_cast<int>(events.size()) < room && complete) check_complete(events);
 }
 
 // An event must be that of a knote that is enabled, and true.
