@@ -1,0 +1,245 @@
+// Bugs that were found by attacking the library. Each test tells its story in
+// two lines and failed on the library that had the bug.
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support/fd.h"
+#include "support/kq.h"
+#include "support/thread.h"
+
+namespace kqtest {
+namespace {
+
+class Regress : public KqTest {
+  protected:
+    // Closes `old` and opens a socket pair whose first end has its number.
+    static Pair reuse(Fd& old) {
+        const int number = old.release();
+        ::close(number);
+        Pair pair = make_socketpair(SOCK_STREAM);
+        if (*pair.first != number) std::swap(pair.first, pair.second);
+        EXPECT_EQ(*pair.first, number);
+        return pair;
+    }
+    static double processor_seconds() {
+        rusage usage{};
+        getrusage(RUSAGE_SELF, &usage);
+        const auto seconds = [](const timeval& t) {
+            return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+        };
+        return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+    }
+
+    Queue q_;
+};
+
+// WRITE went to the other registration of the number, beside a stale READ; the
+// READ that was added then found the stale one and dropped both.
+TEST_F(Regress, R290_ANewKnoteBesideAStaleOneOfAnotherMode) {
+    Pair old = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    const Pair fresh = reuse(old.first);
+    const int fd = *fresh.first;
+    ASSERT_EQ(q_.apply(change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR)), 0);
+    ASSERT_EQ(q_.apply(change(fd, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    write_bytes(*fresh.second, 1);
+    EXPECT_EQ(q_.collect().size(), 2u);
+    EXPECT_EQ(q_.apply(change(fd, EVFILT_WRITE, EV_DELETE)), 0);
+}
+
+// The same with EV_DELETE of the stale one.
+TEST_F(Regress, R297_DeletingAStaleKnoteLeavesTheNewOne) {
+    Pair old = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    const Pair fresh = reuse(old.first);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_WRITE, EV_ADD | EV_CLEAR)), 0);
+    EXPECT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_DELETE)), ENOENT);
+    EXPECT_EQ(q_.collect().size(), 1u);
+}
+
+// The same with a knote that is added disabled.
+TEST_F(Regress, R290_ANewDisabledKnoteBesideAStaleOne) {
+    Pair old = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD)), 0);
+    const Pair fresh = reuse(old.first);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_WRITE, EV_ADD | EV_DISABLE)), 0);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_ADD)), 0);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_WRITE, EV_ENABLE)), 0);
+    EXPECT_EQ(q_.collect().size(), 1u);
+}
+
+// What was known of a file was believed of the socket that got its number.
+TEST_F(Regress, R290_ASocketWhereAFileWas) {
+    TempFile file("x");
+    Fd old(dup(*file.fd));
+    ASSERT_EQ(q_.apply(change(*old, EVFILT_READ, EV_ADD)), 0);
+    const Pair fresh = reuse(old);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_WRITE, EV_ADD)), 0);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_ADD)), 0);
+    write_bytes(*fresh.second, 1);
+    EXPECT_EQ(q_.collect().size(), 2u);
+    EXPECT_EQ(q_.collect().size(), 2u);
+}
+
+// A refused EV_ADD on a directory made the next socket of that number one, too.
+TEST_F(Regress, R110_ARefusedDirectoryLeavesNothingBehind) {
+    Fd directory = open_file("/", O_RDONLY);
+    ASSERT_EQ(q_.apply(change(*directory, EVFILT_READ, EV_ADD)), EINVAL);
+    const Pair fresh = reuse(directory);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_ADD)), 0);
+    shutdown(*fresh.second, SHUT_WR);
+    expect_only(q_.wait(), *fresh.first, EVFILT_READ, EV_ADD | EV_EOF);
+}
+
+// An edge waited on the queue while its number became another ready pipe's.
+TEST_F(Regress, R294_AQueuedEventOfAClosedDescriptorIsNotTheNextOnes) {
+    ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER),
+                       change(2, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)),
+              0);
+    Pair old = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    write_bytes(*old.second, 1);
+    ASSERT_EQ(q_.collect(1).size(), 1u);
+    ASSERT_EQ(q_.collect(1).size(), 1u);
+    const Pair fresh = reuse(old.first);
+    write_bytes(*fresh.second, 3);
+    expect_none(q_.collect());
+}
+
+// Twenty lazily disabled, ready pipes hid the one that was enabled.
+TEST_F(Regress, R21_APassLooksBehindDisabledKnotes) {
+    std::vector<Pipe> pipes;
+    for (int i = 0; i < 21; i++) {
+        pipes.push_back(make_pipe());
+        ASSERT_EQ(q_.apply(change(*pipes.back().read, EVFILT_READ, EV_ADD)), 0);
+        write_bytes(*pipes.back().write, 1);
+        if (i == 20) break;
+        ASSERT_EQ(q_.apply(change(*pipes.back().read, EVFILT_READ, EV_DISABLE)), 0);
+    }
+    expect_only(q_.collect(1), *pipes.back().read, EVFILT_READ, EV_ADD, 0, 1);
+}
+
+// A change on a closed kqueue was applied, or answered as if the change were bad.
+TEST_F(Regress, R10_ChangesOfAClosedQueue) {
+    const int fd = kqueue();
+    ASSERT_GE(fd, 0);
+    ASSERT_EQ(close(fd), 0);
+    const Pipe pipe = make_pipe();
+    struct kevent event = change(1, EVFILT_USER, EV_ADD);
+    EXPECT_EQ(kevent(fd, &event, 1, nullptr, 0, nullptr), -1);
+    EXPECT_EQ(errno, EBADF);
+    struct kevent read = change(*pipe.write, EVFILT_READ, EV_ADD);
+    struct kevent out;
+    EXPECT_EQ(kevent(fd, &read, 1, &out, 1, nullptr), -1);
+    EXPECT_EQ(errno, EBADF);
+}
+
+// EV_ENABLE failed for want of a descriptor, and the knote was enabled without
+// being watched ever after.
+TEST_F(Regress, R41_AFailedEnableChangesNothing) {
+    const Pair pair = make_socketpair(SOCK_STREAM);
+    const int fd = *pair.first;
+    ASSERT_EQ(q_.apply(change(fd, EVFILT_READ, EV_ADD | EV_CLEAR),
+                       change(fd, EVFILT_WRITE, EV_ADD | EV_CLEAR | EV_DISABLE)),
+              0);
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    rlimit none = limit;
+    none.rlim_cur = static_cast<rlim_t>(lowest_free_number());
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const int error = q_.apply(change(fd, EVFILT_WRITE, EV_ENABLE));
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_TRUE(error == EMFILE || error == 0) << error;
+    ASSERT_EQ(q_.apply(change(fd, EVFILT_WRITE, EV_ENABLE)), 0);
+    EXPECT_EQ(q_.collect().size(), 1u);
+}
+
+// A file that was read to its end and sought back waited for a call without
+// other events, which may never come.
+TEST_F(Regress, R136_AFileIsSeenBesideABusyPipe) {
+    const TempFile file("content");
+    drain(*file.fd);
+    const Pipe pipe = make_pipe();
+    write_bytes(*pipe.write, 1);
+    ASSERT_EQ(q_.apply(change(*file.fd, EVFILT_READ, EV_ADD)), 0);
+    expect_none(q_.collect());
+    ASSERT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    ASSERT_EQ(q_.collect().size(), 1u);
+    lseek(*file.fd, 0, SEEK_SET);
+    EXPECT_EQ(q_.collect().size(), 2u);
+}
+
+// A closed descriptor whose file lives on (here in a dup, often in a forked
+// child) kept the processor busy for the whole of every wait.
+TEST_F(Regress, R291_AFileThatOutlivesItsDescriptorDoesNotTakeTheProcessor) {
+    Pipe pipe = make_pipe();
+    ASSERT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    const Fd copy(dup(*pipe.read));
+    pipe.read.reset();
+    write_bytes(*pipe.write, 1);
+    const double before = processor_seconds();
+    expect_none(q_.collect(16, milliseconds{1000}));
+    EXPECT_LT(processor_seconds() - before, 0.3);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
+    expect_only(q_.wait(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+}
+
+// The inner queue queued what it only wanted to look at again, and the outer one
+// reported that 50 times a second.
+TEST_F(Regress, R309_LookingAgainInAnInnerQueueIsNoEvent) {
+    const Queue outer;
+    const Fd unconnected(socket(AF_UNIX, SOCK_STREAM, 0));
+    ASSERT_EQ(q_.apply(change(*unconnected, EVFILT_READ, EV_ADD)), 0);
+    // Until the inner queue has found out that the kernel's readiness means nothing here.
+    while (q_.readable())
+        expect_none(q_.collect());
+    ASSERT_EQ(outer.apply(change(q_.fd(), EVFILT_READ, EV_ADD)), 0);
+    expect_none(outer.collect(16, milliseconds{200}));
+}
+
+// More than 64 ready descriptors were asked of the kernel sixteen times over.
+TEST_F(Regress, R48_ManyReadyDescriptorsComeOnceInOneCall) {
+    std::vector<Pipe> pipes;
+    for (int i = 0; i < 200; i++) {
+        pipes.push_back(make_pipe());
+        write_bytes(*pipes.back().write, 1);
+        ASSERT_EQ(q_.apply(change(*pipes.back().read, EVFILT_READ, EV_ADD)), 0);
+    }
+    for (int call = 0; call < 3; call++)
+        EXPECT_EQ(q_.collect(1024).size(), 200u);
+}
+
+// A pending cancellation acted in the message about a missing filter, with the
+// mutex held, and nobody could use the kqueue again.
+TEST_F(Regress, R55_AMissingFilterIsNoCancellationPoint) {
+    Thread thread([this] {
+        pthread_cancel(pthread_self());
+        EXPECT_NE(q_.apply(change(1, -9, EV_ADD)), 0);
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+    });
+    thread.join();
+    EXPECT_FALSE(thread.was_canceled());
+    EXPECT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD)), 0);
+}
+
+// A daemon that closes all descriptors, its kqueues among them, got EINVAL from
+// kqueue() for the rest of its life.
+TEST_F(Regress, R1_ClosingAllDescriptorsDoesNotEndKqueue) {
+    Child child([] {
+        if (kqueue() < 0) return 1;
+        for (int fd = 3; fd < 256; fd++)
+            ::close(fd);
+        const int fd = kqueue();
+        if (fd < 0) return 2;
+        struct kevent trigger = change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER);
+        struct kevent event;
+        return kevent(fd, &trigger, 1, &event, 1, nullptr) == 1 ? 0 : 3;
+    });
+    EXPECT_EQ(child.wait(), 0);
+}
+
+}  // namespace
+}  // namespace kqtest
