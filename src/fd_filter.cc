@@ -208,8 +208,8 @@ Errno detach(Kqueue& kq, Knote& kn) {
     const bool silent = watch.facts.armed_for(direction_of(kn)) == Mode::none;
     const bool delivered = kn.has(kActive) && !kn.has(kQueued);
     if (silent && delivered && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
-    const Errno error = silent ? check_same(kq, fd, watch)
-                               : tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
+    const Errno error =
+        silent ? check_same(kq, fd, watch) : tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
     // With no registration left, nothing would tell that the number is reused.
     if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return error;
