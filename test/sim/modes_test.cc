@@ -47,7 +47,7 @@ class Modes : public Sim, public testing::WithParamInterface<int> {
             flags.push_back(kev.flags & ~(source.is_timer() ? EV_CLEAR : 0));
         return flags;
     }
-    const vector<int> none;
+    const vector<int> none{};
 };
 
 std::string name_of(const testing::TestParamInfo<int>& info) {

@@ -129,7 +129,6 @@ void Program::reopen(int fd) {
         else
             stale_.insert({filter, fd});
     }
-    if (getenv("KQUEUE_DEBUG") != nullptr) fprintf(stderr, "KQ reopen %d\n", fd);
     (void)world().open(FdKind::unix_stream, fd);
 }
 

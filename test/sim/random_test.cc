@@ -1,5 +1,7 @@
 // Random programs on model and library, seeds printed
 // and the promise of kqueue.h, after every single call.
+#include <cstdlib>
+
 #include "program.h"
 
 namespace sim {
@@ -7,8 +9,11 @@ namespace {
 
 class Random : public Sim {
   protected:
+    // KQ_SIM_PROGRAMS=n plays n programs instead.
     static void play(uint64_t first_seed, bool orderly) {
-        for (uint64_t seed = first_seed; seed < first_seed + 400; seed++) {
+        const char* count = getenv("KQ_SIM_PROGRAMS");
+        const uint64_t end = first_seed + (count == nullptr ? 400 : strtoull(count, nullptr, 10));
+        for (uint64_t seed = first_seed; seed < end; seed++) {
             SCOPED_TRACE("seed " + std::to_string(seed));
             reset();
             Program program(seed, orderly);

@@ -182,6 +182,19 @@ TEST_F(Reuse, AddingBesideAStaleKnote) {
         }
 }
 
+// a disabled one-shot was never told to the kernel, though it looks as if spent.
+TEST_F(Reuse, DeletingADisabledKnoteBesideAnother) {
+    for (const unsigned old : {0u, 1u * EV_CLEAR, 1u * EV_DISPATCH, 1u * EV_ONESHOT}) {
+        SCOPED_TRACE(old);
+        const int fd = quiet();
+        ASSERT_EQ(q.change(fd, kRead, EV_ADD | EV_DISABLE | old), Errno::ok);
+        ASSERT_EQ(q.change(fd, kWrite, EV_ADD | EV_CLEAR), Errno::ok);
+        replace(fd);
+        EXPECT_EQ(q.change(fd, kRead, EV_DELETE), Errno::no_entry);
+        world().close(fd);
+    }
+}
+
 // the old file lives on under another number and keeps reporting.
 TEST_F(Reuse, ADuplicateKeepsTheFileNotTheKnote) {
     const int fd = quiet();

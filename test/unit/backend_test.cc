@@ -120,5 +120,17 @@ TEST_F(WatchContract, AnEdgeIsNotRepeatedForTheSakeOfTheOtherDirection) {
     EXPECT_EQ(collect(), 0u);
 }
 
+TEST_F(WatchContract, AnEdgeIsNotRepeatedWhenTheOtherDirectionEnds) {
+    for (const Mode other : {Mode::level, Mode::edge, Mode::once}) {
+        facts_ = FdFacts();
+        ASSERT_EQ(watch(Mode::none, Mode::edge, kWrite), Errno::ok);
+        ASSERT_EQ(watch(other, Mode::edge, kRead), Errno::ok);
+        EXPECT_EQ(collect(), 2u);
+        ASSERT_EQ(watch(Mode::none, Mode::edge, kRead), Errno::ok);
+        EXPECT_EQ(collect(), 0u) << static_cast<int>(other);
+        ASSERT_EQ(watch(Mode::none, Mode::none, kWrite), Errno::ok);
+    }
+}
+
 }  // namespace
 }  // namespace kq
