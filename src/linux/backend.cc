@@ -236,7 +236,9 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
     for (size_t d = 0; d < kDirections; d++) {
         const Mode old = facts.armed[d];
         const bool moved = old != Mode::none && facts.lane[d] != lane[d];
-        if (want.mode[d] != old || moved || (rearm & (1u << d)) != 0) touched |= lane_bit(lane[d]);
+        // What is silent already shares its lane with what must not be told again.
+        const bool afresh = (rearm & (1u << d)) != 0 && want.mode[d] != Mode::none;
+        if (want.mode[d] != old || moved || afresh) touched |= lane_bit(lane[d]);
         if (moved) touched |= lane_bit(facts.lane[d]);
         if (want.mode[d] != Mode::none)
             events[lane[d]] |= events_for(static_cast<Direction>(d), want.mode[d]);

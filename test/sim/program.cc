@@ -185,6 +185,7 @@ void Program::wait() {
         queue_.backend().inject({stale, 0xff, static_cast<uint8_t>(pick(2))});
     }
     const bool was_readable = queue_.readable();
+    if (getenv("DBG")) fprintf(stderr, "KQ WAIT room %d timeout %ld ready:%s queued %d unbacked %d now %ld\n", room, long(timeout), queue_.backend().what_is_ready().c_str(), queue_.queued(), queue_.unbacked(), long(world().now(Clock::monotonic)));
     const Kevents events = queue_.wait(room, timeout);
     ASSERT_EQ(queue_.error(), Errno::ok);
     if (timeout == 0 && !was_readable) {
