@@ -137,11 +137,12 @@ void Kqueue::park(Knote& kn, Parking where) {
 
 void Kqueue::settle(After what) {
     KQ_CHECK(queued_ >= unbacked_ && unbacked_ >= 0);
+    if (unbacked_ > 0 || rung_ || held_) announce(what);
+    // After that: it may collect, and so hear of a deadline that then has to be set anew.
     Nanos monotonic = timers_.earliest(Clock::monotonic);
     if (recheck_at_ < monotonic) monotonic = recheck_at_;
     backend_.set_deadline(Clock::monotonic, monotonic);
     backend_.set_deadline(Clock::realtime, timers_.earliest(Clock::realtime));
-    if (unbacked_ > 0 || rung_ || held_) announce(what);
 }
 
 // Makes the public descriptor readable exactly while something is queued that

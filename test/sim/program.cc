@@ -185,7 +185,7 @@ void Program::wait() {
         queue_.backend().inject({stale, 0xff, static_cast<uint8_t>(pick(2))});
     }
     const bool was_readable = queue_.readable();
-    if (getenv("DBG")) fprintf(stderr, "KQ WAIT room %d timeout %ld ready:%s queued %d unbacked %d now %ld\n", room, long(timeout), queue_.backend().what_is_ready().c_str(), queue_.queued(), queue_.unbacked(), long(world().now(Clock::monotonic)));
+    const bool leftovers = queue_.queued() > 0;
     const Kevents events = queue_.wait(room, timeout);
     ASSERT_EQ(queue_.error(), Errno::ok);
     if (timeout == 0 && !was_readable) {
@@ -193,9 +193,9 @@ void Program::wait() {
     }
     for (const struct kevent& event : events)
         reported(event);
-    // Stale reports may take the place of true ones in a call that has others; not in one
-    // that says there are none.
-    const bool complete = orderly_ || events.empty();
+    // Stale reports, and leftovers that are no longer true, may take the place of true ones in
+    // a call that has others; not in one that says there are none.
+    const bool complete = events.empty() || (orderly_ && !leftovers);
     if (static_cast<int>(events.size()) < room && complete) check_complete(events);
 }
 
