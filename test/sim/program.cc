@@ -193,9 +193,10 @@ void Program::wait() {
     }
     for (const struct kevent& event : events)
         reported(event);
-    // Stale reports, and leftovers that are no longer true, may take the place of true ones in
-    // a call that has others; not in one that says there are none.
-    const bool complete = events.empty() || (orderly_ && !leftovers);
+    // Where there is little room, reports that come to nothing (stale ones, leftovers that are no
+    // longer true) may take the place of true ones in a call that has others; never in one that
+    // says there are none.
+    const bool complete = events.empty() || (orderly_ && !leftovers && room > 16);
     if (static_cast<int>(events.size()) < room && complete) check_complete(events);
 }
 
