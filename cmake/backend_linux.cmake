@@ -1,6 +1,7 @@
 # epoll, eventfd, timerfd.
 set(KQUEUE_BACKEND_SOURCES
     src/linux/backend.cc
+    src/linux/anchors.cc
     src/linux/descriptor.cc
     src/linux/sockets.cc
     src/linux/vnodes.cc)

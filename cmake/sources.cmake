@@ -15,6 +15,7 @@ set(KQUEUE_CORE_SOURCES
     src/fd_watch.cc
     src/fd_filter.cc
     src/timer_queue.cc
+    src/mailbox.cc
     src/trace.cc
     src/check.cc)
 list(TRANSFORM KQUEUE_CORE_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/")

@@ -288,7 +288,8 @@ void look_again(Kqueue& kq, FdKnote& kn) {
     kq.activate(kn);  // or is gone: process() drops it
 }
 
-void look_parked(Kqueue& kq, FdKnote& kn) {
+void look_parked(Kqueue& kq, Knote& base) {
+    auto& kn = static_cast<FdKnote&>(base);
     Sample sample;
     if ((kn.filter_bits & kUnpollable) != 0) {
         if (look_at_file(kq, kn, sample) == Verdict::parked) return;

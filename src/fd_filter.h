@@ -38,9 +38,8 @@ Verdict look_at_file(Kqueue& kq, FdKnote& kn, Sample& sample) KQ_REQUIRES(kq.mut
 // with EV_CLEAR that is no news.
 void look_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 
-// Looks at a knote that was parked, and activates it, parks it again, or leaves
-// it to its edges. It is on no list.
-void look_parked(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
+// The verb `look`; may also leave the knote to its edges.
+void look_parked(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex());
 
 // The backend says that the file behind this handle changed.
 void on_file_changed(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());

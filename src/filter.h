@@ -21,6 +21,7 @@ class Kqueue;
 enum class Verdict : uint8_t {
     no_longer_true,  // nothing to report; off the queue until its source speaks again
     report,          // the event is filled in
+    aside,           // so it is, but it is not what the knote stands for: it stays queued for that
     parked,          // not true, and the filter has put it on a list of its own
     gone,            // the ident is no more: the filter has already dropped the knote
 };
@@ -67,6 +68,10 @@ struct FilterOps {
     // Still true? Then fills event.fflags, .data and adds EV_EOF and such to
     // event.flags. With EV_CLEAR it also resets what it accumulated.
     Verdict (*process)(Kqueue& kq, Knote& kn, struct kevent& event);
+
+    // A knote that process() had parked is looked at, off its list: activates it
+    // if it is true, or parks it again. Null for filters that park none.
+    void (*look)(Kqueue& kq, Knote& kn);
 };
 
 // The row for a filter number, or null if there is no such filter.

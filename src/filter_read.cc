@@ -65,6 +65,7 @@ constinit const FilterOps kReadFilter = {
     fd_filter::enable,
     fd_filter::disable,
     process,
+    fd_filter::look_parked,
 };
 
 }  // namespace kq

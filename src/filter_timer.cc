@@ -156,7 +156,7 @@ Verdict process(Kqueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mute
 
 constinit const FilterOps kTimerFilter = {
     "EVFILT_TIMER",         find,   never_added, create,  attach,  detach,
-    destroy_as<TimerKnote>, modify, enable,      disable, process,
+    destroy_as<TimerKnote>, modify, enable,      disable, process, nullptr,
 };
 
 }  // namespace kq

@@ -78,7 +78,7 @@ Verdict process(Kqueue&, Knote& kn, struct kevent& event) {
 
 constinit const FilterOps kUserFilter = {
     "EVFILT_USER",     find,   never_added, create,  attach,  detach,
-    destroy_as<Knote>, modify, enable,      disable, process,
+    destroy_as<Knote>, modify, enable,      disable, process, nullptr,
 };
 
 }  // namespace kq

@@ -32,6 +32,7 @@ constinit const FilterOps kWriteFilter = {
     fd_filter::enable,
     fd_filter::disable,
     process,
+    fd_filter::look_parked,
 };
 
 }  // namespace kq

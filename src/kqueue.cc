@@ -23,6 +23,7 @@ Kqueue::~Kqueue() {
     watches_.for_each([this](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
         if (watch.notes != nullptr) fd_watch::forget(*this, static_cast<int>(fd));
     });
+    if (mailbox_ != nullptr) mailbox::give_back(*mailbox_);
 }
 
 Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
@@ -73,6 +74,11 @@ Errno Kqueue::drop(Knote& kn) {
     deactivate(kn);
     ops->destroy(&kn);
     return answer;
+}
+
+Mailbox* Kqueue::mailbox() {
+    if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor());
+    return mailbox_;
 }
 
 // ---- the active queue ----

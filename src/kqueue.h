@@ -21,6 +21,7 @@
 #include "hash_index.h"
 #include "knote.h"
 #include "list.h"
+#include "mailbox.h"
 #include "mutex.h"
 #include "platform.h"
 #include "slot_table.h"
@@ -98,6 +99,9 @@ class Kqueue {
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
 
+    // This queue's mailbox, made when it is first asked for; null: no memory.
+    Mailbox* mailbox() KQ_REQUIRES(mutex_);
+
     // The kernel reported a descriptor that is not the file it was any more.
     void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
 
@@ -124,6 +128,7 @@ class Kqueue {
     void look_at(List<Knote>& parked, int most) KQ_REQUIRES(mutex_);
     Errno sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
+    void read_mailbox() KQ_REQUIRES(mutex_);
 
     // ---- kqueue.cc ----
     // What settle() is called after.
@@ -150,6 +155,7 @@ class Kqueue {
     List<Knote> idle_ KQ_GUARDED_BY(mutex_);     // Parking::idle
     List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
     Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
+    Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
     bool rung_ KQ_GUARDED_BY(mutex_) = false;  // Announce::ring, not collected yet
     bool held_ KQ_GUARDED_BY(mutex_) = false;  // Announce::hold
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;

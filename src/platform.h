@@ -203,6 +203,11 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // being held as one of index 1, now and then.
     { b.announce(a) } -> std::same_as<Errno>;
 
+    // Rings the queue with this public descriptor, from any thread and from signal
+    // handlers, under any lock. An error, and nothing else, if the number is not
+    // (any more) that of a queue of this process.
+    { B::post(fd) } -> std::same_as<Errno>;
+
     // Reserves what deadlines on a clock need; after it set_deadline cannot fail.
     { b.prepare_clock(clock) } -> std::same_as<Errno>;
     // Wants a wakeup Handle::Kind::timers at t (kForever: none). May come early.

@@ -180,6 +180,7 @@ void child_forked() KQ_NO_ANALYSIS {
     }
     live_count = 0;
     dying_cells.store(nullptr);
+    mailbox::abandon_in_child();
     Backend::close_shared();
 }
 

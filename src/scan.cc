@@ -108,7 +108,9 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::descriptor:
             return fd_watch::on_wakeup(*this, wakeup);
         case Handle::Kind::announcement:
-            if (wakeup.handle.index() == 0) rung_ = false;
+            if (wakeup.handle.index() != 0) break;
+            rung_ = false;
+            if (mailbox_ != nullptr) read_mailbox();
             break;
         case Handle::Kind::timers:
             expire_timers(static_cast<Clock>(wakeup.handle.index()));
@@ -125,6 +127,9 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
     }
     return false;
 }
+
+// Somebody outside this queue had news for it: see mailbox.h.
+void Kqueue::read_mailbox() {}
 
 void Kqueue::expire_timers(Clock clock) {
     const Nanos t = now(clock);
@@ -146,7 +151,7 @@ void Kqueue::look_at(List<Knote>& parked, int most) {
         Knote& kn = *parked.front();
         kn.unlink();
         kn.clear(kParked);
-        fd_filter::look_parked(*this, static_cast<FdKnote&>(kn));
+        find_filter(kn.filter)->look(*this, kn);
     }
     marker.unlink();
 }
@@ -184,6 +189,10 @@ bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
         case Verdict::parked:
             kn.clear(kActive);
             return false;
+        case Verdict::aside:
+            event = report;
+            enqueue(kn);
+            return true;
         case Verdict::report:
             break;
     }

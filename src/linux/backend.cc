@@ -6,80 +6,17 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/single_threaded.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 
-#include <atomic>
-
+#include "anchors.h"
 #include "check.h"
 #include "sys.h"
 
 namespace kq {
 namespace {
 
-// ---- the anchors ----
-//
-// Two eventfds that are always readable and never read, made at the first
-// kqueue() for the whole process and registered silently in every epoll set of
-// ours. EPOLL_CTL_MOD to EPOLLIN makes that one set readable and wakes its
-// sleepers; nothing is written. Two, because a MOD wakes nobody if the item
-// still is on the set's ready list, as it is for a while after it was held:
-// the first rings, by edge, and is off that list when it was collected; the
-// second holds, by level.
-//
-// The first is an identity, too: EPOLL_CTL_ADD of it answers EEXIST on a set of
-// ours and nothing else: EBADF or EINVAL on what is no epoll, success on
-// somebody else's.
-constexpr int kAnchors = 2;
-constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
-
-// Whether the anchors were closed behind our back, as close_range() does: the
-// kqueues of before are closed then, too.
-bool anchors_lost() {
-    for (const std::atomic<int>& anchor : anchors) {
-        struct stat st {};
-        // What eventfds are is nameless: no file type, no permission to speak of.
-        if (fstat(anchor.load(), &st) != 0 || (st.st_mode & S_IFMT) != 0) return true;
-    }
-    return false;
-}
-
-// Called by open(), one at a time: the registry's mutex.
-Errno open_anchors() {
-    const bool had = anchors[0].load() >= 0 && anchors[1].load() >= 0;
-    if (had && !anchors_lost()) return Errno::ok;
-    for (std::atomic<int>& anchor : anchors) {
-        if (!had && anchor.load() >= 0) continue;
-        const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (fd < 0) return last_errno();
-        anchor.store(fd);  // a lost one is not ours to close any more
-    }
-    return Errno::ok;
-}
-
-int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = handle.bits();
-    return epoll_ctl(epoll, operation, fd, &event);
-}
-
-// Sets what `epoll` hears of an anchor.
-int control_anchor(int epoll, int operation, uint32_t which, uint32_t events) {
-    return control(epoll, operation, anchors[which].load(), events,
-                   {Handle::Kind::announcement, which, 0});
-}
-
-// Whether `epoll` is an epoll set with the first anchor in it.
-bool has_anchor(int epoll) {
-    if (control_anchor(epoll, EPOLL_CTL_ADD, 0, 0) == 0) {
-        (void)control_anchor(epoll, EPOLL_CTL_DEL, 0, 0);  // not ours: as it was
-        return false;
-    }
-    return errno == EEXIST;
-}
+using epoll::control;
 
 // ---- events ----
 
@@ -137,12 +74,11 @@ Backend::~Backend() {
 }
 
 Errno Backend::open() {
-    const bool had = anchors[0].load() >= 0;
-    Errno error = open_anchors();
+    const bool had = anchors::made();
+    Errno error = anchors::make();
     if (error == Errno::ok) {
         lanes_[0] = epoll_create1(EPOLL_CLOEXEC);
-        if (lanes_[0] < 0 || control_anchor(lanes_[0], EPOLL_CTL_ADD, 0, 0) != 0)
-            error = last_errno();
+        error = lanes_[0] < 0 ? last_errno() : anchors::join(lanes_[0]);
     }
     if (error != Errno::ok && !had) close_shared();  // they may be just what others lack
     return error;
@@ -153,7 +89,7 @@ void Backend::close_unpublished() {
 }
 
 bool Backend::exists() const {
-    return has_anchor(lanes_[0]);
+    return anchors::has_joined(lanes_[0]);
 }
 
 void Backend::abandon_in_child() {
@@ -166,10 +102,7 @@ void Backend::abandon_in_child() {
 }
 
 void Backend::close_shared() {
-    for (std::atomic<int>& anchor : anchors) {
-        const int fd = anchor.exchange(-1);
-        if (fd >= 0) sys::close(fd);
-    }
+    anchors::close();
 }
 
 // ---- descriptors ----
@@ -322,15 +255,12 @@ __attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) {
 }
 
 Errno Backend::announce(Announce how) {
-    if (how == Announce::ring)
-        return control_anchor(lanes_[0], EPOLL_CTL_MOD, 0, EPOLLIN | EPOLLET) == 0 ? Errno::ok
-                                                                                   : last_errno();
-    const uint32_t events = how == Announce::hold ? uint32_t{EPOLLIN} : 0;
-    if (control_anchor(lanes_[0], EPOLL_CTL_MOD, 1, events) == 0) return Errno::ok;
-    // Most kqueues never hold: the second anchor joins at the first time.
-    if (errno == ENOENT && control_anchor(lanes_[0], EPOLL_CTL_ADD, 1, events) == 0)
-        return Errno::ok;
-    return last_errno();
+    if (how == Announce::ring) return anchors::ring(lanes_[0]);
+    return anchors::hold(lanes_[0], how == Announce::hold);
+}
+
+Errno Backend::post(int descriptor) {
+    return anchors::ring(descriptor);
 }
 
 bool single_threaded() {

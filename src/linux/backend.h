@@ -3,8 +3,8 @@
 // The public descriptor is the epoll descriptor itself. Beside it appear, when
 // first needed: a second, inner epoll for descriptors whose READ and WRITE want
 // different modes (an epoll item has only one); a timerfd for each clock; an
-// inotify instance. Two eventfds serve the whole process: see the anchors in
-// backend.cc. Lock: the kqueue's mutex, but for what platform.h exempts.
+// inotify instance. Two eventfds serve the whole process: see anchors.h.
+// Lock: the kqueue's mutex, but for what platform.h exempts.
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
 
@@ -31,6 +31,7 @@ class Backend {
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
+    static Errno post(int descriptor);
 
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);

@@ -283,6 +283,12 @@ Errno Backend::announce(Announce how) {
     return Errno::ok;
 }
 
+Errno Backend::post(int descriptor) {
+    const sim::OpenFile* file = world().find(descriptor);
+    Backend* queue = file == nullptr ? nullptr : file->queue;
+    return queue == nullptr ? Errno::bad_descriptor : queue->announce(Announce::ring);
+}
+
 // ---- deadlines ----
 
 Errno Backend::prepare_clock(Clock clock) {

@@ -36,6 +36,7 @@ class Backend {
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
+    static Errno post(int descriptor);
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
     Errno watch_file(int fd, Handle handle, FdFacts& facts);

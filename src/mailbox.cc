@@ -1,0 +1,36 @@
+// Mailboxes: chunks of them in a list that only grows. See mailbox.h.
+#include "mailbox.h"
+
+#include "alloc.h"
+
+namespace kq::mailbox {
+
+constinit Chunk first_chunk;
+
+// Free ones are claimed by their descriptor, chunks are appended; no lock.
+Mailbox* take(int descriptor) {
+    for (Chunk* chunk = &first_chunk;;) {
+        for (Mailbox& box : chunk->boxes) {
+            int nobody = -1;
+            if (box.descriptor.compare_exchange_strong(nobody, descriptor)) return &box;
+        }
+        Chunk* next = chunk->next.load();
+        if (next == nullptr) {
+            Owned<Chunk> fresh = make<Chunk>();
+            if (!fresh) return nullptr;
+            if (chunk->next.compare_exchange_strong(next, fresh.get())) next = fresh.release();
+        }
+        chunk = next;
+    }
+}
+
+void give_back(Mailbox& mailbox) {
+    mailbox.signals.store(0);
+    mailbox.descriptor.store(-1);
+}
+
+void abandon_in_child() {
+    for_each([](Mailbox& box) { give_back(box); });
+}
+
+}  // namespace kq::mailbox

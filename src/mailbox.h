@@ -1,0 +1,56 @@
+// Mailbox: where the rest of the process leaves news for a kqueue.
+//
+// Signals come to the process, and one kernel source tells of all processes:
+// whoever hears of them first tells all kqueues that asked. They are told without
+// their mutex: what happened is noted in the mailbox, and the queue is rung
+// (Backend::post). A ring is heard by Kqueue::read_mailbox(), under the mutex.
+//
+// A mailbox belongs to one Kqueue from take() to give_back(). Its memory is never
+// freed, and for_each() takes no lock: signal handlers walk through all of them.
+// One that comes too late finds a mailbox that wants nothing, or is somebody
+// else's: at worst a queue is rung for nothing.
+#ifndef KQ_MAILBOX_H
+#define KQ_MAILBOX_H
+
+#include <stdint.h>
+
+#include <atomic>
+
+namespace kq {
+
+struct Mailbox {
+    // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
+    std::atomic<int> descriptor{-1};
+    // A bit for each signal (1 << number - 1) it is to be rung for.
+    std::atomic<uint64_t> signals{0};
+};
+
+namespace mailbox {
+
+// A mailbox of one's own that wants nothing; null: no memory.
+Mailbox* take(int descriptor);
+void give_back(Mailbox& mailbox);
+
+// In a forked child: all are nobody's.
+void abandon_in_child();
+
+// ---- for for_each() ----
+constexpr int kChunk = 32;
+struct Chunk {
+    Mailbox boxes[kChunk];
+    std::atomic<Chunk*> next{nullptr};
+};
+extern constinit Chunk first_chunk;
+
+// Calls visit(mailbox) for each that may be in use. Async-signal-safe if visit is.
+template <class Visit>
+void for_each(Visit visit) {
+    for (Chunk* chunk = &first_chunk; chunk != nullptr; chunk = chunk->next.load())
+        for (Mailbox& box : chunk->boxes)
+            if (box.descriptor.load() >= 0) visit(box);
+}
+
+}  // namespace mailbox
+}  // namespace kq
+
+#endif
