@@ -10,12 +10,14 @@ set(KQUEUE_CORE_SOURCES
     src/filter_write.cc
     src/filter_timer.cc
     src/filter_user.cc
+    src/filter_signal.cc
     src/filter_libkqueue.cc
     src/filter_missing.cc
     src/fd_watch.cc
     src/fd_filter.cc
     src/timer_queue.cc
     src/mailbox.cc
+    src/signal_hub.cc
     src/trace.cc
     src/check.cc)
 list(TRANSFORM KQUEUE_CORE_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/")

@@ -93,13 +93,17 @@ extern const FilterOps kReadFilter;
 extern const FilterOps kWriteFilter;
 extern const FilterOps kTimerFilter;
 extern const FilterOps kUserFilter;
+extern const FilterOps kSignalFilter;
 extern const FilterOps kMissingVnode;
 extern const FilterOps kMissingProc;
-extern const FilterOps kMissingSignal;
 extern const FilterOps kMissingAio;
 extern const FilterOps kMissingNetdev;
 extern const FilterOps kMissingFs;
 extern const FilterOps kMissingLio;
+
+// The kqueue was rung: activates the EVFILT_SIGNAL knotes whose signals came.
+// Requires a mailbox, and the mutex.
+void look_at_signals(Kqueue& kq);
 
 // EVFILT_LIBKQUEUE has no knotes: a change is a question, `reply` becomes the
 // answer. Errors as for a change.

@@ -35,7 +35,6 @@ constexpr FilterOps missing_filter() {
 
 constexpr char kVnode[] = "EVFILT_VNODE";
 constexpr char kProc[] = "EVFILT_PROC";
-constexpr char kSignal[] = "EVFILT_SIGNAL";
 constexpr char kAio[] = "EVFILT_AIO";
 constexpr char kNetdev[] = "EVFILT_NETDEV";
 constexpr char kFs[] = "EVFILT_FS";
@@ -45,7 +44,6 @@ constexpr char kLio[] = "EVFILT_LIO";
 
 constinit const FilterOps kMissingVnode = missing_filter<kVnode>();
 constinit const FilterOps kMissingProc = missing_filter<kProc>();
-constinit const FilterOps kMissingSignal = missing_filter<kSignal>();
 constinit const FilterOps kMissingAio = missing_filter<kAio>();
 constinit const FilterOps kMissingNetdev = missing_filter<kNetdev>();
 constinit const FilterOps kMissingFs = missing_filter<kFs>();

@@ -10,7 +10,7 @@ constexpr const FilterOps* kFilters[EVFILT_SYSCOUNT] = {
     &kMissingAio,     // -3
     &kMissingVnode,   // -4
     &kMissingProc,    // -5
-    &kMissingSignal,  // -6
+    &kSignalFilter,   // -6
     &kTimerFilter,    // -7
     &kMissingNetdev,  // -8
     &kMissingFs,      // -9

@@ -17,6 +17,7 @@ class Handle {
         announcement,  // the backend's announce() was heard: see there for the index
         timers,        // index: the Clock whose deadline has come
         files,         // the backend has changed files to tell: see Backend::take_files
+        signals,       // signals are pending that no handler gets: signals::take_pending()
         lane,          // backend-private: an inner queue has something
     };
 

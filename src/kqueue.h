@@ -120,6 +120,7 @@ class Kqueue {
     // ---- scan.cc ----
     Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
                      void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    Result<int> after_interruption(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
     bool dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
     Result<int> pass_once(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);

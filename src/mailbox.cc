@@ -26,6 +26,7 @@ Mailbox* take(int descriptor) {
 
 void give_back(Mailbox& mailbox) {
     mailbox.signals.store(0);
+    mailbox.muted.store(0);
     mailbox.descriptor.store(-1);
 }
 

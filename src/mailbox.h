@@ -21,8 +21,10 @@ namespace kq {
 struct Mailbox {
     // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
     std::atomic<int> descriptor{-1};
-    // A bit for each signal (1 << number - 1) it is to be rung for.
+    // A bit for each signal (1 << number - 1) it watches.
     std::atomic<uint64_t> signals{0};
+    // Those of them that are counted, but not to be rung for: their knotes are disabled.
+    std::atomic<uint64_t> muted{0};
 };
 
 namespace mailbox {

@@ -143,6 +143,42 @@ bool single_threaded();
 // unimplemented where one does.
 Errno set_file_poll_interval(int64_t interval);
 
+// ---- signals, which belong to the whole process ----
+//
+// Called by the signal hub under its mutex, but for let_go(). What is caught is
+// told to signal_hub::arrived(), once for each signal as far as the system can
+// count them.
+namespace signals {
+
+// Begins to catch a signal. What the program wants to be done with it (a handler,
+// nothing) is still done; the default action is not taken. invalid: no such signal.
+//
+// If the program has no handler, the signal is held back (blocked) in the calling
+// thread: should the program come to ignore it, before or after, it would be
+// gone for good. That lasts until let_go(), at the next collecting kevent() of this thread.
+Errno start(int number);
+// Puts back what the program wants to be done.
+void stop(int number);
+
+// How many signals are held back, in all threads.
+int held();
+// Those held back in this thread, which the caller will let_go() without the lock.
+uint64_t take_held();
+void let_go(uint64_t set);
+
+// Sees to it that signals of this set that were started are caught although the
+// program changed what is done with them. True if it had.
+bool refresh(uint64_t set);
+
+// Tells of signals that are pending because they are blocked. Those for which the
+// program has no handler are taken; the others are left for that handler.
+void take_pending();
+
+// In a forked child: as the program left it.
+void abandon_in_child();
+
+}  // namespace signals
+
 // ---- the kernel queue ----
 
 // How the public descriptor shows that the core itself has events pending.
@@ -207,6 +243,12 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // handlers, under any lock. An error, and nothing else, if the number is not
     // (any more) that of a queue of this process.
     { B::post(fd) } -> std::same_as<Errno>;
+    // Whether the number names a queue of this process; otherwise as post().
+    { B::is_queue(fd) } -> std::same_as<bool>;
+
+    // A wakeup Kind::signals will come, in every queue that asked for it, when a signal that is
+    // caught (signals::start) becomes pending and is blocked where it could be received.
+    { b.hear_signals() } -> std::same_as<Errno>;
 
     // Reserves what deadlines on a clock need; after it set_deadline cannot fail.
     { b.prepare_clock(clock) } -> std::same_as<Errno>;

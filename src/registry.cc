@@ -21,6 +21,7 @@
 
 #include "alloc.h"
 #include "kqueue.h"
+#include "signal_hub.h"
 #include "trace.h"
 
 namespace kq::registry {
@@ -162,8 +163,10 @@ int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
 
 void prepare_fork() KQ_NO_ANALYSIS {
     mutex.lock();
+    signal_hub::before_fork();
 }
 void parent_forked() KQ_NO_ANALYSIS {
+    signal_hub::after_fork_in_parent();
     mutex.unlock();
 }
 
@@ -172,6 +175,7 @@ void parent_forked() KQ_NO_ANALYSIS {
 // the descriptors and forgets the rest.
 void child_forked() KQ_NO_ANALYSIS {
     mutex.reset_in_child();
+    signal_hub::after_fork_in_child(fork_cleanup.load());
     if (!fork_cleanup.load()) return;
     for (size_t i = 0; i < live_count; i++) {
         Cell& cell = *live_cells[i];

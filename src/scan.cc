@@ -13,6 +13,7 @@
 
 #include "fd_filter.h"
 #include "kqueue.h"
+#include "signal_hub.h"
 #include "trace.h"
 
 namespace kq {
@@ -40,13 +41,16 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
     // Only now, after the changes were applied.
     if (timeout != nullptr && !is_valid(*timeout)) return Errno::invalid;
     const Nanos wait = timeout == nullptr ? kForever : to_nanos(*timeout);
+    if (signal_hub::holding()) signal_hub::let_go();
     Nanos deadline = kForever;
     bool slept = false;
     int fruitless = 0;
     for (;;) {
         const uint32_t stale = stale_;
         const Result<int> count = pass_once(events, nevents);
-        if (!count.ok() || count.value() != 0 || wait == 0) return count;
+        if (!count.ok() || count.value() != 0) return count;
+        if (mailbox_ != nullptr && signal_hub::refresh(mailbox_->signals.load())) continue;
+        if (wait == 0) return count;
         if (!slept && wait != kForever)
             deadline = saturating_add(now(Clock::monotonic), wait);
         else if (deadline != kForever && now(Clock::monotonic) >= deadline)
@@ -54,8 +58,17 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
         fruitless = stale_ != stale ? fruitless + 1 : 0;
         slept = true;
         const Errno error = sleep(deadline, fruitless, cancelled);
+        if (error == Errno::interrupted) return after_interruption(events, nevents);
         if (error != Errno::ok) return error;
     }
+}
+
+// A signal handler ended the sleep. What it (or a signal that is watched) made
+// happen is reported rather than EINTR: it is an answer, too, and nearer.
+Result<int> Kqueue::after_interruption(struct kevent* events, int nevents) {
+    const Result<int> count = pass_once(events, nevents);
+    if (count.ok() && count.value() == 0) return Errno::interrupted;
+    return count;
 }
 
 // One pass without waiting: collect, deliver, and if that is nothing, look
@@ -94,9 +107,12 @@ Result<bool> Kqueue::collect(int wanted, bool again) {
         const Result<size_t> got = backend_.collect({wakeups, static_cast<size_t>(room)});
         if (!got.ok()) return got.error();
         bool repeated = false;
-        for (size_t w = 0; w < got.value(); w++)
+        bool rung = false;  // by ourselves: that is to be heard, too
+        for (size_t w = 0; w < got.value(); w++) {
             repeated = dispatch(wakeups[w]) || repeated;
-        if (got.value() < static_cast<size_t>(room)) return false;
+            rung = rung || wakeups[w].handle.kind() == Handle::Kind::signals;
+        }
+        if (got.value() < static_cast<size_t>(room) && !rung) return false;
         if (repeated || queued_ >= wanted) return true;
     }
     return true;
@@ -115,6 +131,9 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::timers:
             expire_timers(static_cast<Clock>(wakeup.handle.index()));
             break;
+        case Handle::Kind::signals:
+            signal_hub::take_pending();
+            break;
         case Handle::Kind::files:
             backend_.take_files(
                 [](void* self, Handle handle) KQ_NO_ANALYSIS {
@@ -129,7 +148,9 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
 }
 
 // Somebody outside this queue had news for it: see mailbox.h.
-void Kqueue::read_mailbox() {}
+void Kqueue::read_mailbox() {
+    look_at_signals(*this);
+}
 
 void Kqueue::expire_timers(Clock clock) {
     const Nanos t = now(clock);

@@ -11,6 +11,7 @@
 
 #include "anchors.h"
 #include "check.h"
+#include "signals.h"
 #include "sys.h"
 
 namespace kq {
@@ -243,7 +244,9 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
 __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     pollfd pfd{lanes_[0], POLLIN, 0};
     const timespec ts = to_timespec(t == kForever ? 0 : t);
-    const int n = ppoll(&pfd, 1, t == kForever ? nullptr : &ts, nullptr);
+    sigset_t mask;
+    const bool masked = mask_for_sleep(mask);
+    const int n = ppoll(&pfd, 1, t == kForever ? nullptr : &ts, masked ? &mask : nullptr);
     if (n < 0) return last_errno();
     if (n == 0) return Errno::timed_out;
     return (pfd.revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
@@ -251,7 +254,9 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
 
 __attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) {
     const timespec ts = to_timespec(t);
-    return ppoll(nullptr, 0, &ts, nullptr) < 0 ? last_errno() : Errno::ok;
+    sigset_t mask;
+    const bool masked = mask_for_sleep(mask);
+    return ppoll(nullptr, 0, &ts, masked ? &mask : nullptr) < 0 ? last_errno() : Errno::ok;
 }
 
 Errno Backend::announce(Announce how) {
@@ -261,6 +266,10 @@ Errno Backend::announce(Announce how) {
 
 Errno Backend::post(int descriptor) {
     return anchors::ring(descriptor);
+}
+
+bool Backend::is_queue(int descriptor) {
+    return anchors::has_joined(descriptor);
 }
 
 bool single_threaded() {

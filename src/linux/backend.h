@@ -32,6 +32,8 @@ class Backend {
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
     static Errno post(int descriptor);
+    static bool is_queue(int descriptor);
+    Errno hear_signals();
 
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);

@@ -6,32 +6,16 @@
 #include <atomic>
 #include <cerrno>
 
-#include "support/kq.h"
+#include "support/signals.h"
 #include "support/thread.h"
 
 namespace kqtest {
 namespace {
 
-std::atomic<int> caught{0};
-
-extern "C" void count_signal(int) {
-    caught++;
-}
-
 // Catches SIGUSR1, with SA_RESTART: a plain read() would go on.
-class Interrupt : public KqTest {
+class Interrupt : public SignalTest {
   public:
-    Interrupt() {
-        caught = 0;
-        struct sigaction action {};
-        action.sa_handler = count_signal;
-        action.sa_flags = SA_RESTART;
-        EXPECT_EQ(::sigaction(SIGUSR1, &action, &saved_), 0);
-    }
-    ~Interrupt() override { EXPECT_EQ(::sigaction(SIGUSR1, &saved_, nullptr), 0); }
-
-  private:
-    struct sigaction saved_ {};
+    Interrupt() { set_disposition(SIGUSR1, count_signal, SA_RESTART); }
 };
 
 TEST_F(Interrupt, R50_ACaughtSignalEndsTheWaitWithEintrInSpiteOfSaRestart) {
@@ -42,7 +26,7 @@ TEST_F(Interrupt, R50_ACaughtSignalEndsTheWaitWithEintrInSpiteOfSaRestart) {
     waiter.signal(SIGUSR1);
     waiter.join();
     expect_failed(result, EINTR);
-    EXPECT_EQ(caught, 1);
+    EXPECT_EQ(signals_counted(), 1);
 }
 
 TEST_F(Interrupt, R50_ACaughtSignalEndsATimedWaitWithEintr) {
@@ -152,7 +136,7 @@ TEST_F(Interrupt, R50_OnlyACaughtSignalInterrupts) {
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
     waiter.join();
     expect_only(result.events, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
-    EXPECT_EQ(caught, 0);
+    EXPECT_EQ(signals_counted(), 0);
 }
 
 TEST_F(Interrupt, R53_AReadyEventIsReturnedInSpiteOfAPendingSignal) {
@@ -165,7 +149,7 @@ TEST_F(Interrupt, R53_AReadyEventIsReturnedInSpiteOfAPendingSignal) {
         sender.join();
         ASSERT_EQ(result.ret, 1) << result;
     }
-    EXPECT_GE(caught, 1);
+    EXPECT_GE(signals_counted(), 1);
 }
 
 TEST_F(Interrupt, R54_ABlockedThreadCanBeCanceled) {
@@ -229,12 +213,13 @@ TEST_F(Interrupt, R54_AQueueOfCanceledWaitersIsReclaimed) {
 TEST_F(Interrupt, R54_APendingRequestActsInACallThatWouldWait) {
     const Queue q;
     std::atomic<bool> returned{false};
+    std::atomic<bool> requested{false};
     Gate ready(2);
     Thread waiter([&] {
         int old = 0;
         ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
         ready.pass();
-        while (caught == 0)
+        while (!requested)
             ::sched_yield();  // until the request has been made
         ::pthread_setcancelstate(old, nullptr);
         Event event{};
@@ -243,7 +228,7 @@ TEST_F(Interrupt, R54_APendingRequestActsInACallThatWouldWait) {
     });
     ready.pass();
     waiter.cancel();
-    caught = 1;
+    requested = true;
     waiter.join();
     EXPECT_TRUE(waiter.was_canceled());
     EXPECT_FALSE(returned);
@@ -252,12 +237,13 @@ TEST_F(Interrupt, R54_APendingRequestActsInACallThatWouldWait) {
 TEST_F(Interrupt, R55_WithoutEventlistItIsNoCancellationPoint) {
     const Queue q;
     std::atomic<int> calls{0};
+    std::atomic<bool> requested{false};
     Gate ready(2);
     Thread worker([&] {
         int old = 0;
         ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
         ready.pass();
-        while (caught == 0)
+        while (!requested)
             ::sched_yield();
         ::pthread_setcancelstate(old, nullptr);
         const timespec minute{60, 0};
@@ -272,7 +258,7 @@ TEST_F(Interrupt, R55_WithoutEventlistItIsNoCancellationPoint) {
     });
     ready.pass();
     worker.cancel();
-    caught = 1;
+    requested = true;
     worker.join();
     EXPECT_FALSE(worker.was_canceled());
     EXPECT_EQ(calls, 10);

@@ -289,6 +289,34 @@ Errno Backend::post(int descriptor) {
     return queue == nullptr ? Errno::bad_descriptor : queue->announce(Announce::ring);
 }
 
+bool Backend::is_queue(int descriptor) {
+    const sim::OpenFile* file = world().find(descriptor);
+    return file != nullptr && file->queue != nullptr;
+}
+
+// ---- signals: the simulated system lets all of them be caught; tests call arrived() ----
+
+namespace signals {
+
+Errno start(int /*number*/) {
+    return Errno::ok;
+}
+void stop(int /*number*/) {}
+int held() {
+    return 0;
+}
+uint64_t take_held() {
+    return 0;
+}
+void let_go(uint64_t /*set*/) {}
+bool refresh(uint64_t /*set*/) {
+    return false;
+}
+void take_pending() {}
+void abandon_in_child() {}
+
+}  // namespace signals
+
 // ---- deadlines ----
 
 Errno Backend::prepare_clock(Clock clock) {

@@ -37,6 +37,8 @@ class Backend {
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
     static Errno post(int descriptor);
+    static bool is_queue(int descriptor);
+    Errno hear_signals() { return Errno::ok; }
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
     Errno watch_file(int fd, Handle handle, FdFacts& facts);

@@ -1,0 +1,149 @@
+// Signals of the process: handlers (../posix/dispositions.h), and a signalfd for
+// what no handler gets. See signals in platform.h. Lock: the signal hub's.
+//
+// A signal that is blocked wherever it could be received stays pending. The
+// signalfd, one for the process and never read, sits in the epoll set of every
+// kqueue that watches signals, by edge, and tells when one becomes pending.
+#include <errno.h>
+#include <sys/signalfd.h>
+
+#include <atomic>
+
+#include "../posix/dispositions.h"
+#include "anchors.h"
+#include "backend.h"
+#include "signal_hub.h"
+#include "signals.h"
+#include "sys.h"
+
+namespace kq {
+namespace {
+
+constinit std::atomic<int> listener{-1};  // the signalfd
+uint64_t started = 0;                     // the signals that are caught; under the hub's lock
+
+sigset_t to_sigset(uint64_t set) {
+    sigset_t result;
+    (void)sigemptyset(&result);
+    for (; set != 0; set &= set - 1)
+        (void)sigaddset(&result, __builtin_ctzll(set) + 1);
+    return result;
+}
+
+// Listens to what is started, or to nothing.
+Errno listen() {
+    if (started == 0) {
+        const int fd = listener.exchange(-1);
+        if (fd >= 0) sys::close(fd);
+        return Errno::ok;
+    }
+    const sigset_t set = to_sigset(started);
+    const int fd = signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0) return last_errno();
+    listener.store(fd);
+    return Errno::ok;
+}
+
+// Takes one of these signals that is pending for the process or this thread; 0: none.
+int take_one(uint64_t set) {
+    const struct {
+        long seconds = 0;
+        long nanoseconds = 0;
+    } at_once;
+    // The kernel's set is the 64 bits as they are.
+    const long number = syscall(SYS_rt_sigtimedwait, &set, nullptr, &at_once, sizeof set);
+    return number > 0 ? static_cast<int>(number) : 0;
+}
+
+}  // namespace
+
+namespace signals {
+
+Errno start(int number) {
+    bool changed = false;
+    started |= signal_hub::bit_of(number);
+    Errno error = listen();
+    if (error == Errno::ok) error = dispositions::take_over(number, changed);
+    if (error != Errno::ok) {
+        started &= ~signal_hub::bit_of(number);
+        (void)listen();
+        return error;
+    }
+    dispositions::hold(number);
+    // Was pending before anybody watched it: no news, even when its handler comes to run.
+    sigset_t pending;
+    const bool silent = (dispositions::silent() & signal_hub::bit_of(number)) != 0;
+    if (!silent && sigpending(&pending) == 0 && sigismember(&pending, number) == 1)
+        (void)dispositions::count_ahead(number);
+    return Errno::ok;
+}
+
+void stop(int number) {
+    // What came while it was watched was not meant for the disposition that comes now.
+    take_pending();
+    dispositions::give_back(number);
+    dispositions::release(number);
+    started &= ~signal_hub::bit_of(number);
+    (void)listen();
+}
+
+int held() {
+    return dispositions::held();
+}
+uint64_t take_held() {
+    return dispositions::take_held();
+}
+void let_go(uint64_t set) {
+    dispositions::let_go(set);
+}
+
+bool refresh(uint64_t set) {
+    bool any = false;
+    for (set &= started; set != 0; set &= set - 1) {
+        bool changed = false;
+        (void)dispositions::take_over(__builtin_ctzll(set) + 1, changed);
+        any = any || changed;
+    }
+    return any;
+}
+
+void take_pending() {
+    const uint64_t silent = dispositions::silent() & started;
+    while (const int number = silent == 0 ? 0 : take_one(silent))
+        (void)signal_hub::arrived(number);
+    uint64_t handled = started & ~silent;
+    sigset_t pending;
+    if (handled == 0 || sigpending(&pending) != 0) return;
+    for (; handled != 0; handled &= handled - 1) {
+        const int number = __builtin_ctzll(handled) + 1;
+        if (sigismember(&pending, number) != 1)
+            dispositions::forget_ahead(number);
+        else if (dispositions::count_ahead(number))
+            (void)signal_hub::arrived(number);
+    }
+}
+
+void abandon_in_child() {
+    started = 0;
+    (void)listen();
+    dispositions::abandon_in_child();
+}
+
+}  // namespace signals
+
+Errno Backend::hear_signals() {
+    const Handle handle(Handle::Kind::signals, 0, 0);
+    if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0)
+        return Errno::ok;
+    return errno == EEXIST ? Errno::ok : errno == ENOSPC ? Errno::no_memory : last_errno();
+}
+
+bool mask_for_sleep(sigset_t& mask) {
+    uint64_t silent = dispositions::silent();
+    if (silent == 0 || pthread_sigmask(SIG_BLOCK, nullptr, &mask) != 0) return false;
+    for (; silent != 0; silent &= silent - 1)
+        (void)sigaddset(&mask, __builtin_ctzll(silent) + 1);
+    return true;
+}
+
+}  // namespace kq

@@ -1,0 +1,113 @@
+// Counting signals and telling kqueues of them. See signal_hub.h.
+#include "signal_hub.h"
+
+#include "backend.h"
+#include "mutex.h"
+
+namespace kq::signal_hub {
+namespace {
+
+constinit Mutex mutex;
+int watchers[kLastSignal + 1] KQ_GUARDED_BY(mutex) = {};  // mailboxes, by number
+constinit std::atomic<uint64_t> totals[kLastSignal + 1] = {};
+constinit std::atomic<int> holds{0};  // how many signals are held back
+
+}  // namespace
+
+Errno watch(int number, Mailbox& mailbox, uint64_t& seen) {
+    const Guard guard(mutex);
+    if (watchers[number] == 0) {
+        const Errno error = signals::start(number);
+        if (error != Errno::ok) return error;
+    } else {
+        (void)signals::refresh(bit_of(number));
+    }
+    watchers[number]++;
+    holds.store(signals::held());
+    // What is pending came before, and is no news to this one.
+    signals::take_pending();
+    seen = totals[number].load();
+    mailbox.signals.fetch_or(bit_of(number));
+    return Errno::ok;
+}
+
+void unwatch(int number, Mailbox& mailbox) {
+    const Guard guard(mutex);
+    mailbox.signals.fetch_and(~bit_of(number));
+    mailbox.muted.fetch_and(~bit_of(number));
+    if (--watchers[number] > 0) return;
+    signals::stop(number);
+    holds.store(signals::held());
+}
+
+void mute(int number, Mailbox& mailbox, bool muted) {
+    if (muted)
+        mailbox.muted.fetch_or(bit_of(number));
+    else
+        mailbox.muted.fetch_and(~bit_of(number));
+}
+
+uint64_t total(int number) {
+    return totals[number].load();
+}
+
+bool holding() {
+    return holds.load(std::memory_order_relaxed) > 0;
+}
+
+void let_go() {
+    uint64_t set = 0;
+    {
+        const Guard guard(mutex);
+        set = signals::take_held();
+        (void)signals::refresh(set);
+        holds.store(signals::held());
+    }
+    // Not under the lock: handlers run in this call, those of the program included.
+    signals::let_go(set);
+}
+
+bool refresh(uint64_t set) {
+    if (set == 0) return false;
+    const Guard guard(mutex);
+    return signals::refresh(set);
+}
+
+void take_pending() {
+    const Guard guard(mutex);
+    signals::take_pending();
+}
+
+bool arrived(int number) {
+    // Counted before anybody is told to look at the count.
+    totals[number].fetch_add(1);
+    bool heard = false;
+    mailbox::for_each([number, &heard](const Mailbox& box) {
+        if ((box.signals.load() & bit_of(number)) == 0) return;
+        const int queue = box.descriptor.load();
+        const bool muted = (box.muted.load() & bit_of(number)) != 0;
+        if (muted ? Backend::is_queue(queue) : Backend::post(queue) == Errno::ok) heard = true;
+    });
+    return heard;
+}
+
+// ---- around fork(): the lock is held meanwhile, so that the child finds all whole ----
+
+void before_fork() KQ_NO_ANALYSIS {
+    mutex.lock();
+}
+
+void after_fork_in_parent() KQ_NO_ANALYSIS {
+    mutex.unlock();
+}
+
+void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
+    mutex.reset_in_child();
+    if (!clean) return;
+    signals::abandon_in_child();
+    for (int& count : watchers)
+        count = 0;
+    holds.store(0);
+}
+
+}  // namespace kq::signal_hub

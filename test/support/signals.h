@@ -1,0 +1,46 @@
+// Signals in tests: what was set is put back, and what the library left behind is found.
+#ifndef KQTEST_SIGNALS_H
+#define KQTEST_SIGNALS_H
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <map>
+
+#include "support/kq.h"
+
+namespace kqtest {
+
+using SignalFunction = void (*)(int);
+
+// Sets what is done with a signal, without flags; a failure fails the test.
+void set_disposition(int number, SignalFunction function, int flags = 0);
+// SIG_DFL, SIG_IGN or the function.
+SignalFunction disposition(int number);
+
+void send(int number, int times = 1);  // to this process
+
+void block(int number);
+void unblock(int number);
+bool is_blocked(int number);  // in this thread
+bool is_pending(int number);
+
+// How often `count_signal` was called, in all threads.
+extern "C" void count_signal(int number);
+int signals_counted();
+
+// Signals that tests use have their default disposition and are not blocked at the beginning; at
+// the end they are put back, whatever the test did.
+class SignalTest : public KqTest {
+  public:
+    SignalTest();
+    ~SignalTest() override;
+
+  private:
+    std::map<int, struct sigaction> saved_;
+    sigset_t mask_{};
+};
+
+}  // namespace kqtest
+
+#endif
