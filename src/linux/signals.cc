@@ -55,6 +55,11 @@ int take_one(uint64_t set) {
     return number > 0 ? static_cast<int>(number) : 0;
 }
 
+bool is_pending(int number) {
+    sigset_t pending;
+    return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
+}
+
 }  // namespace
 
 namespace signals {
@@ -71,10 +76,8 @@ Errno start(int number) {
     }
     dispositions::hold(number);
     // Was pending before anybody watched it: no news, even when its handler comes to run.
-    sigset_t pending;
     const bool silent = (dispositions::silent() & signal_hub::bit_of(number)) != 0;
-    if (!silent && sigpending(&pending) == 0 && sigismember(&pending, number) == 1)
-        (void)dispositions::count_ahead(number);
+    if (!silent && is_pending(number)) (void)dispositions::count_ahead(number);
     return Errno::ok;
 }
 
@@ -100,9 +103,12 @@ void let_go(uint64_t set) {
 bool refresh(uint64_t set) {
     bool any = false;
     for (set &= started; set != 0; set &= set - 1) {
+        const int number = __builtin_ctzll(set) + 1;
         bool changed = false;
-        (void)dispositions::take_over(__builtin_ctzll(set) + 1, changed);
+        (void)dispositions::take_over(number, changed);
         any = any || changed;
+        if (dispositions::is_counted_ahead(number) && !is_pending(number))
+            dispositions::forget_ahead(number);
     }
     return any;
 }

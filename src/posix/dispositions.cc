@@ -39,6 +39,7 @@ struct Caught {
     bool ours = false;               // taken over, not given back
     bool held = false;               // by `holder`
     struct sigaction program = {};   // what the program had when last looked
+    struct sigaction handler = {};   // the last of those that was a function
     pthread_t holder = {};
 };
 
@@ -149,9 +150,9 @@ void become_standard(int number) {
 // What the program had, where a handler of ours stands now that we did not put there:
 // it kept one, and put it back.
 struct sigaction meant_by(const struct sigaction& action, const Caught& c) {
-    struct sigaction meant = c.program;
-    if (is_ours(action, Kind::function) && kind_of(c.program) == Kind::function) return meant;
-    meant.sa_flags &= SA_NOCLDSTOP | SA_NOCLDWAIT;
+    if (is_ours(action, Kind::function)) return c.handler;
+    struct sigaction meant = {};
+    meant.sa_flags = action.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
     meant.sa_handler = is_ours(action, Kind::nothing) ? SIG_IGN : SIG_DFL;
     return meant;
 }
@@ -162,6 +163,7 @@ void remember(int number, const struct sigaction& action) {
     c.program = action;
     const Kind kind = kind_of(action);
     if (kind == Kind::function) {
+        c.handler = action;
         const unsigned next = c.version.load() + 1;
         c.functions[next & 1].flags.store(action.sa_flags);
         c.functions[next & 1].address.store((action.sa_flags & SA_SIGINFO) != 0
@@ -253,6 +255,10 @@ uint64_t silent() {
 
 bool count_ahead(int number) {
     return !caught[number].ahead.exchange(true);
+}
+
+bool is_counted_ahead(int number) {
+    return caught[number].ahead.load();
 }
 
 void forget_ahead(int number) {

@@ -35,6 +35,7 @@ uint64_t silent();
 // For signals that have a handler of the program and are pending, since blocked:
 // true if they were not counted yet. The handler will not count them again.
 bool count_ahead(int number);
+bool is_counted_ahead(int number);
 // It is not pending: whoever took it did not ask the handler.
 void forget_ahead(int number);
 

@@ -1,6 +1,5 @@
 // Filters that this build lacks: R-40. They refuse EV_ADD with ENOSYS, and say so on stderr, once.
 // A filter that comes leaves this file.
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,7 +21,7 @@ struct MissingFilter {
     }
 };
 
-constexpr MissingFilter kMissing[] = {{"VNODE", -4},  {"PROC", -5}, {"SIGNAL", -6}, {"AIO", -3},
+constexpr MissingFilter kMissing[] = {{"VNODE", -4},  {"PROC", -5}, {"AIO", -3},
                                       {"NETDEV", -8}, {"FS", -9},   {"LIO", -10}};
 
 // Leaves nothing behind where a death test ends without destructors.
@@ -38,8 +37,6 @@ Event add(int filter, int file) {
             return change(file, filter, EV_ADD | EV_CLEAR, NOTE_WRITE);
         case EVFILT_PROC:
             return change(::getpid(), filter, EV_ADD, NOTE_EXIT);
-        case EVFILT_SIGNAL:
-            return change(SIGUSR2, filter, EV_ADD);
         default:
             return change(file, filter, EV_ADD, 1, 1);
     }

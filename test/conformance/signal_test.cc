@@ -14,7 +14,9 @@ constexpr int kReported = EV_ADD | EV_CLEAR;
 
 class Signal : public SignalTest {
   protected:
-    static Event add(int number, int flags = 0) { return change(number, EVFILT_SIGNAL, EV_ADD | flags); }
+    static Event add(int number, int flags = 0) {
+        return change(number, EVFILT_SIGNAL, EV_ADD | flags);
+    }
     static Event bare(int number, int flags) { return change(number, EVFILT_SIGNAL, flags); }
     // All that are reported until nothing is left.
     static intptr_t total(const Queue& q) {
