@@ -38,9 +38,6 @@ class KQ_CAPABILITY("mutex") Mutex {
     void unlock() KQ_RELEASE() { KQ_CHECK(pthread_mutex_unlock(&mutex_) == 0); }
     bool try_lock() KQ_TRY_ACQUIRE(true) { return pthread_mutex_trylock(&mutex_) == 0; }
 
-    // In a forked child only: the thread that held it does not exist there.
-    void reset_in_child() { mutex_ = PTHREAD_MUTEX_INITIALIZER; }
-
   private:
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };

@@ -172,11 +172,13 @@ void parent_forked() KQ_NO_ANALYSIS {
 
 // The child inherits no kqueue. It has one thread and knows nothing of the
 // state in which others left their kqueues: it takes no lock of theirs, closes
-// the descriptors and forgets the rest.
+// the descriptors and forgets the rest. The locks of the process are its own
+// since prepare_fork().
 void child_forked() KQ_NO_ANALYSIS {
-    mutex.reset_in_child();
-    signal_hub::after_fork_in_child(fork_cleanup.load());
-    if (!fork_cleanup.load()) return;
+    const bool clean = fork_cleanup.load();
+    signal_hub::after_fork_in_child(clean);
+    mutex.unlock();
+    if (!clean) return;
     for (size_t i = 0; i < live_count; i++) {
         Cell& cell = *live_cells[i];
         cell.kqueue()->abandon_in_child();

@@ -102,7 +102,7 @@ void after_fork_in_parent() KQ_NO_ANALYSIS {
 }
 
 void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
-    mutex.reset_in_child();
+    mutex.unlock();
     if (!clean) return;
     signals::abandon_in_child();
     for (int& count : watchers)

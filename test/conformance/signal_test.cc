@@ -227,6 +227,9 @@ void queue_signals(int number, int times) {
 }
 
 TEST_F(Signal, R229_RealTimeSignalsAreCountedExactly) {
+#if defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "ThreadSanitizer delays handlers, and calls them once for several signals";
+#endif
     ASSERT_EQ(q.apply(add(SIGRTMIN + 3)), 0);
     queue_signals(SIGRTMIN + 3, 5);
     EXPECT_EQ(total(q), 5);
