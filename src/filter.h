@@ -101,10 +101,6 @@ extern const FilterOps kMissingNetdev;
 extern const FilterOps kMissingFs;
 extern const FilterOps kMissingLio;
 
-// The kqueue was rung: activates the EVFILT_SIGNAL knotes whose signals came.
-// Requires a mailbox, and the mutex.
-void look_at_signals(Kqueue& kq);
-
 // EVFILT_LIBKQUEUE has no knotes: a change is a question, `reply` becomes the
 // answer. Errors as for a change.
 Errno answer_library_question(struct kevent& reply);

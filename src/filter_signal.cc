@@ -2,9 +2,10 @@
 // Verbs of filter.h, under the kqueue's mutex. The source is the process-wide
 // signal hub, which counts; a knote is active while the count is not what it was
 // at its last report. fflags and data of changes mean nothing here.
+#include "filter_signal.h"
+
 #include <bit>
 
-#include "kqueue.h"
 #include "signal_hub.h"
 
 namespace kq {

@@ -12,7 +12,7 @@
 #include <algorithm>
 
 #include "fd_filter.h"
-#include "kqueue.h"
+#include "filter_signal.h"
 #include "signal_hub.h"
 #include "trace.h"
 
