@@ -6,5 +6,6 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/sockets.cc
     src/linux/vnodes.cc
     src/linux/signals.cc
+    src/linux/process_mark.cc
     src/posix/dispositions.cc)
 set(KQUEUE_BACKEND_DEFINITIONS _GNU_SOURCE)

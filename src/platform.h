@@ -139,6 +139,13 @@ Nanos now(Clock clock);
 // descriptor under a blocked call then); false if that is not known.
 bool single_threaded();
 
+// Marks this process, so that is_copy_of_process() is false in it, and true in a
+// child that was made without fork handlers, which must not touch what it shares
+// with its parent. May fail, and then the latter is always false. One thread at a time.
+void mark_process();
+// Any thread; a load.
+bool is_copy_of_process();
+
 // How often files are looked at where no kernel tells of changes (ns);
 // unimplemented where one does.
 Errno set_file_poll_interval(int64_t interval);

@@ -16,6 +16,7 @@
 #include "registry.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 
@@ -28,7 +29,8 @@ namespace kq::registry {
 namespace {
 
 // Cell::word: references in the low half, above them the state.
-enum class State : uint32_t { free, live, retired, dying };
+// `dying`: nobody has a reference; `destroying`: and its destructor runs.
+enum class State : uint32_t { free, live, retired, dying, destroying };
 constexpr uint64_t kReference = 1;
 constexpr uint64_t word_of(State state) {
     return uint64_t{static_cast<uint32_t>(state)} << 32;
@@ -43,8 +45,9 @@ constexpr uint32_t references_of(uint64_t word) {
 struct Cell {
     alignas(Kqueue) unsigned char body[sizeof(Kqueue)] = {};  // first: see of()
     std::atomic<uint64_t> word{word_of(State::free)};
-    int fd = -1;           // while live
-    size_t place = 0;      // in live_cells, while live
+    int fd = -1;           // of its descriptor, while live
+    size_t place = 0;      // in used_cells, while not free
+    bool locked = false;   // by prepare_fork()
     Cell* next = nullptr;  // while free or dying: the next such cell
 
     Kqueue* kqueue() { return std::launder(reinterpret_cast<Kqueue*>(body)); }
@@ -61,10 +64,10 @@ struct Chunk {
 constinit std::atomic<Chunk*> directory[kChunks];
 
 constinit Mutex mutex;
-// Cells in use, in no order; next_look goes round them, see collect_closed().
-Cell** live_cells KQ_GUARDED_BY(mutex) = nullptr;
-size_t live_count KQ_GUARDED_BY(mutex) = 0;
-size_t live_capacity KQ_GUARDED_BY(mutex) = 0;
+// Cells that are not free, in no order; next_look goes round them, see collect_closed().
+Cell** used_cells KQ_GUARDED_BY(mutex) = nullptr;
+size_t used_count KQ_GUARDED_BY(mutex) = 0;
+size_t used_capacity KQ_GUARDED_BY(mutex) = 0;
 size_t next_look KQ_GUARDED_BY(mutex) = 0;
 Cell* free_cells KQ_GUARDED_BY(mutex) = nullptr;
 constinit std::atomic<Cell*> dying_cells{nullptr};  // for reap()
@@ -107,14 +110,22 @@ void give_back(Cell& cell) KQ_REQUIRES(mutex) {
     free_cells = &cell;
 }
 
+void list_used(Cell& cell) KQ_REQUIRES(mutex) {
+    cell.place = used_count;
+    used_cells[used_count++] = &cell;
+}
+
+void unlist_used(Cell& cell) KQ_REQUIRES(mutex) {
+    used_cells[cell.place] = used_cells[--used_count];
+    used_cells[cell.place]->place = cell.place;
+}
+
 // Takes the cell out of the registry. True for exactly one caller, who then
 // owes a drop_reference() for the registry, without the lock.
 bool unpublish(Cell& cell) KQ_REQUIRES(mutex) {
     if (state_of(cell.word.load()) != State::live) return false;
     std::atomic<Cell*>* place = place_of(cell.fd);
     if (place != nullptr && place->load() == &cell) place->store(nullptr);
-    live_cells[cell.place] = live_cells[--live_count];
-    live_cells[cell.place]->place = cell.place;
     cell.kqueue()->mark_dead();
     cell.word.fetch_add(word_of(State::retired) - word_of(State::live));
     return true;
@@ -133,10 +144,13 @@ bool take_reference_off(Cell& cell) {
     }
 }
 
+// The word is added to, since a late find() may be counted in.
 void destroy(Cell& cell) KQ_EXCLUDES(mutex) {
+    cell.word.fetch_add(word_of(State::destroying) - word_of(State::dying));
     cell.kqueue()->~Kqueue();
     const Guard guard(mutex);
-    cell.word.fetch_sub(word_of(State::dying));  // a late find() may be counted in
+    cell.word.fetch_sub(word_of(State::destroying));
+    unlist_used(cell);
     give_back(cell);
 }
 
@@ -148,12 +162,11 @@ void drop_reference(Cell& cell) KQ_EXCLUDES(mutex) {
 // the most; they are returned in `closed`, for drop_reference().
 int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
     int count = 0;
-    for (; looks > 0 && count < most && live_count > 0; looks--) {
-        if (next_look >= live_count) next_look = 0;
-        Cell& cell = *live_cells[next_look];
-        if (cell.kqueue()->exists())
-            next_look++;
-        else if (unpublish(cell))
+    for (; looks > 0 && count < most && used_count > 0; looks--) {
+        if (next_look >= used_count) next_look = 0;
+        Cell& cell = *used_cells[next_look++];
+        if (state_of(cell.word.load()) == State::live && !cell.kqueue()->exists() &&
+            unpublish(cell))
             closed[count++] = &cell;
     }
     return count;
@@ -161,40 +174,101 @@ int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
 
 // ---- fork ----
 
+//
+// Everything is locked while the process forks, so that the child finds it whole
+// and can take it apart: the registry, all kqueues (a thread that sleeps in one
+// holds no lock), the hubs.
+
+// A kqueue that is not free within this time is left as it is in the child:
+// perhaps fork() was called by a signal handler, inside kevent().
+constexpr Nanos kPatience = 200 * kMillisecond;
+
 void prepare_fork() KQ_NO_ANALYSIS {
     mutex.lock();
+    Nanos limit = 0;
+    for (size_t i = 0; i < used_count; i++) {
+        Cell& cell = *used_cells[i];
+        cell.locked = false;
+        if (state_of(cell.word.load()) == State::destroying) continue;
+        while (!(cell.locked = cell.kqueue()->mutex().try_lock())) {
+            const Nanos t = now(Clock::monotonic);
+            if (limit == 0) limit = t + kPatience;
+            if (t > limit) break;
+            sched_yield();
+        }
+    }
     signal_hub::before_fork();
 }
+
+void unlock_kqueues() KQ_NO_ANALYSIS {
+    for (size_t i = 0; i < used_count; i++)
+        if (used_cells[i]->locked) used_cells[i]->kqueue()->mutex().unlock();
+}
+
 void parent_forked() KQ_NO_ANALYSIS {
     signal_hub::after_fork_in_parent();
+    unlock_kqueues();
     mutex.unlock();
 }
 
-// The child inherits no kqueue. It has one thread and knows nothing of the
-// state in which others left their kqueues: it takes no lock of theirs, closes
-// the descriptors and forgets the rest. The locks of the process are its own
-// since prepare_fork().
+// Takes a parent's kqueue apart in the child, with the descriptors already
+// closed: nothing it does reaches the parent's. References do not count any more:
+// those who had them are threads of the parent.
+void discard_in_child(Cell& cell) KQ_NO_ANALYSIS {
+    if (std::atomic<Cell*>* place = place_of(cell.fd))
+        if (place->load() == &cell) place->store(nullptr);
+    if (!cell.locked) return;  // its state is unknown: the memory is lost
+    cell.kqueue()->~Kqueue();
+    Owned<Cell>(&cell).reset();
+}
+
+// The child inherits no kqueue: descriptors, memory, signal masks and handlers
+// are as if there had been none.
 void child_forked() KQ_NO_ANALYSIS {
     const bool clean = fork_cleanup.load();
     signal_hub::after_fork_in_child(clean);
+    if (clean)
+        for (size_t i = 0; i < used_count; i++)
+            used_cells[i]->kqueue()->abandon_in_child();
+    unlock_kqueues();
     mutex.unlock();
     if (!clean) return;
-    for (size_t i = 0; i < live_count; i++) {
-        Cell& cell = *live_cells[i];
-        cell.kqueue()->abandon_in_child();
-        if (std::atomic<Cell*>* place = place_of(cell.fd)) place->store(nullptr);
-    }
-    live_count = 0;
+    for (size_t i = 0; i < used_count; i++)
+        discard_in_child(*used_cells[i]);
+    used_count = 0;
     dying_cells.store(nullptr);
     mailbox::abandon_in_child();
     Backend::close_shared();
+    mark_process();
+}
+
+// A child that was made without fork handlers, by _Fork() or clone(), and has
+// come to use the library. What was locked when it was made stays so, and what was
+// under way is half done: nothing is freed, and all begins anew.
+void begin_anew_in_copy() KQ_NO_ANALYSIS {
+    ::new (&mutex) Mutex;
+    for (size_t i = 0; i < used_count; i++) {
+        Cell& cell = *used_cells[i];
+        cell.kqueue()->abandon_in_child();
+        if (std::atomic<Cell*>* place = place_of(cell.fd)) place->store(nullptr);
+    }
+    used_count = 0;
+    free_cells = nullptr;
+    dying_cells.store(nullptr);
+    signal_hub::begin_anew_in_copy();
+    mailbox::abandon_in_child();
+    Backend::close_shared();
+    mark_process();
 }
 
 // A new kqueue, published; or why not. What it replaced or found closed is in
 // `closed`.
 Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
-    if (!prepared) prepared = pthread_atfork(prepare_fork, parent_forked, child_forked) == 0;
-    if (!grow_array(live_cells, live_capacity, live_count + 1)) return Errno::no_memory;
+    if (!prepared) {
+        prepared = pthread_atfork(prepare_fork, parent_forked, child_forked) == 0;
+        mark_process();
+    }
+    if (!grow_array(used_cells, used_capacity, used_count + 1)) return Errno::no_memory;
     Cell* cell = take_cell();
     if (cell == nullptr) return Errno::no_memory;
     Errno error = cell->kqueue()->open();
@@ -214,8 +288,7 @@ Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
     Cell* old = place->load();
     if (old != nullptr && unpublish(*old)) closed[count++] = old;
     cell->word.fetch_add(word_of(State::live) + kReference);
-    cell->place = live_count;
-    live_cells[live_count++] = cell;
+    list_used(*cell);
     place->store(cell, std::memory_order_release);
     return cell->fd;
 }
@@ -224,6 +297,7 @@ Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
 
 Result<int> create() {
     trace_initialize();
+    if (is_copy_of_process()) begin_anew_in_copy();
     Cell* closed[kSweepEachTime + 1];
     for (int attempt = 0;; attempt++) {
         int count = 0;
@@ -232,7 +306,7 @@ Result<int> create() {
             const Guard guard(mutex);
             fd = create_locked(closed, count);
             // Closed queues that nobody used since are found here, a few at a time.
-            const size_t others = live_count > 0 ? live_count - 1 : 0;
+            const size_t others = used_count > 0 ? used_count - 1 : 0;
             const size_t looks = others < kSweepEachTime ? others : size_t{kSweepEachTime};
             count += collect_closed(closed + count, kSweepEachTime, looks);
         }
@@ -251,6 +325,10 @@ Kqueue* find(int fd) {
     for (;;) {
         Cell* cell = place->load(std::memory_order_acquire);
         if (cell == nullptr) return nullptr;
+        if (is_copy_of_process()) {
+            begin_anew_in_copy();
+            return nullptr;
+        }
         cell->word.fetch_add(kReference);
         if (place->load() == cell) return cell->kqueue();
         drop_reference(*cell);
@@ -304,7 +382,7 @@ void sweep() {
     do {
         {
             const Guard guard(mutex);
-            count = collect_closed(closed, 16, live_count);
+            count = collect_closed(closed, 16, used_count);
         }
         for (int i = 0; i < count; i++)
             drop_reference(*closed[i]);

@@ -1,6 +1,8 @@
 // Counting signals and telling kqueues of them. See signal_hub.h.
 #include "signal_hub.h"
 
+#include <new>
+
 #include "backend.h"
 #include "mutex.h"
 
@@ -11,6 +13,13 @@ constinit Mutex mutex;
 int watchers[kLastSignal + 1] KQ_GUARDED_BY(mutex) = {};  // mailboxes, by number
 constinit std::atomic<uint64_t> totals[kLastSignal + 1] = {};
 constinit std::atomic<int> holds{0};  // how many signals are held back
+
+void abandon() KQ_NO_ANALYSIS {
+    signals::abandon_in_child();
+    for (int& count : watchers)
+        count = 0;
+    holds.store(0);
+}
 
 }  // namespace
 
@@ -35,7 +44,8 @@ void unwatch(int number, Mailbox& mailbox) {
     const Guard guard(mutex);
     mailbox.signals.fetch_and(~bit_of(number));
     mailbox.muted.fetch_and(~bit_of(number));
-    if (--watchers[number] > 0) return;
+    // None: a kqueue of the parent is taken apart in a forked child.
+    if (watchers[number] == 0 || --watchers[number] > 0) return;
     signals::stop(number);
     holds.store(signals::held());
 }
@@ -102,12 +112,13 @@ void after_fork_in_parent() KQ_NO_ANALYSIS {
 }
 
 void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
+    if (clean) abandon();
     mutex.unlock();
-    if (!clean) return;
-    signals::abandon_in_child();
-    for (int& count : watchers)
-        count = 0;
-    holds.store(0);
+}
+
+void begin_anew_in_copy() KQ_NO_ANALYSIS {
+    ::new (&mutex) Mutex;
+    abandon();
 }
 
 }  // namespace kq::signal_hub

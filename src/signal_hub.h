@@ -64,6 +64,8 @@ void after_fork_in_parent();
 // The child watches nothing; masks and dispositions are the program's again.
 // With `clean` false it only becomes usable.
 void after_fork_in_child(bool clean);
+// As that, in a child made without fork handlers: the lock may be anybody's.
+void begin_anew_in_copy();
 
 }  // namespace kq::signal_hub
 

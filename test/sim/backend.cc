@@ -294,6 +294,11 @@ bool Backend::is_queue(int descriptor) {
     return file != nullptr && file->queue != nullptr;
 }
 
+void mark_process() {}
+bool is_copy_of_process() {
+    return false;
+}
+
 // ---- signals: the simulated system lets all of them be caught; tests call arrived() ----
 
 namespace signals {

@@ -1,0 +1,44 @@
+// Am I the process that made this memory, or a copy of it? See mark_process()
+// in platform.h.
+//
+// A page that the kernel gives a child as zeros (MADV_WIPEONFORK, Linux 4.14):
+// in the children of fork(), _Fork() and clone() alike, but not of vfork(), whose
+// child shares the memory and must not forget anything on behalf of its parent.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "platform.h"
+
+namespace kq {
+namespace {
+
+constinit std::atomic<std::atomic<int>*> mark{nullptr};
+
+}  // namespace
+
+// Called by the registry, under its mutex or alone in a child.
+void mark_process() {
+    std::atomic<int>* page = mark.load();
+    if (page == nullptr) {
+        const auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+        void* memory =
+            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) return;
+        if (madvise(memory, size, MADV_WIPEONFORK) != 0) {
+            (void)munmap(memory, size);
+            return;
+        }
+        page = static_cast<std::atomic<int>*>(memory);  // zeros are a valid one
+    }
+    page->store(1);
+    mark.store(page);
+}
+
+bool is_copy_of_process() {
+    const std::atomic<int>* page = mark.load(std::memory_order_relaxed);
+    return page != nullptr && page->load(std::memory_order_relaxed) == 0;
+}
+
+}  // namespace kq
