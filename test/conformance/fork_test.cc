@@ -1,0 +1,228 @@
+// What becomes of kqueues in children, and of the parent's meanwhile.
+#include <fcntl.h>
+#include <malloc.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+#include "support/signals.h"
+#include "support/thread.h"
+
+extern "C" char** environ;
+
+namespace kqtest {
+namespace {
+
+class Fork : public SignalTest {
+  protected:
+    Queue q;
+};
+
+// Everything that has a descriptor or memory of its own.
+void fill_queue(const Queue& q, const Pipe& pipe, const TempFile& file) {
+    for (int i = 0; i < 200; i++) {
+        EXPECT_EQ(q.apply(change(i, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+        EXPECT_EQ(q.apply(change(i, EVFILT_TIMER, EV_ADD, 0, 60'000 + i)), 0);
+    }
+    EXPECT_EQ(
+        q.apply(change(1000, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE | NOTE_SECONDS, 4'000'000'000)),
+        0);
+    EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
+                      change(*pipe.write, EVFILT_WRITE, EV_ADD | EV_DISABLE)),
+              0);
+    EXPECT_EQ(q.apply(change(*file.fd, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    EXPECT_EQ(q.apply(change(SIGUSR1, EVFILT_SIGNAL, EV_ADD)), 0);
+    q.collect();
+}
+
+// 0, or what a child finds that it should not.
+int look_for_leftovers(int kq, const std::map<int, std::string>& descriptors) {
+    Event event{};
+    if (::kevent(kq, nullptr, 0, &event, 1, &kAtOnce) != -1 || errno != EBADF) return 1;
+    if (::close(kq) != -1 || errno != EBADF) return 2;
+    for (const auto& [number, what] : open_descriptors())
+        if (!descriptors.contains(number) && what.find("pipe:") == std::string::npos) return 3;
+    return 0;
+}
+
+// A queue of the child's own works.
+int use_own_queue() {
+    const Queue own;
+    if (own.apply(change(7, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)) != 0) return 11;
+    if (own.collect().size() != 1) return 12;
+    if (own.apply(change(7, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 1)) != 0) return 13;
+    if (own.wait().size() != 1) return 14;
+    const Pipe pipe = make_pipe();
+    if (own.apply(change(*pipe.read, EVFILT_READ, EV_ADD)) != 0) return 15;
+    write_bytes(*pipe.write, 1);
+    return own.wait().size() == 1 ? 0 : 16;
+}
+
+TEST_F(Fork, R281_TheChildInheritsNoQueueAndNoDescriptorOfOurs) {
+    const Pipe pipe = make_pipe();
+    const TempFile file("content");
+    auto before = open_descriptors();
+    before.erase(q.fd());
+    const Queue other;
+    fill_queue(other, pipe, file);
+    Child child([&] {
+        const int found = look_for_leftovers(other.fd(), before);
+        return found != 0 ? found : use_own_queue();
+    });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
+    // the parent's works on, with all that was registered.
+    write_bytes(*pipe.write, 1);
+    expect_only(other.wait(), *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
+    read_bytes(*pipe.read, 1);
+    EXPECT_EQ(other.apply(change(3, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 1)), 0);
+    expect_only(other.wait(), 3, EVFILT_TIMER, EV_ADD | EV_CLEAR, 0, 1);
+    write_bytes(*file.fd, 1);
+    EXPECT_EQ(other.wait().size(), 1U);
+    send(SIGUSR1);
+    EXPECT_EQ(other.wait().size(), 1U);
+}
+
+TEST_F(Fork, R281_NoMemoryOfTheParentsQueuesStaysInTheChild) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "mallinfo2() does not know the sanitizer's allocator";
+#endif
+    { const Queue first; }  // what is made once and kept
+    libkqueue_drain_pending_close();
+    const Pipe pipe = make_pipe();
+    const TempFile file("content");
+    const size_t before = ::mallinfo2().uordblks;
+    std::vector<Queue> queues(40);
+    for (const Queue& queue : queues)
+        fill_queue(queue, pipe, file);
+    const size_t grown = ::mallinfo2().uordblks - before;
+    ASSERT_GT(grown, 1'000'000U);
+    const pid_t pid = ::fork();
+    // Freed chunks that malloc caches for the thread count as used: some 40 kB.
+    if (pid == 0) ::_exit(::mallinfo2().uordblks < before + grown / 10 ? 0 : 1);
+    int status = -1;
+    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+}
+
+TEST_F(Fork, R284_ForkWhileAnotherThreadWaits) {
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    std::vector<Event> events;
+    Thread waiter([&] { events = q.wait(); });
+    waiter.wait_until_asleep();
+    const int kq = q.fd();
+    Child child([kq] { return look_for_leftovers(kq, open_descriptors()); });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    waiter.join();
+    EXPECT_EQ(events.size(), 1U);
+}
+
+// In every state of the locks: threads add, delete, trigger, wait, open and close queues meanwhile.
+TEST_F(Fork, R284_ForkStorm) {
+    std::atomic<bool> done{false};
+    std::vector<Thread> threads;
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    threads.emplace_back([&] {
+        while (!done)
+            q.collect(4, milliseconds{5});
+    });
+    threads.emplace_back([&] {
+        while (!done)
+            EXPECT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER),
+                              change(2, EVFILT_TIMER, EV_ADD, 0, 1),
+                              change(SIGUSR2, EVFILT_SIGNAL, EV_ADD),
+                              change(SIGUSR2, EVFILT_SIGNAL, EV_DELETE),
+                              change(2, EVFILT_TIMER, EV_DELETE)),
+                      0);
+    });
+    threads.emplace_back([&] {
+        while (!done) {
+            const Queue brief;
+            const Pipe pipe = make_pipe();
+            EXPECT_EQ(brief.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+        }
+    });
+    const int kq = q.fd();
+    for (int i = 0; i < 200; i++) {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
+            ::alarm(20);
+            Event event{};
+            if (::kevent(kq, nullptr, 0, &event, 1, &kAtOnce) != -1 || errno != EBADF) ::_exit(1);
+            ::_exit(use_own_queue());
+        }
+        int status = -1;
+        ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+        ASSERT_EQ(status, 0) << "child " << i;
+    }
+    done = true;
+    threads.clear();
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    EXPECT_FALSE(q.wait().empty());
+}
+
+// _Fork() runs no handlers: the copy is recognised when it uses the library.
+TEST_F(Fork, R285_AChildMadeWithoutForkHandlersDoesNoHarm) {
+    const Pipe pipe = make_pipe();
+    ASSERT_EQ(
+        q.apply(change(*pipe.read, EVFILT_READ, EV_ADD), change(1, EVFILT_USER, EV_ADD | EV_CLEAR)),
+        0);
+    for (const bool waits_first : {false, true}) {
+        const pid_t pid = ::_Fork();
+        if (pid == 0) {
+            Event event = change(*pipe.read, EVFILT_READ, EV_DELETE);
+            if (waits_first && ::kevent(q.fd(), &event, 1, nullptr, 0, nullptr) == 0) ::_exit(1);
+            ::_exit(use_own_queue());
+        }
+        int status = -1;
+        ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+        EXPECT_EQ(status, 0);
+    }
+    write_bytes(*pipe.write, 1);
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    EXPECT_EQ(q.wait().size(), 2U);
+}
+
+TEST_F(Fork, R286_AProgramThatIsStartedInheritsNothing) {
+    const Pipe pipe = make_pipe();
+    const TempFile file("content");
+    fill_queue(q, pipe, file);
+    TempFile output;
+    posix_spawn_file_actions_t actions;
+    ASSERT_EQ(::posix_spawn_file_actions_init(&actions), 0);
+    ASSERT_EQ(::posix_spawn_file_actions_adddup2(&actions, *output.fd, 1), 0);
+    char name[] = "sh";
+    char option[] = "-c";
+    char script[] = "ls -l /proc/$$/fd";
+    char* arguments[] = {name, option, script, nullptr};
+    pid_t pid = -1;
+    ASSERT_EQ(::posix_spawnp(&pid, "sh", &actions, nullptr, arguments, environ), 0);
+    ::posix_spawn_file_actions_destroy(&actions);
+    ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+    std::string listing(4096, '\0');
+    listing.resize(static_cast<size_t>(::pread(*output.fd, listing.data(), listing.size(), 0)));
+    EXPECT_NE(listing.find(" 1 -> "), std::string::npos) << listing;
+    EXPECT_EQ(listing.find("anon_inode"), std::string::npos) << listing;
+    //
+    write_bytes(*pipe.write, 1);
+    expect_only(q.wait(), *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
+}
+
+// Asked to leave children alone, the library leaves descriptors and memory as they are.
+TEST_F(Fork, NoteForkCleanupOff) {
+    const int kq = q.fd();
+    ASSERT_GE(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_FORK_CLEANUP, 0)}, 1, kForever).ret,
+              0);
+    Child child([kq] { return ::fcntl(kq, F_GETFD) >= 0 ? 0 : 1; });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
+    ASSERT_GE(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_FORK_CLEANUP, 1)}, 1, kForever).ret,
+              0);
+    Child cleaned([kq] { return ::fcntl(kq, F_GETFD) >= 0 ? 1 : 0; });
+    EXPECT_EQ(cleaned.wait(), 0) << cleaned.errors();
+}
+
+}  // namespace
+}  // namespace kqtest
