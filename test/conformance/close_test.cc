@@ -1,0 +1,306 @@
+// Watched descriptors that go away while their open file lives on.
+//
+// The kernel keeps the registration of such a file, and nobody can remove it by
+// number any more. It must never be reported, and must not keep the kqueue awake.
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <memory>
+
+#include "support/kq.h"
+#include "support/thread.h"
+
+namespace kqtest {
+namespace {
+
+// How a file outlives its descriptor.
+struct Survivor {
+    const char* name;
+    // Keeps it, for as long as the result lives.
+    std::function<std::shared_ptr<void>(int fd)> keep;
+};
+
+std::shared_ptr<void> keep_duplicate(int fd) {
+    return std::make_shared<Fd>(::dup(fd));
+}
+
+std::shared_ptr<void> keep_in_child(int /*fd*/) {
+    return std::make_shared<Child>([] {
+        ::pause();
+        return 0;
+    });
+}
+
+// In flight: sent over a socket, and not received yet.
+std::shared_ptr<void> keep_in_message(int fd) {
+    auto pair = std::make_shared<Pair>(make_socketpair(SOCK_STREAM));
+    char byte = 'x';
+    iovec part{&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    EXPECT_EQ(::sendmsg(*pair->first, &message, 0), 1);
+    return pair;
+}
+
+const Survivor kSurvivors[] = {
+    {"duplicate", keep_duplicate}, {"forked_child", keep_in_child}, {"message", keep_in_message}};
+
+// Voluntary context switches of the calling thread: how often it went to sleep.
+long sleeps() {
+    rusage usage{};
+    EXPECT_EQ(::getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+struct Case {
+    Survivor survivor;
+    int flags;
+};
+
+class Outlived : public KqTest, public testing::WithParamInterface<Case> {
+  protected:
+    // A pipe whose read end is watched, then closed; its file lives on.
+    void make_ghost() {
+        pipe = make_pipe();
+        number = *pipe.read;
+        ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | GetParam().flags)), 0);
+        kept = GetParam().survivor.keep(number);
+        pipe.read.reset();
+    }
+    // The kqueue is awake, and works, for what it watches.
+    void expect_working() {
+        ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER)), 0);
+        expect_only(q.wait(), 1, EVFILT_USER, EV_ADD | EV_ONESHOT);
+    }
+    // It sleeps, and nobody who polls it is told anything.
+    void expect_asleep() {
+        const long before = sleeps();
+        expect_none(q.collect(16, milliseconds{500}));
+        EXPECT_LT(sleeps() - before, 60);
+        EXPECT_FALSE(q.readable());
+    }
+
+    Queue q;
+    Pipe pipe;
+    int number = -1;
+    std::shared_ptr<void> kept;
+};
+
+std::vector<Case> cases() {
+    std::vector<Case> result;
+    for (const Survivor& survivor : kSurvivors)
+        for (const int flags : {0, EV_CLEAR, EV_ONESHOT, EV_DISPATCH})
+            result.push_back({survivor, flags});
+    return result;
+}
+
+std::string name_of(const testing::TestParamInfo<Case>& test) {
+    const int flags = test.param.flags;
+    const char* mode = flags == EV_CLEAR      ? "_clear"
+                       : flags == EV_ONESHOT  ? "_oneshot"
+                       : flags == EV_DISPATCH ? "_dispatch"
+                                              : "_level";
+    return std::string(test.param.survivor.name) + mode;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kept, Outlived, testing::ValuesIn(cases()), name_of);
+
+TEST_P(Outlived, R291_TheNumberStaysFree) {
+    make_ghost();
+    write_bytes(*pipe.write, 1);
+    expect_none(q.collect());
+    expect_asleep();
+    EXPECT_EQ(q.apply(change(number, EVFILT_READ, EV_DELETE)), EBADF);
+    expect_working();
+}
+
+TEST_P(Outlived, R291_ReadyBeforeItWasClosed) {
+    pipe = make_pipe();
+    number = *pipe.read;
+    ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | GetParam().flags)), 0);
+    write_bytes(*pipe.write, 1);
+    kept = GetParam().survivor.keep(number);
+    pipe.read.reset();
+    expect_asleep();
+    expect_working();
+}
+
+TEST_P(Outlived, R289_TheNumberIsReusedByAFileThatIsNotAdded) {
+    make_ghost();
+    Pipe other = make_pipe();
+    if (*other.read != number) {
+        ASSERT_EQ(::dup2(*other.read, number), number);
+        other.read.reset(number);
+    }
+    write_bytes(*pipe.write, 1);
+    expect_none(q.collect());
+    expect_asleep();
+    EXPECT_EQ(q.apply(change(number, EVFILT_READ, EV_DELETE)), ENOENT);
+    expect_working();
+}
+
+// Both are ready: what the number says now is not what was registered.
+TEST_P(Outlived, R292_Dup2OntoTheNumberAndBothFilesAreReady) {
+    pipe = make_pipe();
+    const Pipe other = make_pipe();
+    number = *pipe.read;
+    ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | GetParam().flags)), 0);
+    kept = GetParam().survivor.keep(number);
+    ASSERT_EQ(::dup2(*other.read, number), number);
+    write_bytes(*other.write, 5);
+    write_bytes(*pipe.write, 1);
+    expect_none(q.collect());
+    expect_asleep();
+    EXPECT_EQ(q.apply(change(number, EVFILT_READ, EV_DELETE)), ENOENT);
+    ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD)), 0);
+    expect_only(q.collect(), number, EVFILT_READ, EV_ADD, 0, 5);
+}
+
+TEST_P(Outlived, R290_TheNumberIsAddedAgain) {
+    make_ghost();
+    Pipe other = make_pipe();
+    if (*other.read != number) {
+        ASSERT_EQ(::dup2(*other.read, number), number);
+        other.read.reset(number);
+    }
+    ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    write_bytes(*pipe.write, 1);
+    expect_asleep();
+    for (int round = 1; round <= 3; round++) {
+        write_bytes(*other.write, 1);
+        expect_only(q.wait(), number, EVFILT_READ, EV_ADD | EV_CLEAR, 0, round);
+        expect_none(q.collect());
+    }
+    expect_asleep();
+    EXPECT_EQ(q.apply(change(number, EVFILT_READ, EV_DELETE)), 0);
+}
+
+// What else is watched goes on as it was: nothing lost, nothing told twice.
+TEST_P(Outlived, R293_TheOtherKnotesDoNotNotice) {
+    const Pipe level = make_pipe();
+    const Pipe told = make_pipe();    // by edge, and reported already
+    const Pipe untold = make_pipe();  // by edge, not yet
+    const Pipe armed = make_pipe();   // once
+    const Pair both = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q.apply(change(*level.read, EVFILT_READ, EV_ADD),
+                      change(*told.read, EVFILT_READ, EV_ADD | EV_CLEAR),
+                      change(*untold.read, EVFILT_READ, EV_ADD | EV_CLEAR),
+                      change(*armed.read, EVFILT_READ, EV_ADD | EV_DISPATCH),
+                      change(*both.first, EVFILT_READ, EV_ADD),
+                      change(*both.first, EVFILT_WRITE, EV_ADD | EV_CLEAR),
+                      change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 600)),
+              0);
+    write_bytes(*told.write, 2);
+    ASSERT_EQ(q.collect().size(), 2U);  // told, and both.first is writable
+    make_ghost();
+    write_bytes(*pipe.write, 1);
+    expect_none(q.collect(16, milliseconds{100}));
+    write_bytes(*untold.write, 1);
+    expect_only(q.wait(), *untold.read, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 1);
+    write_bytes(*level.write, 1);
+    expect_only(q.wait(), *level.read, EVFILT_READ, EV_ADD, 0, 1);
+    expect_only(q.collect(), *level.read, EVFILT_READ, EV_ADD, 0, 1);
+    read_bytes(*level.read, 1);
+    write_bytes(*armed.write, 1);
+    expect_only(q.wait(), *armed.read, EVFILT_READ, EV_ADD | EV_DISPATCH, 0, 1);
+    write_bytes(*both.second, 1);
+    expect_only(q.wait(), *both.first, EVFILT_READ, EV_ADD, 0, 1);
+    read_bytes(*both.first, 1);
+    write_bytes(*told.write, 1);
+    expect_only(q.wait(), *told.read, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 3);
+    EXPECT_EQ(q.wait().at(0).filter, EVFILT_TIMER);
+    expect_asleep();
+}
+
+class Closed : public KqTest {
+  protected:
+    Queue q;
+};
+
+// Who watches this kqueue goes on watching it.
+TEST_F(Closed, R313_AWatchingQueueIsStillToldAfterAFileOutlivedItsDescriptor) {
+    for (const int flags : {0, EV_CLEAR}) {
+        const Queue outer;
+        Queue inner;
+        ASSERT_EQ(outer.apply(change(inner.fd(), EVFILT_READ, EV_ADD | flags)), 0);
+        ASSERT_EQ(inner.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+        Pipe pipe = make_pipe();
+        ASSERT_EQ(inner.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+        const Fd copy(::dup(*pipe.read));
+        pipe.read.reset();
+        write_bytes(*pipe.write, 1);
+        expect_none(inner.collect(16, milliseconds{200}));
+        expect_none(outer.collect(16, milliseconds{100}));
+        for (int round = 0; round < 3; round++) {
+            ASSERT_EQ(inner.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+            expect_only(outer.wait(), inner.fd(), EVFILT_READ, EV_ADD | flags, 0, 1);
+            EXPECT_EQ(inner.collect().size(), 1U);
+            expect_none(outer.collect());
+        }
+        EXPECT_EQ(outer.apply(change(inner.fd(), EVFILT_READ, EV_DELETE)), 0);
+    }
+}
+
+TEST_F(Closed, R291_AThreadAsleepIsStillWoken) {
+    Pipe pipe = make_pipe();
+    const Pipe other = make_pipe();
+    ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
+                      change(*other.read, EVFILT_READ, EV_ADD | EV_CLEAR)),
+              0);
+    const Fd copy(::dup(*pipe.read));
+    pipe.read.reset();
+    for (int round = 1; round <= 20; round++) {
+        std::vector<Event> first;
+        std::vector<Event> second;
+        Thread waiter([&] { first = q.collect(1, milliseconds{200}); });
+        Thread other_waiter([&] { second = q.collect(1, milliseconds{200}); });
+        waiter.wait_until_asleep();
+        write_bytes(*pipe.write, 1);
+        write_bytes(*other.write, 1);
+        waiter.join();
+        other_waiter.join();
+        EXPECT_EQ(first.size() + second.size(), 1U);
+    }
+}
+
+TEST_F(Closed, R294_ManyCyclesLeakNothing) {
+    Pair keep = make_socketpair(SOCK_STREAM);
+    size_t heap = 0;
+    size_t descriptors = 0;
+    constexpr int kCycles = 20'000;
+    for (int i = 0; i < kCycles; i++) {
+        if (i == kCycles / 2) {
+            heap = ::mallinfo2().uordblks;
+            descriptors = open_descriptors().size();
+        }
+        Pipe pipe = make_pipe();
+        const int number = *pipe.read;
+        ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD)), 0);
+        write_bytes(*pipe.write, 1);
+        ASSERT_EQ(q.collect().size(), 1U);
+        if (i % 2 == 0) continue;
+        const Fd copy(::dup(number));  // outlives it a little
+        pipe.read.reset();
+        expect_none(q.collect());
+    }
+    EXPECT_EQ(open_descriptors().size(), descriptors);
+    EXPECT_LE(::mallinfo2().uordblks, heap + 4096);
+}
+
+}  // namespace
+}  // namespace kqtest
