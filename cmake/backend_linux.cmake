@@ -2,6 +2,8 @@
 set(KQUEUE_BACKEND_SOURCES
     src/linux/backend.cc
     src/linux/anchors.cc
+    src/linux/epoll.cc
+    src/linux/renewal.cc
     src/linux/descriptor.cc
     src/linux/sockets.cc
     src/linux/vnodes.cc

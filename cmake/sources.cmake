@@ -5,6 +5,7 @@ set(KQUEUE_CORE_SOURCES
     src/kqueue.cc
     src/change.cc
     src/scan.cc
+    src/renew.cc
     src/filter_table.cc
     src/filter_read.cc
     src/filter_write.cc

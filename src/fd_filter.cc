@@ -49,6 +49,10 @@ Errno check_kind(Kqueue& kq, const Knote& kn, FdFacts& facts) KQ_REQUIRES(kq.mut
     if (kn.filter != EVFILT_READ || fd_of(kn) == kq.descriptor()) return Errno::invalid;
     const Errno error = descriptor::classify(fd_of(kn), facts);  // for its identity
     facts.kind = FdKind::kqueue;
+    facts.identity = registry::serial_of(fd_of(kn));
+    Mailbox* mailbox = kq.mailbox();
+    if (mailbox == nullptr) return Errno::no_memory;
+    mailbox->watches_queues.store(true);
     return error;
 }
 
@@ -319,10 +323,17 @@ void on_file_changed(Kqueue& kq, Handle handle) {
 
 uint16_t current_ready(Kqueue& kq, FdKnote& kn) {
     if ((kn.filter_bits & kUnpollable) != 0) return 0;
-    if (kn.pass == kq.pass()) return kn.ready;
-    // It waited on the queue meanwhile: is it still the file it was reported for?
-    FdFacts& facts = watch_of(kq, kn).facts;
-    if (facts.registered != 0 && kq.backend().still(fd_of(kn), facts) != Errno::ok) return kClosed;
+    const bool fresh = kn.pass == kq.pass();
+    // Is it still the file that was registered? The kernel reports that one, whatever
+    // the number names by now. Asking each time would cost too much; but it is asked
+    // for what waited on the queue, and for a descriptor that is not busy.
+    if (!fresh || kn.sequence != kq.tick()) {
+        FdFacts& facts = watch_of(kq, kn).facts;
+        if (facts.registered != 0 && kq.backend().still(fd_of(kn), facts) != Errno::ok)
+            return kClosed;
+        kn.sequence = kq.tick();
+    }
+    if (fresh) return kn.ready;
     return descriptor::poll(fd_of(kn), direction_of(kn));
 }
 

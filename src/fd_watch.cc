@@ -2,12 +2,25 @@
 // Everything here runs under the kqueue's mutex.
 #include "fd_watch.h"
 
+#include "registry.h"
 #include "trace.h"
 
 namespace kq::fd_watch {
 namespace {
 
 constexpr Direction kBoth[] = {Direction::read, Direction::write};
+
+// Whether the number still names the kqueue that is watched: not registered,
+// then, because that has moved to a new kernel queue (Kqueue::renew).
+bool was_renewed(int fd, const FdWatch& watch) {
+    return watch.facts.kind == FdKind::kqueue && registry::serial_of(fd) == watch.facts.identity;
+}
+
+void start_afresh(FdFacts& facts) {
+    facts.registered = 0;
+    for (Mode& armed : facts.armed)
+        armed = Mode::none;
+}
 
 }  // namespace
 
@@ -75,7 +88,11 @@ Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
         // What is queued and was backed by level has to be announced from now on.
         if (kn != nullptr && want[d] != Mode::level) kq.set_backed(*kn, false);
     }
-    const Errno error = kq.backend().watch(fd, want, rearm, handle_of(fd, watch), watch.facts);
+    Errno error = kq.backend().watch(fd, want, rearm, handle_of(fd, watch), watch.facts);
+    if (error == Errno::no_entry && was_renewed(fd, watch)) {
+        start_afresh(watch.facts);
+        error = kq.backend().watch(fd, want, rearm, handle_of(fd, watch), watch.facts);
+    }
     // Disabled knotes without a registration: see check_same().
     if (error == Errno::ok && watch.facts.registered == 0 && watch.notes != nullptr &&
         watch.facts.kind == FdKind::unknown)
@@ -93,10 +110,40 @@ Errno check_same(Kqueue& kq, int fd, FdWatch& watch) {
     Errno error = Errno::ok;
     if (watch.facts.registered != 0)
         error = kq.backend().still(fd, watch.facts);
+    else if (watch.facts.kind == FdKind::kqueue)
+        error = Errno::no_entry;
     else if (watch.facts.kind != FdKind::unknown)
         error = descriptor::check_same(fd, watch.facts);
+    if (error == Errno::no_entry && was_renewed(fd, watch)) {
+        start_afresh(watch.facts);
+        error = tell(kq, fd, watch, 0);
+    }
     if (error != Errno::ok) forget(kq, fd);
     return error;
+}
+
+void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) {
+    // It says what file that is; where nothing is registered, nothing else would.
+    if (watch.facts.registered == 0 && watch.facts.kind == FdKind::unknown)
+        (void)descriptor::classify(fd, watch.facts);
+    if (error == Errno::ok) return;
+    start_afresh(watch.facts);
+    for (const Direction d : kBoth) {
+        FdKnote* kn = knote_for(watch, filter_of(d));
+        if (kn == nullptr || kn->has(kQueued) || kn->has(kParked)) continue;
+        if (!kn->has(kDisabled)) kq.park(*kn, Parking::recheck);
+    }
+}
+
+void follow_renewed(Kqueue& kq) {
+    kq.watches().for_each([&kq](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
+        if (watch.facts.kind != FdKind::kqueue || watch.facts.registered == 0) return;
+        if (kq.backend().still(static_cast<int>(fd), watch.facts) == Errno::ok) return;
+        const int number = static_cast<int>(fd);
+        if (!was_renewed(number, watch)) return;
+        start_afresh(watch.facts);
+        (void)tell_or_forget(kq, number, watch, bit(Direction::read));
+    });
 }
 
 // ---- what the kernel says ----
@@ -128,6 +175,7 @@ bool on_wakeup(Kqueue& kq, const Wakeup& wakeup) {
             facts.armed[i] = Mode::none;
         else if ((wakeup.ready & kConcerns[i]) == 0)
             continue;
+        if (armed == Mode::edge && kq.edges_are_old()) continue;
         FdKnote* kn = knote_for(*watch, filter_of(d));
         if (kn == nullptr || kn->has(kDisabled)) {
             if (armed == Mode::level) unwanted |= bit(d);

@@ -26,9 +26,11 @@ enum FdBits : uint8_t {
 };
 
 struct FdKnote : Knote {
-    intptr_t mark = 0;      // low-water mark in bytes, with NOTE_LOWAT
-    uint32_t pass = 0;      // Kqueue::pass() when `ready` was reported
-    uint32_t sequence = 0;  // of a watched kqueue: its activations when last reported
+    intptr_t mark = 0;  // low-water mark in bytes, with NOTE_LOWAT
+    uint32_t pass = 0;  // Kqueue::pass() when `ready` was reported
+    // Of a watched kqueue: its activations when last reported. Of others: the
+    // Kqueue::tick() when the number was last known to name the file.
+    uint32_t sequence = 0;
 };
 
 inline Direction direction_of(const Knote& kn) {
@@ -80,6 +82,12 @@ Errno check_same(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
 // The number names no file that any of its knotes was registered for: drops
 // them all, silently, as closing the descriptor does on BSD.
 void forget(Kqueue& kq, int fd) KQ_REQUIRES(kq.mutex());
+
+// After Backend::carry_over(): with an error, its knotes are looked at every now and then instead.
+void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) KQ_REQUIRES(kq.mutex());
+
+// A kqueue that may be watched here has moved to a new kernel queue: registers with that.
+void follow_renewed(Kqueue& kq) KQ_REQUIRES(kq.mutex());
 
 // Forgets what is known of the open file, of which there are no knotes.
 void reset(FdWatch& watch);

@@ -6,6 +6,11 @@
 
 namespace kq {
 
+uint32_t Kqueue::next_serial() {
+    static constinit std::atomic<uint32_t> last{0};
+    return last.fetch_add(1) + 1;
+}
+
 Errno Kqueue::open() {
     const Guard guard(mutex_);
     return backend_.open();
@@ -29,6 +34,7 @@ Kqueue::~Kqueue() {
 Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
                         int nevents, const timespec* timeout, void (*cancelled)(void*)) {
     const Guard guard(mutex_);
+    if (stale_ - renew_at_ < UINT32_MAX / 2) renew();
     bool stopped = false;
     Result<int> result = apply_changes(changes, nchanges, events, nevents, stopped);
     if (stopped || nevents == 0) {

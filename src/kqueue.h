@@ -105,6 +105,16 @@ class Kqueue {
     // The kernel reported a descriptor that is not the file it was any more.
     void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
 
+    // What is told by edge in this collection was told before.
+    [[nodiscard]] bool edges_are_old() const KQ_REQUIRES(mutex_) { return edges_are_old_; }
+
+    // Known to no other kqueue of this process, closed ones included.
+    [[nodiscard]] uint32_t serial() const { return serial_; }
+
+    // A number that changes some 60 times a second: how long a report may be
+    // trusted to be of the file that was registered.
+    [[nodiscard]] uint32_t tick() const KQ_REQUIRES(mutex_) { return tick_; }
+
     // Numbers the collections: readiness reported in this one is still true.
     [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
 
@@ -131,6 +141,11 @@ class Kqueue {
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
     void read_mailbox() KQ_REQUIRES(mutex_);
 
+    // ---- renew.cc ----
+    void renew() KQ_REQUIRES(mutex_);
+    size_t carry_over_watches() KQ_REQUIRES(mutex_);
+    void dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) KQ_REQUIRES(mutex_);
+
     // ---- kqueue.cc ----
     // What settle() is called after.
     enum class After : uint8_t { changes, delivery, counting };
@@ -142,8 +157,14 @@ class Kqueue {
     // How often conditions that no kernel reports are looked at (Parking::recheck).
     static constexpr Nanos kRecheckPeriod = 20 * kMillisecond;
 
+    // Stale reports that are put up with before the kernel queue is renewed.
+    static constexpr uint32_t kPatience = 8;
+
+    static uint32_t next_serial();
+
     Mutex mutex_;
     std::atomic<bool> dead_{false};
+    const uint32_t serial_ = next_serial();
     Backend backend_;  // by rule: under mutex_, but for what platform.h exempts
 
     HashIndex<Knote> index_ KQ_GUARDED_BY(mutex_);
@@ -160,7 +181,10 @@ class Kqueue {
     bool rung_ KQ_GUARDED_BY(mutex_) = false;  // Announce::ring, not collected yet
     bool held_ KQ_GUARDED_BY(mutex_) = false;  // Announce::hold
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
-    uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;        // counts note_stale()
+    uint32_t tick_ KQ_GUARDED_BY(mutex_) = 0;
+    uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;             // counts note_stale()
+    uint32_t renew_at_ KQ_GUARDED_BY(mutex_) = kPatience;  // value of stale_, see renew()
+    bool edges_are_old_ KQ_GUARDED_BY(mutex_) = false;
     uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;  // knotes that came onto the queue
     uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;    // activations_ when last announced
 };

@@ -27,6 +27,8 @@ Mailbox* take(int descriptor) {
 void give_back(Mailbox& mailbox) {
     mailbox.signals.store(0);
     mailbox.muted.store(0);
+    mailbox.watches_queues.store(false);
+    mailbox.queue_was_renewed.store(false);
     mailbox.descriptor.store(-1);
 }
 

@@ -25,6 +25,10 @@ struct Mailbox {
     std::atomic<uint64_t> signals{0};
     // Those of them that are counted, but not to be rung for: their knotes are disabled.
     std::atomic<uint64_t> muted{0};
+    // It watches other kqueues; and one of these has moved to a new kernel queue, in
+    // which it is not registered.
+    std::atomic<bool> watches_queues{false};
+    std::atomic<bool> queue_was_renewed{false};
 };
 
 namespace mailbox {

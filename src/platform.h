@@ -93,7 +93,7 @@ struct FdFacts {
                                                          // what it has disarmed since by reporting
     uint16_t so_error = 0;   // the error of a dead connection, once fetched
     int32_t file_watch = 0;  // backend's: of watch_file()
-    uint32_t identity = 0;   // of a regular file or device, to recognise another one
+    uint32_t identity = 0;   // to recognise another file; of a kqueue: the core's
 
     [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
 };
@@ -134,6 +134,9 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready);
 
 // Now, on a clock, as deadlines are given to Backend::set_deadline.
 Nanos now(Clock clock);
+
+// A number that changes some 60 times a second, and costs nothing.
+uint32_t coarse_tick();
 
 // True if this process has never had a second thread (nobody can close a
 // descriptor under a blocked call then); false if that is not known.
@@ -225,6 +228,16 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // not 0). no_entry: it is another one, and nothing of it is registered now;
     // bad_descriptor: not open. Arms and reports nothing.
     { b.still(fd, facts) } -> std::same_as<Errno>;
+
+    // Replaces the kernel queue by a new one behind the same public descriptor. The new one
+    // has what belongs to the backend itself; whoever sleeps is woken. The old one still
+    // reports, by collect_old(), until end_renewal(). On failure all is as it was.
+    { b.begin_renewal() } -> std::same_as<Errno>;
+    // Registers in the new queue what is armed in the old one; facts are kept. Answers as
+    // still(); other errors: it is registered nowhere now, but facts.armed says what was.
+    { b.carry_over(fd, h, facts) } -> std::same_as<Errno>;
+    { b.collect_old(out) } -> std::same_as<Result<size_t>>;
+    { b.end_renewal() } -> std::same_as<void>;
 
     // Reports what is ready, without waiting: at most out.size() wakeups, as
     // many as the kernel had to tell. May report spuriously, never loses: what

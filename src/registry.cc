@@ -349,6 +349,14 @@ bool is_live(int fd) {
     return live;
 }
 
+uint32_t serial_of(int fd) {
+    Kqueue* kqueue = find(fd);
+    if (kqueue == nullptr) return 0;
+    const uint32_t serial = kqueue->serial();
+    release_later(kqueue);
+    return serial;
+}
+
 void release_later(Kqueue* kqueue) {
     Cell* cell = Cell::of(kqueue);
     if (!take_reference_off(*cell)) return;

@@ -10,6 +10,8 @@
 #ifndef KQ_REGISTRY_H
 #define KQ_REGISTRY_H
 
+#include <stdint.h>
+
 #include "result.h"
 
 namespace kq {
@@ -34,6 +36,8 @@ void reap();
 // Whether the number names a kqueue that still exists. Costs a system call if
 // the number ever was one. May be called under a kqueue's mutex.
 bool is_live(int fd);
+// Kqueue::serial() of the kqueue that the number names; 0: none. No system call.
+uint32_t serial_of(int fd);
 
 // The number no longer names this kqueue, to which the caller has a reference:
 // no find() returns it again, and calls in progress end.

@@ -28,10 +28,10 @@ constexpr int kBatch = 64;       // wakeups taken from the kernel at a time
 constexpr int kMaxBatches = 16;  // in one collection, see collect()
 constexpr int kIdleLooks = 16;   // parked files looked at in a call that has other events
 
-// A closed descriptor whose file lives on elsewhere keeps waking us for nothing.
-// That must not take the processor: after so many times in a row in one call
-// there is a pause each time.
-constexpr int kPatience = 16;
+// A closed descriptor whose file lives on elsewhere keeps waking us for nothing,
+// if renew() could not help. That must not take the processor: after so many
+// times in a row in one call there is a pause each time.
+constexpr int kUnhurried = 16;
 constexpr Nanos kPause = 1 * kMillisecond;
 
 }  // namespace
@@ -55,6 +55,10 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
             deadline = saturating_add(now(Clock::monotonic), wait);
         else if (deadline != kForever && now(Clock::monotonic) >= deadline)
             return 0;
+        if (stale_ - renew_at_ < UINT32_MAX / 2) {
+            renew();
+            continue;
+        }
         fruitless = stale_ != stale ? fruitless + 1 : 0;
         slept = true;
         const Errno error = sleep(deadline, fruitless, cancelled);
@@ -97,7 +101,10 @@ Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
 // if the first reports came to nothing: `again`. True if there may be more.
 Result<bool> Kqueue::collect(int wanted, bool again) {
     Wakeup wakeups[kBatch];
-    if (!again) pass_++;
+    if (!again) {
+        pass_++;
+        tick_ = coarse_tick();
+    }
     // Reports may activate nothing (stale ones, disabled knotes): go on until the
     // kernel has no more, repeats itself, or there is enough; but not for ever.
     for (int i = 0; i < kMaxBatches; i++) {
@@ -150,6 +157,7 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
 // Somebody outside this queue had news for it: see mailbox.h.
 void Kqueue::read_mailbox() {
     look_at_signals(*this);
+    if (mailbox_->queue_was_renewed.exchange(false)) fd_watch::follow_renewed(*this);
 }
 
 void Kqueue::expire_timers(Clock clock) {
@@ -271,7 +279,7 @@ Errno Kqueue::sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) {
     Nanos wait = kForever;
     if (deadline != kForever) wait = std::max(deadline - now(Clock::monotonic), Nanos{0});
     if (!single_threaded()) wait = std::min(wait, kCloseCheckPeriod);
-    const Nanos pause = fruitless >= kPatience ? std::min(wait, kPause) : 0;
+    const Nanos pause = fruitless >= kUnhurried ? std::min(wait, kPause) : 0;
     Sleeper sleeper{this, backend_, pause, wait, cancelled, Errno::ok};
     settle(After::delivery);
     trace_sleep(descriptor(), wait);

@@ -2,11 +2,13 @@
 #include "anchors.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #include <atomic>
 
+#include "handle.h"
 #include "sys.h"
 
 namespace kq::anchors {

@@ -13,24 +13,9 @@
 #ifndef KQ_LINUX_ANCHORS_H
 #define KQ_LINUX_ANCHORS_H
 
-#include <sys/epoll.h>
-
-#include "handle.h"
 #include "result.h"
 
 namespace kq {
-
-namespace epoll {
-
-// epoll_ctl() with a handle; -1 and errno as that.
-inline int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = handle.bits();
-    return epoll_ctl(epoll, operation, fd, &event);
-}
-
-}  // namespace epoll
 
 namespace anchors {
 

@@ -11,6 +11,7 @@
 
 #include "anchors.h"
 #include "check.h"
+#include "epoll.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -18,29 +19,11 @@ namespace kq {
 namespace {
 
 using epoll::control;
+using epoll::events_for;
+using epoll::lane_bit;
+using epoll::take_wakeups;
 
 // ---- events ----
-
-uint32_t events_for(Direction d, Mode mode) {
-    uint32_t events = d == Direction::read ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
-    if (mode == Mode::edge) events |= EPOLLET;
-    if (mode == Mode::once) events |= EPOLLONESHOT;
-    return events;
-}
-
-uint16_t ready_from(uint32_t events) {
-    unsigned ready = 0;
-    if ((events & EPOLLIN) != 0) ready |= kReadable;
-    if ((events & EPOLLOUT) != 0) ready |= kWritable;
-    if ((events & EPOLLHUP) != 0) ready |= kHangup;
-    if ((events & EPOLLRDHUP) != 0) ready |= kReadHangup;
-    if ((events & EPOLLERR) != 0) ready |= kFailed;
-    return static_cast<uint16_t>(ready);
-}
-
-constexpr uint8_t lane_bit(int lane) {
-    return static_cast<uint8_t>(1u << lane);
-}
 
 // Chooses the lane of each wanted direction. One epoll item has one mode for
 // all its events: two directions share lane 0 if both are by level, else each
@@ -69,6 +52,7 @@ void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
 }  // namespace
 
 Backend::~Backend() {
+    end_renewal();
     sys::close_and_clear(lanes_[1]);
     for (int& fd : timers_)
         sys::close_and_clear(fd);
@@ -192,43 +176,9 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
 
 // ---- waiting ----
 
-namespace {
-
-constexpr int kBatch = 64;
-
-// One epoll_wait() that does not wait. Appends to `out`; true in `inner` if
-// another lane has to be asked.
-Result<size_t> take(int epoll, uint8_t lane, std::span<Wakeup> out, bool& inner) {
-    epoll_event events[kBatch];
-    const int room = static_cast<int>(out.size() < kBatch ? out.size() : kBatch);
-    // A timeout of 0 never sleeps: not interrupted, and as a raw call no cancellation point.
-    const long got = syscall(SYS_epoll_pwait, epoll, events, room, 0, nullptr, size_t{8});
-    if (got < 0) return errno == EINVAL ? Errno::bad_descriptor : last_errno();
-    size_t count = 0;
-    for (long i = 0; i < got; i++) {
-        const Handle handle(events[i].data.u64);
-        if (handle.kind() == Handle::Kind::lane)
-            inner = true;
-        else
-            out[count++] = {handle, ready_from(events[i].events), lane};
-    }
-    return count;
-}
-
-}  // namespace
-
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
-    bool inner = false;
-    const Result<size_t> first = take(lanes_[0], 0, out, inner);
-    if (!first.ok()) return first;
-    size_t count = first.value();
-    if (inner) {
-        // The inner queue took a place of `out`, so there is room for one at least.
-        const Result<size_t> second = take(lanes_[1], 1, out.subspan(count), inner);
-        if (!second.ok()) return second;
-        count += second.value();
-    }
-    for (size_t i = 0; i < count; i++)
+    const Result<size_t> count = take_wakeups(lanes_, out);
+    for (size_t i = 0; count.ok() && i < count.value(); i++)
         if (out[i].handle.kind() == Handle::Kind::timers) {
             const uint32_t clock = out[i].handle.index();
             if (clock < kClocks) armed_[clock] = kForever;  // it has fired
@@ -270,6 +220,12 @@ Errno Backend::post(int descriptor) {
 
 bool Backend::is_queue(int descriptor) {
     return anchors::has_joined(descriptor);
+}
+
+uint32_t coarse_tick() {
+    timespec ts{};
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return static_cast<uint32_t>(to_nanos(ts) >> 24);
 }
 
 bool single_threaded() {

@@ -27,6 +27,10 @@ class Backend {
 
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
     Errno still(int fd, FdFacts& facts);
+    Errno begin_renewal();
+    Errno carry_over(int fd, Handle handle, FdFacts& facts);
+    Result<size_t> collect_old(std::span<Wakeup> out);
+    void end_renewal();
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
@@ -48,10 +52,13 @@ class Backend {
   private:
     static constexpr int kLanes = 2;
 
+    void carry_own(int own, uint32_t events, Handle handle);
+    void carry_backend_sources();
     Errno open_lane(int lane);
     Errno set_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts);
 
     int lanes_[kLanes] = {-1, -1};  // [0] is public; [1] is watched by it
+    int old_[kLanes] = {-1, -1};    // of the queue that is being replaced
     int timers_[kClocks] = {-1, -1};
     Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
     VnodeWatch vnodes_;

@@ -12,6 +12,7 @@
 #include "../posix/dispositions.h"
 #include "anchors.h"
 #include "backend.h"
+#include "epoll.h"
 #include "signal_hub.h"
 #include "signals.h"
 #include "sys.h"
@@ -142,6 +143,10 @@ Errno Backend::hear_signals() {
     if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0)
         return Errno::ok;
     return errno == EEXIST ? Errno::ok : errno == ENOSPC ? Errno::no_memory : last_errno();
+}
+
+int signal_listener() {
+    return listener.load();
 }
 
 bool mask_for_sleep(sigset_t& mask) {

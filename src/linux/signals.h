@@ -12,6 +12,9 @@ namespace kq {
 // Any thread, no lock.
 bool mask_for_sleep(sigset_t& mask);
 
+// The signalfd of the process; -1 if no signal is watched. Any thread.
+int signal_listener();
+
 }  // namespace kq
 
 #endif

@@ -294,6 +294,10 @@ bool Backend::is_queue(int descriptor) {
     return file != nullptr && file->queue != nullptr;
 }
 
+uint32_t coarse_tick() {
+    return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
+}
+
 void mark_process() {}
 bool is_copy_of_process() {
     return false;

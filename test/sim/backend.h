@@ -32,6 +32,11 @@ class Backend {
     [[nodiscard]] bool exists() const;
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
     Errno still(int fd, FdFacts& facts);
+    // Only real kernels are haunted: never needed here.
+    Errno begin_renewal() { return Errno::unimplemented; }
+    Errno carry_over(int, Handle, FdFacts&) { return Errno::unimplemented; }
+    Result<size_t> collect_old(std::span<Wakeup>) { return Errno::unimplemented; }
+    void end_renewal() {}
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);

@@ -1,0 +1,93 @@
+// A new epoll set behind the same number. See begin_renewal() in platform.h.
+//
+// A registration is that of an (open file, number) pair, and goes when the file
+// does. If the number is closed while the file lives on, nobody can name it any
+// more, and it goes on reporting. The only way to be rid of it is a new set.
+// Lock: the kqueue's mutex.
+#include <errno.h>
+#include <fcntl.h>
+
+#include "anchors.h"
+#include "backend.h"
+#include "epoll.h"
+#include "signals.h"
+#include "sys.h"
+
+namespace kq {
+
+using epoll::control;
+using epoll::lane_bit;
+
+// A descriptor of the library's own goes to the new set if the old one has it.
+void Backend::carry_own(int own, uint32_t events, Handle handle) {
+    if (own < 0 || control(old_[0], EPOLL_CTL_ADD, own, 0, handle) == 0 || errno != EEXIST) return;
+    (void)control(lanes_[0], EPOLL_CTL_ADD, own, events, handle);
+}
+
+// All that is registered beside the user's descriptors. An edge that is told again
+// is no harm here.
+void Backend::carry_backend_sources() {
+    using Kind = Handle::Kind;
+    for (uint32_t clock = 0; clock < kClocks; clock++)
+        carry_own(timers_[clock], EPOLLIN | EPOLLET, {Kind::timers, clock, 0});
+    carry_own(vnodes_.descriptor(), EPOLLIN, {Kind::files, 0, 0});
+    carry_own(signal_listener(), EPOLLIN | EPOLLET, {Kind::signals, 0, 0});
+}
+
+Errno Backend::begin_renewal() {
+    const int number = lanes_[0];
+    const int fresh = epoll_create1(EPOLL_CLOEXEC);
+    if (fresh < 0) return last_errno();
+    Errno error = anchors::join(fresh);
+    const int old = error == Errno::ok ? fcntl(number, F_DUPFD_CLOEXEC, 0) : -1;
+    if (error == Errno::ok && old < 0) error = last_errno();
+    // The number may be closed by another thread at any moment, and must not be
+    // taken from whoever has it then: the moment between these two is all that is left.
+    if (error == Errno::ok && !anchors::has_joined(number)) error = Errno::bad_descriptor;
+    if (error == Errno::ok && dup3(fresh, number, O_CLOEXEC) < 0) error = last_errno();
+    sys::close(fresh);
+    if (error != Errno::ok) {
+        if (old >= 0) sys::close(old);
+        return error;
+    }
+    old_[0] = old;
+    old_[1] = lanes_[1];
+    lanes_[1] = -1;
+    (void)anchors::ring(old);  // wakes who sleeps on the old set: nobody will collect that
+    carry_backend_sources();
+    return Errno::ok;
+}
+
+Errno Backend::carry_over(int fd, Handle handle, FdFacts& facts) {
+    const int known = (facts.registered & lane_bit(0)) != 0 ? 0 : 1;
+    facts.registered = 0;
+    if (control(old_[known], EPOLL_CTL_ADD, fd, 0, Handle{}) == 0) {
+        (void)control(old_[known], EPOLL_CTL_DEL, fd, 0, Handle{});
+        return Errno::no_entry;
+    }
+    if (errno != EEXIST) return errno == EBADF ? Errno::bad_descriptor : Errno::no_entry;
+    uint32_t events[kLanes] = {0, 0};
+    for (size_t d = 0; d < kDirections; d++)
+        if (facts.armed[d] != Mode::none)
+            events[facts.lane[d]] |= epoll::events_for(static_cast<Direction>(d), facts.armed[d]);
+    for (int lane = 0; lane < kLanes; lane++) {
+        if (events[lane] == 0) continue;  // silent: the next EV_ADD adds it
+        const Errno error = open_lane(lane);
+        if (error != Errno::ok) return error;
+        if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events[lane], handle) != 0)
+            return errno == ENOSPC ? Errno::no_memory : last_errno();
+        facts.registered |= lane_bit(lane);
+    }
+    return Errno::ok;
+}
+
+Result<size_t> Backend::collect_old(std::span<Wakeup> out) {
+    return epoll::take_wakeups(old_, out);
+}
+
+void Backend::end_renewal() {
+    for (int& fd : old_)
+        sys::close_and_clear(fd);
+}
+
+}  // namespace kq
