@@ -76,7 +76,9 @@ Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
     kn.flags = static_cast<uint16_t>(kn.flags | kept_flags(change.flags));
     if ((change.flags & EV_DISABLE) != 0) kn.set(kDisabled);
     const Errno error = ops.attach(*this, kn);
-    if (error != Errno::ok) {
+    if (error == Errno::ok) {
+        knotes_.fetch_add(1);
+    } else {
         deactivate(kn);
         ops.destroy(&kn);
     }

@@ -201,6 +201,7 @@ void forget(Kqueue& kq, int fd) {
         unlink(*watch, *kn);
         kq.deactivate(*kn);
         find_filter(kn->filter)->destroy(kn);
+        kq.note_freed();
     }
     reset(*watch);
 }

@@ -8,12 +8,26 @@ namespace kq {
 
 uint32_t Kqueue::next_serial() {
     static constinit std::atomic<uint32_t> last{0};
-    return last.fetch_add(1) + 1;
+    for (;;) {  // never 0, as a tag of 28 bits either
+        const uint32_t serial = (last.fetch_add(1) + 1) & Handle::kGenerations;
+        if (serial != 0) return serial;
+    }
 }
 
 Errno Kqueue::open() {
     const Guard guard(mutex_);
-    return backend_.open();
+    return backend_.open(serial_);
+}
+
+Errno Kqueue::adopt(int fd) {
+    const Guard guard(mutex_);
+    return backend_.adopt(fd, serial_);
+}
+
+void Kqueue::move_to(int fd) {
+    const Guard guard(mutex_);
+    backend_.move_to(fd);
+    if (mailbox_ != nullptr) mailbox_->descriptor.store(fd);
 }
 
 void Kqueue::close_unpublished() {
@@ -79,11 +93,12 @@ Errno Kqueue::drop(Knote& kn) {
     const Errno answer = ops->detach(*this, kn);
     deactivate(kn);
     ops->destroy(&kn);
+    note_freed();
     return answer;
 }
 
 Mailbox* Kqueue::mailbox() {
-    if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor());
+    if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor(), serial_);
     return mailbox_;
 }
 

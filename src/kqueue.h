@@ -54,6 +54,13 @@ class Kqueue {
 
     // Opens the backend. Before any other use.
     Errno open() KQ_EXCLUDES(mutex_);
+    // As open(), for a kernel queue that is open already: the one that `fd` names, a
+    // duplicate made by the user, and whose Kqueue, without knotes, was destroyed.
+    Errno adopt(int fd) KQ_EXCLUDES(mutex_);
+    // The descriptor was closed, but there is a duplicate, which is ours from now on.
+    void move_to(int fd) KQ_EXCLUDES(mutex_);
+    // Whether there is anything to lose. Any thread; may be overtaken.
+    [[nodiscard]] bool has_knotes() const { return knotes_.load() > 0; }
 
     // One kevent() call, arguments checked for sign but the timeout not.
     // `cancelled` is called with `this` if the thread is cancelled while asleep.
@@ -96,6 +103,8 @@ class Kqueue {
     // The knote is not true, and only looking at it will tell when it is.
     void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
 
+    // A knote was freed by its filter.
+    void note_freed() KQ_REQUIRES(mutex_) { knotes_.fetch_sub(1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
 
@@ -108,7 +117,7 @@ class Kqueue {
     // What is told by edge in this collection was told before.
     [[nodiscard]] bool edges_are_old() const KQ_REQUIRES(mutex_) { return edges_are_old_; }
 
-    // Known to no other kqueue of this process, closed ones included.
+    // Not 0, and not that of any other kqueue of this process, closed ones included.
     [[nodiscard]] uint32_t serial() const { return serial_; }
 
     // A number that changes some 60 times a second: how long a report may be
@@ -165,6 +174,7 @@ class Kqueue {
     Mutex mutex_;
     std::atomic<bool> dead_{false};
     const uint32_t serial_ = next_serial();
+    std::atomic<int> knotes_{0};
     Backend backend_;  // by rule: under mutex_, but for what platform.h exempts
 
     HashIndex<Knote> index_ KQ_GUARDED_BY(mutex_);

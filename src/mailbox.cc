@@ -8,11 +8,13 @@ namespace kq::mailbox {
 constinit Chunk first_chunk;
 
 // Free ones are claimed by their descriptor, chunks are appended; no lock.
-Mailbox* take(int descriptor) {
+Mailbox* take(int descriptor, uint32_t tag) {
     for (Chunk* chunk = &first_chunk;;) {
         for (Mailbox& box : chunk->boxes) {
             int nobody = -1;
-            if (box.descriptor.compare_exchange_strong(nobody, descriptor)) return &box;
+            if (!box.descriptor.compare_exchange_strong(nobody, descriptor)) continue;
+            box.tag.store(tag);
+            return &box;
         }
         Chunk* next = chunk->next.load();
         if (next == nullptr) {

@@ -21,6 +21,7 @@ namespace kq {
 struct Mailbox {
     // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
     std::atomic<int> descriptor{-1};
+    std::atomic<uint32_t> tag{0};  // that queue's, for Backend::post()
     // A bit for each signal (1 << number - 1) it watches.
     std::atomic<uint64_t> signals{0};
     // Those of them that are counted, but not to be rung for: their knotes are disabled.
@@ -34,7 +35,7 @@ struct Mailbox {
 namespace mailbox {
 
 // A mailbox of one's own that wants nothing; null: no memory.
-Mailbox* take(int descriptor);
+Mailbox* take(int descriptor, uint32_t tag);
 void give_back(Mailbox& mailbox);
 
 // In a forked child: all are nobody's.

@@ -202,9 +202,15 @@ enum class Announce : uint8_t {
 template <class B>
 concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_t rearm, Handle h,
                                    FdFacts facts, std::span<Wakeup> out,
-                                   void (*tell)(void*, Handle), void* context, Announce a, Clock clock, Nanos t) {
-    // Makes the kernel queue and its public descriptor: EMFILE, ENFILE, ENOMEM.
-    { b.open() } -> std::same_as<Errno>;
+                                   void (*tell)(void*, Handle), void* context, Announce a, Clock clock, Nanos t,
+                                   uint32_t tag) {
+    // Makes the kernel queue and its public descriptor: EMFILE, ENFILE, ENOMEM. The tag, not
+    // 0, tells it from the other queues of this process; 28 bits of it count.
+    { b.open(tag) } -> std::same_as<Errno>;
+    // Takes over one that lost its Backend, by a number that the user has duplicated.
+    { b.adopt(fd, tag) } -> std::same_as<Errno>;
+    // The public descriptor is another number of the same queue from now on.
+    { b.move_to(fd) } -> std::same_as<void>;
 
     // The public descriptor: poll(), select() and other queues find it readable
     // while a watched source is ready by level, an edge was not collected yet,
@@ -262,9 +268,17 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // Rings the queue with this public descriptor, from any thread and from signal
     // handlers, under any lock. An error, and nothing else, if the number is not
     // (any more) that of a queue of this process.
-    { B::post(fd) } -> std::same_as<Errno>;
+    { B::post(fd, tag) } -> std::same_as<Errno>;
     // Whether the number names a queue of this process; otherwise as post().
     { B::is_queue(fd) } -> std::same_as<bool>;
+
+    // Whether fd names the queue that `other` names, two different numbers.
+    { B::is_duplicate(fd, fd) } -> std::same_as<bool>;
+    // The tag of the queue of this process that fd names; 0: none, or it cannot be told.
+    { B::tag_of(fd) } -> std::same_as<uint32_t>;
+    // A descriptor of this process that names the queue of that tag; -1: none, or not
+    // found with bearable effort. Slow.
+    { B::find_duplicate(tag) } -> std::same_as<int>;
 
     // A wakeup Kind::signals will come, in every queue that asked for it, when a signal that is
     // caught (signals::start) becomes pending and is blocked where it could be received.
@@ -290,6 +304,8 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // In a forked child: closes this process' copies of all descriptors, if
     // they still are ours, and does nothing else; the queue is the parent's.
     { b.abandon_in_child() } -> std::same_as<void>;
+    // There, too: closes a duplicate of a public descriptor, if it still is one.
+    { B::close_in_child(fd) } -> std::same_as<void>;
     // Closes what all queues of the process share; when there are none. open()
     // makes it anew.
     { B::close_shared() } -> std::same_as<void>;

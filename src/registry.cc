@@ -48,6 +48,7 @@ struct Cell {
     int fd = -1;           // of its descriptor, while live
     size_t place = 0;      // in used_cells, while not free
     bool locked = false;   // by prepare_fork()
+    int duplicates = 0;    // other numbers that lead here
     Cell* next = nullptr;  // while free or dying: the next such cell
 
     Kqueue* kqueue() { return std::launder(reinterpret_cast<Kqueue*>(body)); }
@@ -120,12 +121,46 @@ void unlist_used(Cell& cell) KQ_REQUIRES(mutex) {
     used_cells[cell.place]->place = cell.place;
 }
 
+void forget_number(int fd, const Cell& cell) KQ_REQUIRES(mutex) {
+    std::atomic<Cell*>* place = place_of(fd);
+    if (place != nullptr && place->load() == &cell) place->store(nullptr);
+}
+
+// Walks through all numbers: they are few that have duplicates.
+template <class Visit>
+void for_each_number(const Cell& cell, Visit visit) KQ_REQUIRES(mutex) {
+    for (size_t c = 0; c < kChunks; c++) {
+        Chunk* chunk = directory[c].load();
+        for (size_t i = 0; chunk != nullptr && i < kChunk; i++)
+            if (chunk->cells[i].load() == &cell) visit(static_cast<int>(c * kChunk + i));
+    }
+}
+
+void forget_duplicates(Cell& cell) KQ_REQUIRES(mutex) {
+    for_each_number(cell, [&cell](int fd) KQ_NO_ANALYSIS { forget_number(fd, cell); });
+    cell.duplicates = 0;
+}
+
+// The number of a live kqueue was closed. If it has knotes, and the user has
+// duplicated the descriptor, it lives on under another number: true.
+bool rescue(Cell& cell) KQ_REQUIRES(mutex) {
+    if (!cell.kqueue()->has_knotes()) return false;
+    const int fd = Backend::find_duplicate(cell.kqueue()->serial());
+    std::atomic<Cell*>* place = fd < 0 ? nullptr : make_place(fd);
+    if (place == nullptr) return false;
+    forget_number(cell.fd, cell);
+    cell.kqueue()->move_to(fd);
+    cell.fd = fd;
+    place->store(&cell);
+    return true;
+}
+
 // Takes the cell out of the registry. True for exactly one caller, who then
 // owes a drop_reference() for the registry, without the lock.
 bool unpublish(Cell& cell) KQ_REQUIRES(mutex) {
     if (state_of(cell.word.load()) != State::live) return false;
-    std::atomic<Cell*>* place = place_of(cell.fd);
-    if (place != nullptr && place->load() == &cell) place->store(nullptr);
+    forget_number(cell.fd, cell);
+    if (cell.duplicates > 0) forget_duplicates(cell);
     cell.kqueue()->mark_dead();
     cell.word.fetch_add(word_of(State::retired) - word_of(State::live));
     return true;
@@ -165,8 +200,8 @@ int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
     for (; looks > 0 && count < most && used_count > 0; looks--) {
         if (next_look >= used_count) next_look = 0;
         Cell& cell = *used_cells[next_look++];
-        if (state_of(cell.word.load()) == State::live && !cell.kqueue()->exists() &&
-            unpublish(cell))
+        const bool live = state_of(cell.word.load()) == State::live;
+        if (live && !cell.kqueue()->exists() && !rescue(cell) && unpublish(cell))
             closed[count++] = &cell;
     }
     return count;
@@ -215,8 +250,8 @@ void parent_forked() KQ_NO_ANALYSIS {
 // closed: nothing it does reaches the parent's. References do not count any more:
 // those who had them are threads of the parent.
 void discard_in_child(Cell& cell) KQ_NO_ANALYSIS {
-    if (std::atomic<Cell*>* place = place_of(cell.fd))
-        if (place->load() == &cell) place->store(nullptr);
+    forget_number(cell.fd, cell);
+    forget_duplicates(cell);
     if (!cell.locked) return;  // its state is unknown: the memory is lost
     cell.kqueue()->~Kqueue();
     Owned<Cell>(&cell).reset();
@@ -227,9 +262,11 @@ void discard_in_child(Cell& cell) KQ_NO_ANALYSIS {
 void child_forked() KQ_NO_ANALYSIS {
     const bool clean = fork_cleanup.load();
     signal_hub::after_fork_in_child(clean);
-    if (clean)
-        for (size_t i = 0; i < used_count; i++)
-            used_cells[i]->kqueue()->abandon_in_child();
+    for (size_t i = 0; clean && i < used_count; i++) {
+        Cell& cell = *used_cells[i];
+        if (cell.duplicates > 0) for_each_number(cell, [](int fd) { Backend::close_in_child(fd); });
+        cell.kqueue()->abandon_in_child();
+    }
     unlock_kqueues();
     mutex.unlock();
     if (!clean) return;
@@ -262,8 +299,8 @@ void begin_anew_in_copy() KQ_NO_ANALYSIS {
 }
 
 // A new kqueue, published; or why not. What it replaced or found closed is in
-// `closed`.
-Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
+// `closed`. Its kernel queue is new, or that which the number `adopted` names.
+Result<int> create_locked(Cell** closed, int& count, int adopted = -1) KQ_REQUIRES(mutex) {
     if (!prepared) {
         prepared = pthread_atfork(prepare_fork, parent_forked, child_forked) == 0;
         mark_process();
@@ -271,14 +308,14 @@ Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
     if (!grow_array(used_cells, used_capacity, used_count + 1)) return Errno::no_memory;
     Cell* cell = take_cell();
     if (cell == nullptr) return Errno::no_memory;
-    Errno error = cell->kqueue()->open();
+    Errno error = adopted < 0 ? cell->kqueue()->open() : cell->kqueue()->adopt(adopted);
     std::atomic<Cell*>* place = nullptr;
     if (error == Errno::ok) {
         place = make_place(cell->kqueue()->descriptor());
         if (place == nullptr) error = Errno::no_memory;
     }
     if (error != Errno::ok) {
-        cell->kqueue()->close_unpublished();
+        if (adopted < 0) cell->kqueue()->close_unpublished();
         cell->kqueue()->~Kqueue();
         give_back(*cell);
         return error;
@@ -286,7 +323,10 @@ Result<int> create_locked(Cell** closed, int& count) KQ_REQUIRES(mutex) {
     cell->fd = cell->kqueue()->descriptor();
     // The kernel gave us a number that a kqueue of ours had: that one is closed.
     Cell* old = place->load();
-    if (old != nullptr && unpublish(*old)) closed[count++] = old;
+    if (old != nullptr && old->fd != cell->fd)
+        forget_number(cell->fd, *old);  // a duplicate of it
+    else if (old != nullptr && !rescue(*old) && unpublish(*old))
+        closed[count++] = old;
     cell->word.fetch_add(word_of(State::live) + kReference);
     list_used(*cell);
     place->store(cell, std::memory_order_release);
@@ -319,7 +359,10 @@ Result<int> create() {
     }
 }
 
-Kqueue* find(int fd) {
+namespace {
+
+// A reference to what a number leads to, if anything.
+Kqueue* find_known(int fd) {
     std::atomic<Cell*>* place = place_of(fd);
     if (place == nullptr) return nullptr;
     for (;;) {
@@ -335,14 +378,74 @@ Kqueue* find(int fd) {
     }
 }
 
+Cell* find_by_tag(uint32_t tag) KQ_REQUIRES(mutex) {
+    for (size_t i = 0; i < used_count; i++)
+        if (state_of(used_cells[i]->word.load()) == State::live &&
+            used_cells[i]->kqueue()->serial() == tag)
+            return used_cells[i];
+    return nullptr;
+}
+
+// The number is not that of a kqueue as far as we know. If it is a duplicate it
+// leads there from now on.
+void learn_duplicate(int fd) {
+    if (!Backend::is_queue(fd)) return;
+    const uint32_t tag = Backend::tag_of(fd);
+    if (tag == 0) return;
+    const Guard guard(mutex);
+    std::atomic<Cell*>* place = make_place(fd);
+    if (place == nullptr) return;
+    Cell* cell = find_by_tag(tag);
+    if (cell == nullptr) {
+        // Closed long ago, and without knotes: it begins anew.
+        Cell* closed[1];
+        int count = 0;
+        (void)create_locked(closed, count, fd);
+        return;
+    }
+    place->store(cell);
+    cell->duplicates++;
+}
+
+// A number that leads to a kqueue of another number. True if it still does.
+bool check_duplicate(int fd, Kqueue* kqueue) {
+    if (Backend::is_duplicate(fd, kqueue->descriptor())) return true;
+    const Guard guard(mutex);
+    Cell& cell = *Cell::of(kqueue);
+    // The first number may have been closed: this one takes its place.
+    if (state_of(cell.word.load()) == State::live && !kqueue->exists() &&
+        Backend::tag_of(fd) == kqueue->serial()) {
+        forget_number(cell.fd, cell);
+        kqueue->move_to(fd);
+        cell.fd = fd;
+        return true;
+    }
+    forget_number(fd, cell);
+    return false;
+}
+
+}  // namespace
+
+Kqueue* find(int fd) {
+    for (int attempt = 0; attempt < 2; attempt++) {
+        Kqueue* kqueue = find_known(fd);
+        if (kqueue == nullptr) {
+            learn_duplicate(fd);
+            kqueue = find_known(fd);
+        }
+        if (kqueue == nullptr || kqueue->descriptor() == fd) return kqueue;
+        if (check_duplicate(fd, kqueue)) return kqueue;
+        release_later(kqueue);  // it was one: what is it now?
+    }
+    return nullptr;
+}
+
 void release(Kqueue* kqueue) {
     drop_reference(*Cell::of(kqueue));
 }
 
 bool is_live(int fd) {
-    std::atomic<Cell*>* place = place_of(fd);
-    if (place == nullptr || place->load() == nullptr) return false;
-    Kqueue* kqueue = find(fd);
+    Kqueue* kqueue = find_known(fd);
     if (kqueue == nullptr) return false;
     const bool live = kqueue->exists();
     release_later(kqueue);
@@ -350,7 +453,7 @@ bool is_live(int fd) {
 }
 
 uint32_t serial_of(int fd) {
-    Kqueue* kqueue = find(fd);
+    Kqueue* kqueue = find_known(fd);
     if (kqueue == nullptr) return 0;
     const uint32_t serial = kqueue->serial();
     release_later(kqueue);
@@ -379,7 +482,7 @@ void retire(Kqueue* kqueue) {
     bool ours = false;
     {
         const Guard guard(mutex);
-        ours = unpublish(*cell);
+        ours = !rescue(*cell) && unpublish(*cell);
     }
     if (ours) drop_reference(*cell);
 }

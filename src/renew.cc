@@ -38,7 +38,7 @@ void Kqueue::renew() {
     mailbox::for_each([](Mailbox& box) {
         if (!box.watches_queues.load()) return;
         box.queue_was_renewed.store(true);
-        (void)Backend::post(box.descriptor.load());
+        (void)Backend::post(box.descriptor.load(), box.tag.load());
     });
 }
 

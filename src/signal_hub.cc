@@ -96,7 +96,8 @@ bool arrived(int number) {
         if ((box.signals.load() & bit_of(number)) == 0) return;
         const int queue = box.descriptor.load();
         const bool muted = (box.muted.load() & bit_of(number)) != 0;
-        if (muted ? Backend::is_queue(queue) : Backend::post(queue) == Errno::ok) heard = true;
+        if (muted ? Backend::is_queue(queue) : Backend::post(queue, box.tag.load()) == Errno::ok)
+            heard = true;
     });
     return heard;
 }

@@ -2,6 +2,7 @@
 #include "anchors.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -19,10 +20,10 @@ constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
 
 // Sets what `epoll` hears of an anchor. A raw call: race detectors follow the
 // wrapper's use of numbers, and that this one may be closed meanwhile is no mistake.
-long control(int epoll, int operation, uint32_t which, uint32_t events) {
+long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t events) {
     epoll_event event{};
     event.events = events;
-    event.data.u64 = Handle(Handle::Kind::announcement, which, 0).bits();
+    event.data.u64 = Handle(Handle::Kind::announcement, which, tag).bits();
     return syscall(SYS_epoll_ctl, epoll, operation, anchors[which].load(), &event);
 }
 
@@ -58,30 +59,63 @@ void close() {
     }
 }
 
-Errno join(int epoll) {
-    return control(epoll, EPOLL_CTL_ADD, 0, 0) == 0 ? Errno::ok : last_errno();
+Errno join(int epoll, uint32_t tag) {
+    return control(epoll, EPOLL_CTL_ADD, 0, tag, 0) == 0 ? Errno::ok : last_errno();
 }
 
 // EPOLL_CTL_ADD of the first answers EEXIST on a set of ours and nothing else:
 // EBADF or EINVAL on what is no epoll, success on somebody else's.
 bool has_joined(int epoll) {
-    if (control(epoll, EPOLL_CTL_ADD, 0, 0) == 0) {
-        (void)control(epoll, EPOLL_CTL_DEL, 0, 0);  // not ours: as it was
+    if (control(epoll, EPOLL_CTL_ADD, 0, 0, 0) == 0) {
+        (void)control(epoll, EPOLL_CTL_DEL, 0, 0, 0);  // not ours: as it was
         return false;
     }
     return errno == EEXIST;
 }
 
-Errno ring(int epoll) {
-    return control(epoll, EPOLL_CTL_MOD, 0, EPOLLIN | EPOLLET) == 0 ? Errno::ok : last_errno();
+Errno ring(int epoll, uint32_t tag) {
+    return control(epoll, EPOLL_CTL_MOD, 0, tag, EPOLLIN | EPOLLET) == 0 ? Errno::ok : last_errno();
 }
 
-Errno hold(int epoll, bool on) {
+Errno hold(int epoll, uint32_t tag, bool on) {
     const uint32_t events = on ? uint32_t{EPOLLIN} : 0;
-    if (control(epoll, EPOLL_CTL_MOD, 1, events) == 0) return Errno::ok;
+    if (control(epoll, EPOLL_CTL_MOD, 1, tag, events) == 0) return Errno::ok;
     // Most kqueues never hold: the second anchor joins at the first time.
-    if (errno == ENOENT && control(epoll, EPOLL_CTL_ADD, 1, events) == 0) return Errno::ok;
+    if (errno == ENOENT && control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
     return last_errno();
+}
+
+// The file says of each registration: "... data: <the handle, in hex> ...".
+uint32_t tag_of(int epoll) {
+    if (!has_joined(epoll)) return 0;
+    char path[sizeof "/proc/self/fdinfo/" + 12];
+    (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);
+    const int info = sys::open_for_reading(path);
+    if (info < 0) return 0;
+    constexpr char kMark[] = "data:";
+    size_t matched = 0;
+    uint64_t bits = 0;
+    uint32_t tag = 0;
+    char text[4096];
+    ssize_t size = 0;
+    while (tag == 0 && (size = sys::read(info, text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < size && tag == 0; i++) {
+            const char c = text[i];
+            const bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+            if (matched < sizeof kMark - 1) {
+                matched = c == kMark[matched] ? matched + 1 : c == kMark[0] ? 1 : 0;
+                bits = 0;
+            } else if (digit) {
+                bits = bits << 4 | static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+            } else if (c != ' ' || bits != 0) {
+                matched = 0;
+                const Handle handle(bits);
+                if (handle.kind() == Handle::Kind::announcement && handle.index() == 0)
+                    tag = handle.generation();
+            }
+        }
+    sys::close(info);
+    return tag;
 }
 
 }  // namespace kq::anchors

@@ -13,6 +13,8 @@
 #ifndef KQ_LINUX_ANCHORS_H
 #define KQ_LINUX_ANCHORS_H
 
+#include <stdint.h>
+
 #include "result.h"
 
 namespace kq {
@@ -26,16 +28,19 @@ bool made();
 Errno make();
 void close();
 
-// Registers what an epoll set of ours needs; once.
-Errno join(int epoll);
+// Registers what an epoll set of ours needs; once. The tag says which one it is.
+Errno join(int epoll, uint32_t tag);
+// The tag of a set that has joined, whatever its number; 0: cannot be told. Reads
+// /proc, as much as there is registered in the set.
+uint32_t tag_of(int epoll);
 // Whether the number names an epoll set that has joined.
 bool has_joined(int epoll);
 
 // Makes the set readable until it is collected, wakes its sleepers. The wakeup
 // is Kind::announcement, 0. An error if the number is no set of ours.
-Errno ring(int epoll);
+Errno ring(int epoll, uint32_t tag);
 // Makes the set readable until it is told otherwise. Kind::announcement, 1.
-Errno hold(int epoll, bool on);
+Errno hold(int epoll, uint32_t tag, bool on);
 
 }  // namespace anchors
 }  // namespace kq

@@ -58,12 +58,13 @@ Backend::~Backend() {
         sys::close_and_clear(fd);
 }
 
-Errno Backend::open() {
+Errno Backend::open(uint32_t tag) {
     const bool had = anchors::made();
+    tag_ = tag;
     Errno error = anchors::make();
     if (error == Errno::ok) {
-        lanes_[0] = epoll_create1(EPOLL_CLOEXEC);
-        error = lanes_[0] < 0 ? last_errno() : anchors::join(lanes_[0]);
+        move_to(epoll_create1(EPOLL_CLOEXEC));
+        error = lanes_[0] < 0 ? last_errno() : anchors::join(lanes_[0], tag);
     }
     if (error != Errno::ok && !had) close_shared();  // they may be just what others lack
     return error;
@@ -71,15 +72,22 @@ Errno Backend::open() {
 
 void Backend::close_unpublished() {
     sys::close_and_clear(lanes_[0]);
+    public_.store(-1);
+}
+
+void Backend::move_to(int descriptor) {
+    lanes_[0] = descriptor;
+    public_.store(descriptor);
 }
 
 bool Backend::exists() const {
-    return anchors::has_joined(lanes_[0]);
+    return anchors::has_joined(descriptor());
 }
 
 void Backend::abandon_in_child() {
     // The user may have closed the kqueue before, and the number be his file now.
-    if (exists()) sys::close_and_clear(lanes_[0]);
+    if (exists()) sys::close(lanes_[0]);
+    move_to(-1);
     sys::close_and_clear(lanes_[1]);
     for (int& fd : timers_)
         sys::close_and_clear(fd);
@@ -192,7 +200,7 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
 // Not instrumented: a thread that is cancelled in here leaves without cleaning
 // up the shadow of its frame.
 __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
-    pollfd pfd{lanes_[0], POLLIN, 0};
+    pollfd pfd{descriptor(), POLLIN, 0};
     const timespec ts = to_timespec(t == kForever ? 0 : t);
     sigset_t mask;
     const bool masked = mask_for_sleep(mask);
@@ -210,12 +218,12 @@ __attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) {
 }
 
 Errno Backend::announce(Announce how) {
-    if (how == Announce::ring) return anchors::ring(lanes_[0]);
-    return anchors::hold(lanes_[0], how == Announce::hold);
+    if (how == Announce::ring) return anchors::ring(lanes_[0], tag_);
+    return anchors::hold(lanes_[0], tag_, how == Announce::hold);
 }
 
-Errno Backend::post(int descriptor) {
-    return anchors::ring(descriptor);
+Errno Backend::post(int descriptor, uint32_t tag) {
+    return anchors::ring(descriptor, tag);
 }
 
 bool Backend::is_queue(int descriptor) {

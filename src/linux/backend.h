@@ -8,6 +8,8 @@
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
 
+#include <atomic>
+
 #include "platform.h"
 #include "vnodes.h"
 
@@ -20,9 +22,11 @@ class Backend {
     Backend(const Backend&) = delete;
     Backend& operator=(const Backend&) = delete;
 
-    Errno open();
+    Errno open(uint32_t tag);
+    Errno adopt(int descriptor, uint32_t tag);
+    void move_to(int descriptor);
     void close_unpublished();
-    [[nodiscard]] int descriptor() const { return lanes_[0]; }
+    [[nodiscard]] int descriptor() const { return public_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool exists() const;
 
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
@@ -35,8 +39,11 @@ class Backend {
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
-    static Errno post(int descriptor);
+    static Errno post(int descriptor, uint32_t tag);
     static bool is_queue(int descriptor);
+    static bool is_duplicate(int descriptor, int other);
+    static uint32_t tag_of(int descriptor);
+    static int find_duplicate(uint32_t tag);
     Errno hear_signals();
 
     Errno prepare_clock(Clock clock);
@@ -47,6 +54,7 @@ class Backend {
     void take_files(void (*tell)(void*, Handle), void* context) { vnodes_.take(tell, context); }
 
     void abandon_in_child();
+    static void close_in_child(int descriptor);
     static void close_shared();
 
   private:
@@ -58,7 +66,9 @@ class Backend {
     Errno set_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts);
 
     int lanes_[kLanes] = {-1, -1};  // [0] is public; [1] is watched by it
-    int old_[kLanes] = {-1, -1};    // of the queue that is being replaced
+    std::atomic<int> public_{-1};   // as lanes_[0], for those who have no lock
+    uint32_t tag_ = 0;
+    int old_[kLanes] = {-1, -1};  // of the queue that is being replaced
     int timers_[kClocks] = {-1, -1};
     Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
     VnodeWatch vnodes_;

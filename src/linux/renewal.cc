@@ -38,7 +38,7 @@ Errno Backend::begin_renewal() {
     const int number = lanes_[0];
     const int fresh = epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return last_errno();
-    Errno error = anchors::join(fresh);
+    Errno error = anchors::join(fresh, tag_);
     const int old = error == Errno::ok ? fcntl(number, F_DUPFD_CLOEXEC, 0) : -1;
     if (error == Errno::ok && old < 0) error = last_errno();
     // The number may be closed by another thread at any moment, and must not be
@@ -53,7 +53,7 @@ Errno Backend::begin_renewal() {
     old_[0] = old;
     old_[1] = lanes_[1];
     lanes_[1] = -1;
-    (void)anchors::ring(old);  // wakes who sleeps on the old set: nobody will collect that
+    (void)anchors::ring(old, tag_);  // wakes who sleeps on the old set: nobody will collect that
     carry_backend_sources();
     return Errno::ok;
 }

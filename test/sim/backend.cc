@@ -36,7 +36,7 @@ Backend::~Backend() {
     world().queues.erase(this);
 }
 
-Errno Backend::open() {
+Errno Backend::open(uint32_t /*tag*/) {
     const Errno error = world().use(Fault::open);
     if (error != Errno::ok) return error;
     fd_ = world().open(FdKind::other);
@@ -283,7 +283,7 @@ Errno Backend::announce(Announce how) {
     return Errno::ok;
 }
 
-Errno Backend::post(int descriptor) {
+Errno Backend::post(int descriptor, uint32_t /*tag*/) {
     const sim::OpenFile* file = world().find(descriptor);
     Backend* queue = file == nullptr ? nullptr : file->queue;
     return queue == nullptr ? Errno::bad_descriptor : queue->announce(Announce::ring);

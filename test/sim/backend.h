@@ -26,7 +26,10 @@ class Backend {
     Backend& operator=(const Backend&) = delete;
 
     // ---- the contract ----
-    Errno open();
+    Errno open(uint32_t tag);
+    // Numbers are never duplicated here.
+    Errno adopt(int, uint32_t) { return Errno::unimplemented; }
+    void move_to(int) {}
     void close_unpublished();
     [[nodiscard]] int descriptor() const { return fd_; }
     [[nodiscard]] bool exists() const;
@@ -41,8 +44,11 @@ class Backend {
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
-    static Errno post(int descriptor);
+    static Errno post(int descriptor, uint32_t tag);
     static bool is_queue(int descriptor);
+    static bool is_duplicate(int, int) { return false; }
+    static uint32_t tag_of(int) { return 0; }
+    static int find_duplicate(uint32_t) { return -1; }
     Errno hear_signals() { return Errno::ok; }
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
@@ -50,6 +56,7 @@ class Backend {
     void unwatch_file(Handle handle, FdFacts& facts);
     void take_files(void (*tell)(void*, Handle), void* context);
     void abandon_in_child();
+    static void close_in_child(int) {}
     static void close_shared() {}
 
     // ---- the simulated system calls these ----

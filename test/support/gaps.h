@@ -22,7 +22,6 @@ inline constexpr bool kOnLinux = false;
 #endif
 
 inline constexpr Gap kGaps[] = {
-    {"L-DUP", kOnLinux},          // kevent() on a dup()ed kqueue
     {"L-FIN-WRITE", kOnLinux},    // a peer's half close re-reports an EV_CLEAR WRITE
     {"L-PACKET-SHUT", kOnLinux},  // shutdown(SHUT_WR) of a packet socket is not seen
 };

@@ -18,7 +18,7 @@ constexpr Handle kHandle(Handle::Kind::descriptor, 1, 1);
 
 class WatchContract : public testing::Test {
   protected:
-    WatchContract() { EXPECT_EQ(backend_.open(), Errno::ok); }
+    WatchContract() { EXPECT_EQ(backend_.open(1), Errno::ok); }
     ~WatchContract() override {
         backend_.close_unpublished();
         for (const int fd : {fd_, peer_})

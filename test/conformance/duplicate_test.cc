@@ -1,0 +1,136 @@
+// kevent() on duplicates of a kqueue's descriptor: R-11.
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "support/kq.h"
+#include "support/thread.h"
+
+namespace kqtest {
+namespace {
+
+class Duplicate : public KqTest {
+  protected:
+    static Event user(int flags, unsigned fflags = 0) {
+        return change(1, EVFILT_USER, flags, fflags);
+    }
+    static void expect_trigger(const Queue& by, const Queue& seen) {
+        ASSERT_EQ(by.apply(user(0, NOTE_TRIGGER)), 0);
+        EXPECT_TRUE(seen.readable());
+        expect_only(seen.wait(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+        EXPECT_FALSE(by.readable());
+    }
+};
+
+TEST_F(Duplicate, R11_SurvivesTheCloseOfTheOriginal) {
+    Queue original;
+    const Pipe pipe = make_pipe();
+    ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR), change(*pipe.read, EVFILT_READ, EV_ADD),
+                             change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 50)),
+              0);
+    const Queue copy(::dup(original.fd()));
+    expect_trigger(copy, original);
+    const int number = original.fd();
+    original.close();
+    Event event{};
+    EXPECT_EQ(::kevent(number, nullptr, 0, &event, 1, &kAtOnce), -1);
+    EXPECT_EQ(errno, EBADF);
+    expect_trigger(copy, copy);
+    expect_only(copy.wait(), 2, EVFILT_TIMER, EV_ADD | EV_CLEAR | EV_ONESHOT, 0, 1);
+    write_bytes(*pipe.write, 1);
+    expect_only(copy.wait(), *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
+}
+
+// Never used before the original was closed, which the library hears of first.
+TEST_F(Duplicate, R11_IsFoundWhenTheOriginalIsReclaimed) {
+    for (const bool reused : {false, true}) {
+        Queue original;
+        ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
+        const Queue copy(::dup(original.fd()));
+        const int number = original.fd();
+        original.close();
+        libkqueue_drain_pending_close();
+        const Queue next = reused ? Queue() : Queue(::dup(copy.fd()));
+        EXPECT_EQ(next.fd(), number);
+        expect_trigger(copy, copy);
+        if (reused)
+            expect_silent(next);
+        else
+            expect_trigger(next, copy);
+    }
+}
+
+TEST_F(Duplicate, R11_OfAnEmptyQueueIsAQueue) {
+    Queue original;
+    const Queue copy(::dup(original.fd()));
+    original.close();
+    libkqueue_drain_pending_close();
+    ASSERT_EQ(copy.apply(user(EV_ADD | EV_CLEAR)), 0);
+    expect_trigger(copy, copy);
+}
+
+TEST_F(Duplicate, R11_TheNumberOfADuplicateIsReused) {
+    Queue original;
+    ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
+    const int number = ::dup(original.fd());
+    {
+        const Queue copy(number);
+        expect_trigger(copy, original);
+    }
+    Event event{};
+    EXPECT_EQ(::kevent(number, nullptr, 0, &event, 1, &kAtOnce), -1);
+    EXPECT_EQ(errno, EBADF);
+    {
+        const Fd foreign(::epoll_create1(EPOLL_CLOEXEC));
+        ASSERT_EQ(*foreign, number);
+        EXPECT_EQ(::kevent(number, nullptr, 0, &event, 1, &kAtOnce), -1);
+        EXPECT_EQ(errno, EBADF);
+    }
+    {
+        const Queue other;
+        ASSERT_EQ(other.fd(), number);
+        expect_silent(other);
+    }
+    {
+        const Queue copy(::dup(original.fd()));
+        expect_trigger(copy, original);
+        const Queue third;
+        ASSERT_EQ(::dup3(third.fd(), copy.fd(), O_CLOEXEC), copy.fd());  // of another queue now
+        ASSERT_EQ(third.apply(change(7, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
+        expect_only(copy.collect(), 7, EVFILT_USER, EV_ADD | EV_CLEAR);
+    }
+    expect_trigger(original, original);
+}
+
+TEST_F(Duplicate, R11_AThreadWaitsOnADuplicate) {
+    const Queue original;
+    ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
+    const Queue copy(::dup(original.fd()));
+    std::vector<Event> events;
+    Thread waiter([&] { events = copy.wait(); });
+    waiter.wait_until_asleep();
+    ASSERT_EQ(original.apply(user(0, NOTE_TRIGGER)), 0);
+    waiter.join();
+    expect_only(events, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+}
+
+TEST_F(Duplicate, R281_IsNotInheritedEither) {
+    const Queue original;
+    ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
+    const Queue used(::dup(original.fd()));
+    const Queue unused(::dup(original.fd()));
+    expect_trigger(used, original);
+    Child child([&] {
+        Event event{};
+        for (const int fd : {original.fd(), used.fd(), unused.fd()})
+            if (::kevent(fd, nullptr, 0, &event, 1, &kAtOnce) != -1 || errno != EBADF) return 1;
+        return ::close(used.fd()) == -1 && errno == EBADF ? 0 : 2;
+    });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
+    expect_trigger(unused, original);
+}
+
+}  // namespace
+}  // namespace kqtest
