@@ -105,6 +105,10 @@ class Kqueue {
     // The kernel reported a descriptor that is not the file it was any more.
     void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
 
+    // Takes what the backend has to tell of files, without waiting for its wakeup.
+    // May drop knotes.
+    void take_files() KQ_REQUIRES(mutex_);
+
     // Numbers the collections: readiness reported in this one is still true.
     [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
 

@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-#include "fd_filter.h"
+#include "fd_watch.h"
 #include "kqueue.h"
 #include "trace.h"
 
@@ -116,16 +116,20 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
             expire_timers(static_cast<Clock>(wakeup.handle.index()));
             break;
         case Handle::Kind::files:
-            backend_.take_files(
-                [](void* self, Handle handle) KQ_NO_ANALYSIS {
-                    fd_filter::on_file_changed(*static_cast<Kqueue*>(self), handle);
-                },
-                this);
+            take_files();
             break;
         default:  // not of our giving: the number names a foreign queue (see Backend::exists)
             break;
     }
     return false;
+}
+
+void Kqueue::take_files() {
+    backend_.take_files(
+        [](void* self, Handle handle, uint32_t changes) KQ_NO_ANALYSIS {
+            fd_watch::on_file_changed(*static_cast<Kqueue*>(self), handle, changes);
+        },
+        this);
 }
 
 // Somebody outside this queue had news for it: see mailbox.h.
