@@ -27,7 +27,7 @@ uint32_t identity_of(const struct stat& st) {
 
 // fstat(), refusing a file other than the one that was classified.
 Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::fstat(fd, &st) != 0) return last_errno();
     return identity_of(st) == facts.identity ? Errno::ok : Errno::no_entry;
 }
 
@@ -183,12 +183,12 @@ bool is_named(int fd, const struct stat& st) {
 
 Errno classify(int fd, FdFacts& facts) {
     struct stat st {};
-    return fstat(fd, &st) != 0 ? last_errno() : classify_as(fd, st, facts);
+    return sys::fstat(fd, &st) != 0 ? last_errno() : classify_as(fd, st, facts);
 }
 
 Errno file_state(int fd, FdFacts& facts, FileState& state) {
     struct stat st {};
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::fstat(fd, &st) != 0) return last_errno();
     if (facts.kind == FdKind::unknown)
         (void)classify_as(fd, st, facts);
     else if (facts.identity != identity_of(st))
