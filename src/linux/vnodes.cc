@@ -2,6 +2,7 @@
 #include "vnodes.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/inotify.h>
 
 #include <atomic>
@@ -187,13 +188,14 @@ Errno VnodeWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
 
 // ---- events ----
 
-// What is read at a time, and understood as a whole.
+// What is read at a time, and understood as a whole: bytes up to `end`. The rest, up to
+// `size`, comes with the next one.
 struct VnodeWatch::Batch {
-    static constexpr size_t kRead = 8192;
     static constexpr size_t kLargest = sizeof(inotify_event) + 256;  // with the longest name
-    alignas(inotify_event) char bytes[2 * kRead];
+    alignas(inotify_event) char bytes[16384];
     size_t size = 0;
-    bool last = true;  // there was no more
+    size_t end = 0;
+    bool last = true;  // there is no more
 
     // The event at `at`, and the place of the next one.
     const inotify_event& next(size_t& at) const {
@@ -212,13 +214,21 @@ struct VnodeWatch::Batch {
         return nullptr;
     }
 
-    // Whether the second half of a move may still be to come.
-    [[nodiscard]] bool is_half() const {
-        for (size_t at = 0; at < size;) {
+    // Where the first of the last few events is whose other half may still be to come.
+    // They follow each other, but for what other processes do at the same moment.
+    [[nodiscard]] size_t half() const {
+        constexpr size_t kFew = 8;
+        size_t starts[kFew] = {};
+        size_t count = 0;
+        for (size_t at = 0; at < size; (void)next(at))
+            starts[count++ % kFew] = at;
+        for (size_t i = count > kFew ? count - kFew : 0; i < count; i++) {
+            size_t at = starts[i % kFew];
+            const size_t start = at;
             const inotify_event& event = next(at);
-            if ((event.mask & IN_MOVED_FROM) != 0 && partner(event) == nullptr) return true;
+            if ((event.mask & IN_MOVED_FROM) != 0 && partner(event) == nullptr) return start;
         }
-        return false;
+        return size;
     }
 
     // What a directory is told by an event that has the name of an entry.
@@ -234,14 +244,18 @@ struct VnodeWatch::Batch {
 };
 
 void VnodeWatch::read_batch(Batch& batch) {
-    const auto more = [this, &batch] {
-        const ssize_t got = sys::read(inotify_, batch.bytes + batch.size, Batch::kRead);
+    batch.size -= batch.end;
+    memmove(batch.bytes, batch.bytes + batch.end, batch.size);
+    for (int i = 0; i < 2; i++) {
+        const size_t room = sizeof batch.bytes - batch.size;
+        const ssize_t got = sys::read(inotify_, batch.bytes + batch.size, room);
         if (got > 0) batch.size += static_cast<size_t>(got);
-        batch.last = got <= static_cast<ssize_t>(Batch::kRead - Batch::kLargest);
-    };
-    batch.size = 0;
-    more();
-    if (batch.is_half()) more();
+        batch.last = batch.size <= sizeof batch.bytes - Batch::kLargest;
+        batch.end = batch.half();
+        if (!batch.last || batch.end == batch.size) return;
+        // All there was has been read, and ends within a move: it may go on just now.
+    }
+    batch.end = batch.size;
 }
 
 void VnodeWatch::note(Entry& entry, uint32_t changes) {
@@ -252,7 +266,7 @@ void VnodeWatch::note(Entry& entry, uint32_t changes) {
 
 // Gives each event to the entries it concerns.
 void VnodeWatch::sort(const Batch& batch) {
-    for (size_t at = 0; at < batch.size;) {
+    for (size_t at = 0; at < batch.end;) {
         const inotify_event& event = batch.next(at);
         if ((event.mask & IN_Q_OVERFLOW) != 0) {
             entries_.for_each([this](Entry* e) { note(*e, kLost); });
@@ -280,6 +294,7 @@ void VnodeWatch::take(Tell tell, void* context) {
     Batch batch;
     for (int i = 0; i < kMostBatches; i++) {
         read_batch(batch);
+        if (i == kMostBatches - 1) batch.end = batch.size;
         sort(batch);
         // Told last, one by one: tell() may change and drop entries, this one and others.
         while (!untold_.empty()) {
