@@ -94,6 +94,7 @@ struct FdFacts {
     uint16_t so_error = 0;     // the error of a dead connection, once fetched
     int32_t file_watch = 0;    // backend's: of watch_file()
     int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
+    bool file_silent = false;  // backend's: no kernel tells of changes of this file
     bool file_untold = false;  // watch_file(): not all that is wanted will be told
     uint32_t identity = 0;     // of a regular file or device, to recognise another one
 

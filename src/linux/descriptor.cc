@@ -40,6 +40,15 @@ FdKind classify_anonymous(int fd) {
     return strcmp(target, "anon_inode:[eventfd]") == 0 ? FdKind::eventfd : FdKind::other;
 }
 
+// Whether a file without a name never had one: memfd_create(). Kernels since 6.14 do
+// not tell of what is done through such descriptors.
+bool is_memory(int fd) {
+    constexpr char kPrefix[] = "/memfd:";
+    char target[sizeof kPrefix];
+    const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target);
+    return length == sizeof target && memcmp(target, kPrefix, sizeof kPrefix - 1) == 0;
+}
+
 // The counter of an eventfd, which can be read without taking it only here.
 // `otherwise` if /proc is not there.
 uint64_t eventfd_count(int fd, uint64_t otherwise) {
@@ -158,6 +167,8 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
         facts.writable_end = access != O_RDONLY;
     } else if (S_ISREG(st.st_mode)) {
         facts.kind = FdKind::regular;
+        facts.file_silent = st.st_nlink == 0 && is_memory(fd);
+        facts.file_untold = facts.file_untold || facts.file_silent;
     } else if (S_ISDIR(st.st_mode)) {
         facts.kind = FdKind::directory;
     } else if ((st.st_mode & S_IFMT) == 0) {

@@ -102,6 +102,11 @@ Errno VnodeWatch::open() {
     return inotify_ < 0 ? last_errno() : Errno::ok;
 }
 
+// Fails if the file is no more, and the watch with it.
+void VnodeWatch::remove(int32_t wd) {
+    if (inotify_rm_watch(inotify_, wd) == 0) removed_ = true;
+}
+
 // Brings the kernel's mask of a watch down to what its entries want.
 void VnodeWatch::settle(int32_t wd) {
     const uint32_t mask = union_of(wd);
@@ -114,12 +119,11 @@ void VnodeWatch::settle(int32_t wd) {
         // This descriptor is another file by now, which is found out elsewhere: undo.
         const uint32_t others = union_of(got);
         if (others == 0)
-            (void)inotify_rm_watch(inotify_, got);
+            remove(got);
         else
             (void)add_watch(inotify_, e->fd, tail, others | IN_MASK_ADD);
     }
-    // Fails if the file is no more, and the watch with it.
-    if (mask == 0) (void)inotify_rm_watch(inotify_, wd);
+    if (mask == 0) remove(wd);
 }
 
 void VnodeWatch::drop(Entry& entry) {
@@ -175,8 +179,9 @@ Errno VnodeWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     const uint32_t parent = directory && (wanted & kRemoved) != 0 ? IN_DELETE | IN_MOVED_TO : 0;
     Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch);
     // Whoever may not read a file may not watch it, but can look at it.
-    facts.file_untold = error == Errno::access_denied;
-    if (facts.file_untold) error = Errno::ok;
+    const bool refused = error == Errno::access_denied;
+    facts.file_untold = refused || facts.file_silent;
+    if (refused) error = Errno::ok;
     if (error != Errno::ok) return error;
     const Errno above = set_one(fd, Role::parent, parent, handle, facts.parent_watch);
     if (above != Errno::ok) {
@@ -293,6 +298,7 @@ void VnodeWatch::take(Tell tell, void* context) {
     if (inotify_ < 0) return;
     Batch batch;
     for (int i = 0; i < kMostBatches; i++) {
+        removed_ = false;
         read_batch(batch);
         if (i == kMostBatches - 1) batch.end = batch.size;
         sort(batch);
@@ -302,7 +308,8 @@ void VnodeWatch::take(Tell tell, void* context) {
             entry.unlink();
             tell(context, entry.handle, std::exchange(entry.told, 0));
         }
-        if (batch.last) break;
+        // What was dropped meanwhile leaves IN_IGNORED behind, which is to wake nobody.
+        if (batch.last && !removed_) break;
     }
 }
 

@@ -69,13 +69,15 @@ class VnodeWatch {
     Errno change(Entry& entry, int fd, uint32_t mask);
     void drop(Entry& entry);
     void settle(int32_t wd);
+    void remove(int32_t wd);
     void read_batch(Batch& batch);
     void sort(const Batch& batch);
     void note(Entry& entry, uint32_t changes);
 
     int inotify_ = -1;
     HashIndex<Entry> entries_;
-    List<Entry> untold_;  // what take() still has to tell
+    List<Entry> untold_;    // what take() still has to tell
+    bool removed_ = false;  // a watch, which the kernel confirms by an event
 };
 
 }  // namespace kq
