@@ -16,7 +16,6 @@ namespace kq {
 namespace {
 
 constexpr uint32_t kMoves = IN_MOVED_FROM | IN_MOVED_TO;
-constexpr uint32_t kNames = kMoves | IN_CREATE | IN_DELETE;
 
 // What is asked of the kernel so that the changes that are wanted can be told.
 uint32_t mask_for(uint32_t wanted, bool directory) {
