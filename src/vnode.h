@@ -14,7 +14,7 @@ uint32_t wanted_by(const Knote& kn, const FdFacts& facts);
 // The file of a knote changed, so the backend says: accumulates what there is to
 // report, and activates the knote. Drops all knotes of the descriptor if that turns
 // out to be another file, or closed.
-void on_changed(Kqueue& kq, Knote& kn, uint32_t changes) KQ_REQUIRES(kq.mutex());
+void on_changed(Kqueue& kq, Knote& base, uint32_t changes) KQ_REQUIRES(kq.mutex());
 
 }  // namespace kq::vnode
 

@@ -247,7 +247,7 @@ struct VnodeWatch::Batch {
     }
 };
 
-void VnodeWatch::read_batch(Batch& batch) {
+void VnodeWatch::read_batch(Batch& batch) const {
     batch.size -= batch.end;
     memmove(batch.bytes, batch.bytes + batch.end, batch.size);
     for (int i = 0; i < 2; i++) {

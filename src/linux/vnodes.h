@@ -70,7 +70,7 @@ class VnodeWatch {
     void drop(Entry& entry);
     void settle(int32_t wd);
     void remove(int32_t wd);
-    void read_batch(Batch& batch);
+    void read_batch(Batch& batch) const;
     void sort(const Batch& batch);
     void note(Entry& entry, uint32_t changes);
 
