@@ -11,8 +11,8 @@ namespace kq {
 // Written by hand: it is made for every file that is watched, and snprintf() takes
 // longer than fstat().
 struct ProcPath {
-    static constexpr char kDirectory[] = "/proc/self/fd/";
-    char text[sizeof kDirectory + 16];
+    static constexpr size_t kPrefix = sizeof "/proc/self/fd/" - 1;
+    char text[kPrefix + 16];
 
     // `tail` is at most "/..".
     explicit ProcPath(int fd, const char* tail = "") {
@@ -20,8 +20,8 @@ struct ProcPath {
         size_t count = 0;
         for (auto n = static_cast<unsigned>(fd); n != 0 || count == 0; n /= 10)
             digits[count++] = static_cast<char>('0' + n % 10);
-        memcpy(text, kDirectory, sizeof kDirectory - 1);
-        char* end = text + sizeof kDirectory - 1;
+        memcpy(text, "/proc/self/fd/", kPrefix);
+        char* end = text + kPrefix;
         while (count > 0)
             *end++ = digits[--count];
         memcpy(end, tail, strlen(tail) + 1);
