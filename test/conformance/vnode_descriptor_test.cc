@@ -237,7 +237,7 @@ TEST_F(VnodeDescriptor, R194_NoLockIsLost) {
 
 TEST_F(VnodeDescriptor, R193_ClosingAKqueueEndsItsWatches) {
     const size_t before = open_descriptors().size();
-    for (int i = 0; i < 300; i++) {  // more than a user may have inotify instances
+    for (int i = 0; i < 140; i++) {  // more than a user may have inotify instances
         const Queue queue;
         ASSERT_EQ(queue.apply(change(*file, EVFILT_VNODE, EV_ADD, NOTE_WRITE)), 0) << i;
     }

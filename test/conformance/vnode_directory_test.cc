@@ -20,14 +20,9 @@ class VnodeDirectory : public VnodeTest {
         tree.mkdir("other/sub");
     }
 
-    // What a new knote with this mask reports after `operation`, or 0.
     template <class Operation>
-    unsigned after(unsigned mask, Operation operation) {
-        EXPECT_EQ(add(dir, mask), 0);
-        operation();
-        const unsigned result = notes();
-        EXPECT_EQ(apply(dir, EV_DELETE), 0);
-        return result;
+    unsigned after(unsigned mask, Operation operation) const {
+        return reported(dir, mask, operation);
     }
 
     const Fd dir = tree.directory("dir");

@@ -10,14 +10,9 @@ class VnodeFile : public VnodeTest {
   protected:
     const Fd file = tree.file("file", std::string(100, 'x'));
 
-    // What a new knote with this mask reports after `operation`, or 0.
     template <class Operation>
-    unsigned after(unsigned mask, Operation operation) {
-        EXPECT_EQ(add(file, mask), 0);
-        operation();
-        const unsigned result = notes();
-        EXPECT_EQ(apply(file, EV_DELETE), 0);
-        return result;
+    unsigned after(unsigned mask, Operation operation) const {
+        return reported(file, mask, operation);
     }
     void overwrite() const { ASSERT_EQ(::pwrite(*file, "y", 1, 0), 1); }
     void truncate(off_t size) const { ASSERT_EQ(::ftruncate(*file, size), 0); }

@@ -95,6 +95,16 @@ class VnodeTest : public KqTest {
         return events.empty() ? 0 : events[0].fflags;
     }
 
+    // What a new knote with this mask reports after `operation`, or 0.
+    template <class Operation>
+    unsigned reported(const Fd& fd, unsigned mask, Operation operation) const {
+        EXPECT_EQ(add(fd, mask), 0);
+        operation();
+        const unsigned result = notes();
+        EXPECT_EQ(apply(fd, EV_DELETE), 0);
+        return result;
+    }
+
     const Tree tree;
     Queue q;
 };
