@@ -116,7 +116,14 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     // What is known may be of an earlier open file of this number: then all is forgotten.
     if (fd_watch::check_same(kq, fd, watch) == Errno::bad_descriptor) return Errno::bad_descriptor;
     fd_watch::link(watch, kn);
-    const Errno error = watch_and_look(kq, kn, kn.state);
+    Errno error = watch_and_look(kq, kn, kn.state);
+    if (error == Errno::ok && watch.facts.file_shared) {
+        // What happened before is for those who were there before.
+        fd_watch::unlink(watch, kn);
+        kq.take_files();
+        fd_watch::link(watch, kn);
+        error = watch_and_look(kq, kn, kn.state);
+    }
     if (error == Errno::ok) {
         park_if_untold(kq, kn);
         return error;

@@ -96,6 +96,7 @@ struct FdFacts {
     int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
     bool file_silent = false;  // backend's: no kernel tells of changes of this file
     bool file_untold = false;  // watch_file(): not all that is wanted will be told
+    bool file_shared = false;  // watch_file(): what is told may have been before the call
     uint32_t identity = 0;     // of a regular file or device, to recognise another one
 
     [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
@@ -263,7 +264,7 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // any more, which never fails. A wakeup Kind::files comes after each. Never opens
     // the file. Keeps facts.file_watch and such. For a directory, facts.kind must say
     // so; to be called again after kMoved. With facts.file_untold set, look now and
-    // then as well. bad_descriptor: not open. no_memory, too_many_open: limits of the
+    // then as well; with facts.file_shared, take_files() first. bad_descriptor: not open. no_memory, too_many_open: limits of the
     // system. not_supported: it cannot tell.
     { b.watch_file(fd, changes, h, facts) } -> std::same_as<Errno>;
     // After a wakeup Kind::files, or to know what there is: calls tell(context, handle,

@@ -37,7 +37,7 @@ inline ssize_t recv(int fd, void* data, size_t size, int flags) {
 // fstat(). The C library asks with an empty path, which takes a fifth longer; where its
 // struct is the kernel's own, ask directly.
 inline int fstat(int fd, struct stat* st) {
-#if defined(SYS_fstat) && defined(__LP64__) && !defined(__mips__)
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
     return static_cast<int>(syscall(SYS_fstat, fd, st));
 #else
     return ::fstat(fd, st);

@@ -146,7 +146,8 @@ Errno VnodeWatch::change(Entry& entry, int fd, uint32_t mask) {
     return error;
 }
 
-Errno VnodeWatch::set_one(int fd, Role role, uint32_t mask, Handle handle, int32_t& wd) {
+Errno VnodeWatch::set_one(int fd, Role role, uint32_t mask, Handle handle, int32_t& wd,
+                          bool& shared) {
     Entry* old = wd == 0 ? nullptr : find(wd, handle, role);
     KQ_CHECK((old != nullptr) == (wd != 0));
     if (mask == 0) {
@@ -154,14 +155,17 @@ Errno VnodeWatch::set_one(int fd, Role role, uint32_t mask, Handle handle, int32
         if (old != nullptr) drop(*old);
         return Errno::ok;
     }
-    if (old != nullptr && role == Role::self)
+    if (old != nullptr && role == Role::self) {
+        shared = shared || (mask & ~old->mask) != 0;
         return old->mask == mask ? Errno::ok : change(*old, fd, mask);
+    }
     Owned<Entry> entry = make<Entry>();
     if (!entry || !entries_.reserve()) return Errno::no_memory;
     const char* tail = role == Role::parent ? "/.." : "";
     const int32_t got = add_watch(inotify_, fd, tail, mask | IN_MASK_ADD);
     if (got < 0) return reason(fd);
     if (got == wd) return Errno::ok;  // the same parent as before
+    shared = shared || (role == Role::self && first(got) != nullptr);
     entry->wd = wd = got;
     entry->fd = fd;
     entry->mask = mask;
@@ -176,15 +180,16 @@ Errno VnodeWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     const bool directory = facts.kind == FdKind::directory;
     const uint32_t mask = wanted == 0 ? 0 : mask_for(wanted, directory);
     const uint32_t parent = directory && (wanted & kRemoved) != 0 ? IN_DELETE | IN_MOVED_TO : 0;
-    Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch);
+    facts.file_shared = false;
+    Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch, facts.file_shared);
     // Whoever may not read a file may not watch it, but can look at it.
     const bool refused = error == Errno::access_denied;
     facts.file_untold = refused || facts.file_silent;
     if (refused) error = Errno::ok;
     if (error != Errno::ok) return error;
-    const Errno above = set_one(fd, Role::parent, parent, handle, facts.parent_watch);
-    if (above != Errno::ok) {
-        (void)set_one(fd, Role::parent, 0, handle, facts.parent_watch);  // that of another place
+    int32_t& wd = facts.parent_watch;
+    if (set_one(fd, Role::parent, parent, handle, wd, facts.file_shared) != Errno::ok) {
+        (void)set_one(fd, Role::parent, 0, handle, wd, facts.file_shared);  // that of another place
         facts.file_untold = true;
     }
     return Errno::ok;

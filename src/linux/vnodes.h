@@ -65,7 +65,7 @@ class VnodeWatch {
     [[nodiscard]] Entry* first(int32_t wd) const;
     [[nodiscard]] Entry* find(int32_t wd, Handle handle, Role role) const;
     [[nodiscard]] uint32_t union_of(int32_t wd) const;
-    Errno set_one(int fd, Role role, uint32_t mask, Handle handle, int32_t& wd);
+    Errno set_one(int fd, Role role, uint32_t mask, Handle handle, int32_t& wd, bool& shared);
     Errno change(Entry& entry, int fd, uint32_t mask);
     void drop(Entry& entry);
     void settle(int32_t wd);

@@ -99,6 +99,26 @@ TEST_F(VnodeDescriptor, R192_DescriptorsOfOneFileEachHaveTheirOwn) {
     EXPECT_EQ(seen[static_cast<uintptr_t>(*third)], 1u * NOTE_WRITE | NOTE_ATTRIB);
 }
 
+// The kernel has one watch for them, and its events may be older than the knote.
+TEST_F(VnodeDescriptor, R169_WhatWasBeforeIsNotReported) {
+    ASSERT_EQ(add(file, NOTE_WRITE), 0);
+    overwrite();
+    const Fd second = open_file(tree.path("file"), O_RDWR);
+    ASSERT_EQ(add(second, NOTE_WRITE), 0);
+    expect(file, NOTE_WRITE);
+    ASSERT_EQ(apply(file, EV_DELETE), 0);
+    ASSERT_EQ(apply(second, EV_DELETE), 0);
+
+    ASSERT_EQ(::lseek(*file, 0, SEEK_END), 7);
+    ASSERT_EQ(q.apply(change(*file, EVFILT_READ, EV_ADD)), 0);
+    expect_nothing();
+    overwrite();
+    ASSERT_EQ(add(file, kChanges), 0);
+    expect_nothing();
+    tree.chmod("file", 0600);
+    expect(file, NOTE_ATTRIB);
+}
+
 // The kernel's watch shrinks to what is left.
 TEST_F(VnodeDescriptor, R192_OneThatGoesTakesOnlyItsOwnWithIt) {
     const Fd second = open_file(tree.path("file"), O_RDWR);
