@@ -54,7 +54,8 @@ TEST_F(VnodeDescriptor, R62_FifosDevicesAndMemoryAreFiles) {
     const Fd null = open_file("/dev/null", O_RDWR);
     ASSERT_EQ(add(null, NOTE_OPEN), 0);
     open_file("/dev/null", O_RDONLY);
-    expect(null, NOTE_OPEN);
+    EXPECT_EQ(notes(), 1u * NOTE_OPEN);
+    ASSERT_EQ(apply(null, EV_DELETE), 0);  // the whole system opens it all the time
 
     const Fd memory{::memfd_create("test", MFD_CLOEXEC)};
     ASSERT_EQ(add(memory, NOTE_WRITE), 0);
@@ -85,9 +86,9 @@ TEST_F(VnodeDescriptor, R74_R192_TwoKqueuesOnOneDescriptor) {
 TEST_F(VnodeDescriptor, R192_DescriptorsOfOneFileEachHaveTheirOwn) {
     const Fd second = open_file(tree.path("file"), O_RDWR);
     const Fd third{::dup(*file)};
+    ASSERT_EQ(add(third, kChanges), 0);
     ASSERT_EQ(add(file, NOTE_WRITE), 0);
     ASSERT_EQ(add(second, NOTE_ATTRIB, 0), 0);
-    ASSERT_EQ(add(third, kChanges), 0);
     overwrite();
     tree.chmod("file", 0600);
     std::map<uintptr_t, unsigned> seen;
@@ -183,9 +184,9 @@ TEST_F(VnodeDescriptor, R193_AClosedDescriptorIsSilent) {
         EXPECT_FALSE(q.readable());
     }
     Fd fd = open_file(tree.path("file"), O_RDWR);
-    ASSERT_EQ(add(fd, kAllNotes, 0), 0);
+    ASSERT_EQ(add(fd, NOTE_WRITE, 0), 0);
     overwrite();
-    expect(fd, NOTE_WRITE, 0);  // and is on the queue
+    expect(fd, NOTE_WRITE, 0);  // and is on the queue; nobody tells of what follows
     fd.reset();
     expect_nothing();
 }

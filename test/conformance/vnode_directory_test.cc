@@ -103,8 +103,8 @@ TEST_F(VnodeDirectory, R184_RenamesWithinAreNeverTakenForMoves) {
     for (int before = 0; before < 40; before += 3) {
         ASSERT_EQ(add(dir, NOTE_EXTEND), 0);
         for (int i = 0; i < 170 + before; i++) {
-            tree.rename("dir/file", "dir/a");
-            tree.rename("dir/a", "dir/file");
+            tree.rename("dir/file", "dir/not_the_same_length");
+            tree.rename("dir/not_the_same_length", "dir/file");
         }
         expect_nothing();
         ASSERT_EQ(apply(dir, EV_DELETE), 0);
@@ -155,6 +155,15 @@ TEST_F(VnodeRmdir, R185_AfterItWasMoved) {
     expect_nothing();
     tree.rename("a/dir", "b/dir");
     tree.rmdir("b/dir");  // before anybody has looked
+    expect(dir, NOTE_DELETE);
+}
+
+TEST_F(VnodeRmdir, R185_TheNewParentTellsOfIt) {
+    tree.mkdir("a");
+    ASSERT_EQ(add(dir, NOTE_DELETE), 0);
+    tree.rename("dir", "a/dir");
+    expect_nothing();
+    tree.rmdir("a/dir");
     expect(dir, NOTE_DELETE);
 }
 
