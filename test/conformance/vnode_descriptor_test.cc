@@ -87,8 +87,8 @@ TEST_F(VnodeDescriptor, R192_DescriptorsOfOneFileEachHaveTheirOwn) {
     const Fd second = open_file(tree.path("file"), O_RDWR);
     const Fd third{::dup(*file)};
     ASSERT_EQ(add(third, kChanges), 0);
-    ASSERT_EQ(add(file, NOTE_WRITE), 0);
     ASSERT_EQ(add(second, NOTE_ATTRIB, 0), 0);
+    ASSERT_EQ(add(file, NOTE_WRITE), 0);
     overwrite();
     tree.chmod("file", 0600);
     std::map<uintptr_t, unsigned> seen;
