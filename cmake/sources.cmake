@@ -9,6 +9,8 @@ set(KQUEUE_CORE_SOURCES
     src/filter_table.cc
     src/filter_read.cc
     src/filter_write.cc
+    src/filter_vnode.cc
+    src/vnode_hints.cc
     src/filter_timer.cc
     src/filter_user.cc
     src/filter_signal.cc

@@ -11,16 +11,15 @@ namespace kq::fd_filter {
 using fd_watch::bit;
 using fd_watch::check_same;
 using fd_watch::fd_of;
-using fd_watch::find_watch;
 using fd_watch::forget;
-using fd_watch::handle_of;
-using fd_watch::knote_for;
 using fd_watch::link;
 using fd_watch::mode_for;
+using fd_watch::note_of;
 using fd_watch::reset;
 using fd_watch::tell;
 using fd_watch::tell_or_forget;
 using fd_watch::unlink;
+using fd_watch::watch_file;
 using fd_watch::watch_of;
 
 namespace {
@@ -143,7 +142,7 @@ Errno trust_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
 Result<Knote*> find(Kqueue& kq, uintptr_t ident, int16_t filter) {
     if (ident > INT_MAX) return Errno::bad_descriptor;
     const FdWatch* watch = kq.watches().find(ident);
-    Knote* kn = watch == nullptr ? nullptr : knote_for(*watch, filter);
+    Knote* kn = watch == nullptr ? nullptr : note_of(*watch, filter);
     return kn;
 }
 
@@ -153,12 +152,8 @@ Errno absent(uintptr_t ident) {
 }
 
 Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
-    // The table grows with the largest number: not for one that nobody opened.
-    if (kq.watches().find(change.ident) == nullptr) {
-        const Errno error = descriptor::check_open(static_cast<int>(change.ident));
-        if (error != Errno::ok) return error;
-    }
-    if (kq.watches().at(change.ident) == nullptr) return Errno::no_memory;
+    const Errno error = fd_watch::prepare(kq, change.ident);
+    if (error != Errno::ok) return error;
     Owned<FdKnote> kn = make<FdKnote>();
     if (!kn) return Errno::no_memory;
     kn->saved_fflags = change.fflags;
@@ -199,8 +194,7 @@ Errno detach(Kqueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     unlink(watch, kn);
-    if ((kn.filter_bits & kWatched) != 0)
-        kq.backend().unwatch_file(handle_of(fd, watch), watch.facts);
+    if ((kn.filter_bits & kWatched) != 0) (void)watch_file(kq, fd, watch);
     if (watch.facts.registered == 0) {
         const Errno error = check_same(kq, fd, watch);
         if (watch.notes == nullptr) reset(watch);
@@ -249,9 +243,8 @@ void disable(Kqueue& kq, Knote& kn) {
     kq.set_backed(kn, false);
     kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
     if ((kn.filter_bits & kWatched) == 0) return;
-    FdWatch& watch = watch_of(kq, kn);
-    kq.backend().unwatch_file(handle_of(fd_of(kn), watch), watch.facts);
     kn.filter_bits &= static_cast<uint8_t>(~kWatched);
+    (void)watch_file(kq, fd_of(kn), watch_of(kq, kn));
 }
 
 // ---- files ----
@@ -264,13 +257,15 @@ Verdict look_at_file(Kqueue& kq, FdKnote& kn, Sample& sample) {
     sample = descriptor::readable(fd, watch.facts, 0);
     if (!sample.closed && (kn.filter_bits & kWatched) == 0 && watch.facts.kind == FdKind::regular &&
         (!sample.active || clear)) {
-        if (kq.backend().watch_file(fd, handle_of(fd, watch), watch.facts) == Errno::ok)
-            kn.filter_bits |= kWatched;
-        else
+        kn.filter_bits |= kWatched;
+        if (watch_file(kq, fd, watch) != Errno::ok) {
+            kn.filter_bits &= static_cast<uint8_t>(~kWatched);
             parking = Parking::recheck;
+        }
         sample = descriptor::readable(fd, watch.facts, 0);  // it may have grown meanwhile
     }
     if (sample.closed) return Verdict::gone;
+    if (watch.facts.file_untold) parking = Parking::recheck;
     // With EV_CLEAR a change is news, and so is more to read than before: the
     // user went back. Less to read is just his reading.
     const bool news = kn.ready == kChanged || sample.data > kn.data;
@@ -311,12 +306,6 @@ void look_parked(Kqueue& kq, Knote& base) {
         kq.activate(kn);
     else if (needs_recheck(kn, sample))
         kq.park(kn, Parking::recheck);
-}
-
-void on_file_changed(Kqueue& kq, Handle handle) {
-    const FdWatch* watch = find_watch(kq, handle);
-    FdKnote* kn = watch == nullptr ? nullptr : knote_for(*watch, EVFILT_READ);
-    if (kn != nullptr && !kn->has(kDisabled)) look_again(kq, *kn);
 }
 
 // ---- delivery ----

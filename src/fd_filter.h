@@ -41,9 +41,6 @@ void look_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 // The verb `look`; may also leave the knote to its edges.
 void look_parked(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex());
 
-// The backend says that the file behind this handle changed.
-void on_file_changed(Kqueue& kq, Handle handle) KQ_REQUIRES(kq.mutex());
-
 // Copies a sample into the event to be reported; data saturates on ILP32.
 void fill(const Sample& sample, struct kevent& event);
 

@@ -2,8 +2,10 @@
 // Everything here runs under the kqueue's mutex.
 #include "fd_watch.h"
 
+#include "fd_filter.h"
 #include "registry.h"
 #include "trace.h"
+#include "vnode.h"
 
 namespace kq::fd_watch {
 namespace {
@@ -30,10 +32,19 @@ FdWatch& watch_of(Kqueue& kq, const Knote& kn) {
     return *watch;
 }
 
-FdKnote* knote_for(const FdWatch& watch, int16_t filter) {
+Knote* note_of(const FdWatch& watch, int16_t filter) {
     for (Knote* kn = watch.notes; kn != nullptr; kn = kn->chain)
-        if (kn->filter == filter) return static_cast<FdKnote*>(kn);
+        if (kn->filter == filter) return kn;
     return nullptr;
+}
+
+Errno prepare(Kqueue& kq, uintptr_t ident) {
+    // The table grows with the largest number: not for one that nobody opened.
+    if (kq.watches().find(ident) == nullptr) {
+        const Errno error = descriptor::check_open(static_cast<int>(ident));
+        if (error != Errno::ok) return error;
+    }
+    return kq.watches().at(ident) == nullptr ? Errno::no_memory : Errno::ok;
 }
 
 Mode mode_for(const FdKnote* kn) {
@@ -52,6 +63,7 @@ Handle handle_of(int fd, const FdWatch& watch) {
 }
 
 void reset(FdWatch& watch) {
+    KQ_CHECK(watch.facts.file_watch == 0 && watch.facts.parent_watch == 0);
     watch.facts = FdFacts{};
     watch.generation++;
 }
@@ -146,6 +158,28 @@ void follow_renewed(Kqueue& kq) {
     });
 }
 
+// ---- files ----
+
+Errno watch_file(Kqueue& kq, int fd, FdWatch& watch) {
+    uint32_t wanted = 0;
+    const Knote* reader = note_of(watch, EVFILT_READ);
+    if (reader != nullptr && (reader->filter_bits & kWatched) != 0) wanted |= kModified;
+    const Knote* kn = note_of(watch, EVFILT_VNODE);
+    if (kn != nullptr) wanted |= vnode::wanted_by(*kn, watch.facts);
+    return kq.backend().watch_file(fd, wanted, handle_of(fd, watch), watch.facts);
+}
+
+void on_file_changed(Kqueue& kq, Handle handle, uint32_t changes) {
+    FdWatch* watch = find_watch(kq, handle);
+    if (watch == nullptr) return;
+    FdKnote* reader = knote_for(*watch, EVFILT_READ);
+    const bool concerns = (changes & (kModified | kUnknown | kLost)) != 0;
+    if (concerns && reader != nullptr && (reader->filter_bits & kWatched) != 0)
+        fd_filter::look_again(kq, *reader);
+    // Last: it may find that the number is another file, and drop all.
+    if (Knote* kn = note_of(*watch, EVFILT_VNODE)) vnode::on_changed(kq, *kn, changes);
+}
+
 // ---- what the kernel says ----
 
 FdWatch* find_watch(Kqueue& kq, Handle handle) {
@@ -195,9 +229,8 @@ void forget(Kqueue& kq, int fd) {
     FdWatch* watch = kq.watches().find(static_cast<size_t>(fd));
     if (watch == nullptr) return;
     trace_forget(kq.descriptor(), fd);
+    (void)kq.backend().watch_file(fd, 0, handle_of(fd, *watch), watch->facts);
     while (Knote* kn = watch->notes) {
-        if ((kn->filter_bits & kWatched) != 0)
-            kq.backend().unwatch_file(handle_of(fd, *watch), watch->facts);
         unlink(*watch, *kn);
         kq.deactivate(*kn);
         find_filter(kn->filter)->destroy(kn);

@@ -22,7 +22,7 @@ enum FdBits : uint8_t {
     kDoubted = 1,     // the kernel called it ready, the filter did not: twice in a row is a habit
     kForcedEdge = 2,  // level for the user, edge in the kernel: ready there is not true here
     kUnpollable = 4,  // the kernel queue cannot watch it: sampled by the core
-    kWatched = 8,     // unpollable, and the backend tells of changes of the file
+    kWatched = 8,     // unpollable, and the backend is to tell when the file is modified
 };
 
 struct FdKnote : Knote {
@@ -54,13 +54,20 @@ inline uint8_t bit(Direction d) {
 FdWatch& watch_of(Kqueue& kq, const Knote& kn) KQ_REQUIRES(kq.mutex());
 
 // The knote of a filter, or null.
-FdKnote* knote_for(const FdWatch& watch, int16_t filter);
+Knote* note_of(const FdWatch& watch, int16_t filter);
+// The same, of EVFILT_READ or EVFILT_WRITE.
+inline FdKnote* knote_for(const FdWatch& watch, int16_t filter) {
+    return static_cast<FdKnote*>(note_of(watch, filter));
+}
 
 // How the kernel shall report a knote (null, disabled, unpollable: not at all).
 Mode mode_for(const FdKnote* kn);
 
 // What the kernel gives back for this descriptor and this open file.
 Handle handle_of(int fd, const FdWatch& watch);
+
+// Makes sure that there is a watch for this number, which must be open.
+Errno prepare(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex());
 
 // The list of the watch's knotes.
 void link(FdWatch& watch, Knote& kn);
@@ -91,6 +98,13 @@ void follow_renewed(Kqueue& kq) KQ_REQUIRES(kq.mutex());
 
 // Forgets what is known of the open file, of which there are no knotes.
 void reset(FdWatch& watch);
+
+// Tells the backend which changes of the file its knotes want to hear of. Errors of
+// Backend::watch_file.
+Errno watch_file(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
+
+// The backend says that the file behind this handle changed.
+void on_file_changed(Kqueue& kq, Handle handle, uint32_t changes) KQ_REQUIRES(kq.mutex());
 
 // The kernel reported a descriptor: activates the knotes it concerns. True if it
 // had reported them in this pass already: it begins to repeat itself.

@@ -91,10 +91,10 @@ void destroy_as(Knote* kn) {
 // One per filter file.
 extern const FilterOps kReadFilter;
 extern const FilterOps kWriteFilter;
+extern const FilterOps kVnodeFilter;
 extern const FilterOps kTimerFilter;
 extern const FilterOps kUserFilter;
 extern const FilterOps kSignalFilter;
-extern const FilterOps kMissingVnode;
 extern const FilterOps kMissingProc;
 extern const FilterOps kMissingAio;
 extern const FilterOps kMissingNetdev;

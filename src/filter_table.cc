@@ -8,7 +8,7 @@ constexpr const FilterOps* kFilters[EVFILT_SYSCOUNT] = {
     &kReadFilter,     // -1
     &kWriteFilter,    // -2
     &kMissingAio,     // -3
-    &kMissingVnode,   // -4
+    &kVnodeFilter,    // -4
     &kMissingProc,    // -5
     &kSignalFilter,   // -6
     &kTimerFilter,    // -7

@@ -124,6 +124,10 @@ class Kqueue {
     // trusted to be of the file that was registered.
     [[nodiscard]] uint32_t tick() const KQ_REQUIRES(mutex_) { return tick_; }
 
+    // Takes what the backend has to tell of files, without waiting for its wakeup.
+    // May drop knotes.
+    void take_files() KQ_REQUIRES(mutex_);
+
     // Numbers the collections: readiness reported in this one is still true.
     [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
 

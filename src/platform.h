@@ -91,11 +91,51 @@ struct FdFacts {
     uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
     Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
                                                          // what it has disarmed since by reporting
-    uint16_t so_error = 0;   // the error of a dead connection, once fetched
-    int32_t file_watch = 0;  // backend's: of watch_file()
-    uint32_t identity = 0;   // to recognise another file; of a kqueue: the core's
+    uint16_t so_error = 0;     // the error of a dead connection, once fetched
+    int32_t file_watch = 0;    // backend's: of watch_file()
+    int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
+    bool file_silent = false;  // backend's: no kernel tells of changes of this file
+    bool file_untold = false;  // watch_file(): not all that is wanted will be told
+    bool file_shared = false;  // watch_file(): what is told may have been before the call
+    uint32_t identity = 0;     // to recognise another file; of a kqueue: the core's
 
     [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
+};
+
+// What happened to a watched file, as kernels tell it. What follows for EVFILT_VNODE
+// is decided in vnode_hints.cc.
+enum FileChange : uint32_t {
+    kModified = 1 << 0,    // the contents: written or truncated
+    kAttributes = 1 << 1,  // mode, owner, times or the number of links
+    kMoved = 1 << 2,       // renamed
+    kRemoved = 1 << 3,     // its last name may be gone: the number of links says
+    kUnmounted = 1 << 4,   // with its file system
+    // What happened to a directory: entries
+    kEntryChanged = 1 << 5,         // were made or removed,
+    kSubdirectoryChanged = 1 << 6,  // likewise, and they are directories
+    kEntryMoved = 1 << 7,           // came from, or went to, another directory,
+    kSubdirectoryMoved = 1 << 8,    // likewise, and they are directories
+    kEntryRenamed = 1 << 9,         // got other names within
+    kFileOpened = 1 << 10,
+    kFileClosed = 1 << 11,       // a descriptor without write access was closed
+    kFileClosedWrite = 1 << 12,  // one with it
+    kFileRead = 1 << 13,
+    kUnknown = 1 << 14,  // look yourself (never wanted, always told)
+    kLost = 1 << 15,     // so; and what cannot be seen may have happened, too (likewise)
+};
+
+// What can be seen of a file.
+struct FileState {
+    int64_t size = 0;
+    uint64_t links = 0;
+    uint64_t name = 0;  // changes with the name; 0: not known. Set by the core: descriptor::name()
+    int64_t modified = 0;  // when contents, in ns
+    int64_t changed = 0;   // when contents or attributes
+    uint32_t mode = 0;
+    uint32_t owner = 0;
+    uint32_t group = 0;
+    bool directory = false;
+    bool named = false;  // lives in a file system: not a socket, an anonymous pipe, a kqueue
 };
 
 // What a descriptor says about a direction now, in the terms of BSD.
@@ -120,6 +160,13 @@ Errno check_same(int fd, const FdFacts& facts);
 
 // Fills facts.kind, the two ends and the identity. bad_descriptor if fd is not open.
 Errno classify(int fd, FdFacts& facts);
+
+// What can be seen of the file open as fd, without its name. Classifies it if need
+// be; else answers as check_same().
+Errno file_state(int fd, FdFacts& facts, FileState& state);
+
+// A number that changes when the file open as fd is renamed; 0 if that cannot be told.
+uint64_t name(int fd);
 
 // The Ready bits of fd now, without waiting; kClosed if it is not open.
 uint16_t poll(int fd, Direction direction);
@@ -201,8 +248,8 @@ enum class Announce : uint8_t {
 // clang-format off
 template <class B>
 concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_t rearm, Handle h,
-                                   FdFacts facts, std::span<Wakeup> out,
-                                   void (*tell)(void*, Handle), void* context, Announce a, Clock clock, Nanos t,
+                                   FdFacts facts, std::span<Wakeup> out, uint32_t changes,
+                                   void (*tell)(void*, Handle, uint32_t), void* context, Announce a, Clock clock, Nanos t,
                                    uint32_t tag) {
     // Makes the kernel queue and its public descriptor: EMFILE, ENFILE, ENOMEM. The tag, not
     // 0, tells it from the other queues of this process; 28 bits of it count.
@@ -289,13 +336,16 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // Wants a wakeup Handle::Kind::timers at t (kForever: none). May come early.
     { b.set_deadline(clock, t) } -> std::same_as<void>;
 
-    // A wakeup Kind::files will come after a change of the file open as fd.
-    // Never opens the file. Fails where the system cannot tell.
-    { b.watch_file(fd, h, facts) } -> std::same_as<Errno>;
-    // Forgets what watch_file(fd, h, facts) began.
-    { b.unwatch_file(h, facts) } -> std::same_as<void>;
-    // After a wakeup Kind::files: calls tell(context, handle) for each watched
-    // file that changed.
+    // Sets which changes (FileChange bits) of the file open as fd are wanted; 0: none
+    // any more, which never fails. A wakeup Kind::files comes after each. Never opens
+    // the file. Keeps facts.file_watch and such. For a directory, facts.kind must say
+    // so; to be called again after kMoved. With facts.file_untold set, look now and
+    // then as well; with facts.file_shared, take_files() first. bad_descriptor: not open. no_memory, too_many_open: limits of the
+    // system. not_supported: it cannot tell.
+    { b.watch_file(fd, changes, h, facts) } -> std::same_as<Errno>;
+    // After a wakeup Kind::files, or to know what there is: calls tell(context, handle,
+    // changes) for each watched file that changed, once or several times. May tell more
+    // than was wanted. tell() may call watch_file().
     { b.take_files(tell, context) } -> std::same_as<void>;
 
     // Closes the public descriptor too: only for a queue that no user has seen.

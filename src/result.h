@@ -13,6 +13,7 @@ namespace kq {
 // core itself produces or distinguishes have names.
 enum class [[nodiscard]] Errno : int{
     ok = 0,
+    access_denied = EACCES,
     bad_descriptor = EBADF,
     busy = EBUSY,
     exists = EEXIST,
@@ -22,6 +23,7 @@ enum class [[nodiscard]] Errno : int{
     no_entry = ENOENT,
     no_memory = ENOMEM,
     no_process = ESRCH,
+    not_supported = ENOTSUP,
     not_permitted = EPERM,
     timed_out = ETIMEDOUT,
     too_many_links = ELOOP,

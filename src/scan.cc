@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-#include "fd_filter.h"
+#include "fd_watch.h"
 #include "filter_signal.h"
 #include "signal_hub.h"
 #include "trace.h"
@@ -142,16 +142,20 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
             signal_hub::take_pending();
             break;
         case Handle::Kind::files:
-            backend_.take_files(
-                [](void* self, Handle handle) KQ_NO_ANALYSIS {
-                    fd_filter::on_file_changed(*static_cast<Kqueue*>(self), handle);
-                },
-                this);
+            take_files();
             break;
         default:  // not of our giving: the number names a foreign queue (see Backend::exists)
             break;
     }
     return false;
+}
+
+void Kqueue::take_files() {
+    backend_.take_files(
+        [](void* self, Handle handle, uint32_t changes) KQ_NO_ANALYSIS {
+            fd_watch::on_file_changed(*static_cast<Kqueue*>(self), handle, changes);
+        },
+        this);
 }
 
 // Somebody outside this queue had news for it: see mailbox.h.

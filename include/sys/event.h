@@ -84,14 +84,19 @@ struct kevent {
 /* ---- EVFILT_READ, EVFILT_WRITE ---- */
 #define NOTE_LOWAT 0x0001 /* active from data bytes on, for this knote alone */
 
-/* ---- EVFILT_VNODE ---- */
-#define NOTE_DELETE 0x0001
-#define NOTE_WRITE 0x0002
-#define NOTE_EXTEND 0x0004
-#define NOTE_ATTRIB 0x0008
-#define NOTE_LINK 0x0010
-#define NOTE_RENAME 0x0020
-#define NOTE_TRUNCATE 0x0080
+/* ---- EVFILT_VNODE: what happened to the file or directory ---- */
+#define NOTE_DELETE 0x0001      /* its last name was removed */
+#define NOTE_WRITE 0x0002       /* written to; a directory: an entry came or went */
+#define NOTE_EXTEND 0x0004      /* grew; a directory: an entry was moved from or to elsewhere */
+#define NOTE_ATTRIB 0x0008      /* mode, owner, times, or truncated */
+#define NOTE_LINK 0x0010        /* the number of its links changed */
+#define NOTE_RENAME 0x0020      /* renamed */
+#define NOTE_REVOKE 0x0040      /* its file system was taken away */
+#define NOTE_TRUNCATE 0x0080    /* shrank (FreeBSD's NOTE_OPEN has this number) */
+#define NOTE_CLOSE 0x0100       /* a descriptor that cannot write was closed */
+#define NOTE_CLOSE_WRITE 0x0200 /* a descriptor that can write was closed */
+#define NOTE_READ 0x0400        /* read from */
+#define NOTE_OPEN 0x0800        /* opened */
 
 /* ---- EVFILT_PROC ---- */
 #define NOTE_EXIT 0x80000000

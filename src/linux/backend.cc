@@ -283,18 +283,19 @@ void Backend::set_deadline(Clock clock, Nanos t) {
 
 // ---- files ----
 
-Errno Backend::watch_file(int fd, Handle handle, FdFacts& facts) {
+Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     if (vnodes_.descriptor() < 0) {
+        if (wanted == 0) return Errno::ok;
         Errno error = vnodes_.open();
         if (error != Errno::ok) return error;
         const Handle mine(Handle::Kind::files, 0, 0);
         if (control(lanes_[0], EPOLL_CTL_ADD, vnodes_.descriptor(), EPOLLIN, mine) != 0) {
-            error = last_errno();
+            error = errno == ENOSPC ? Errno::no_memory : last_errno();
             vnodes_.close();
             return error;
         }
     }
-    return vnodes_.watch(fd, handle, facts.file_watch);
+    return vnodes_.set(fd, wanted, handle, facts);
 }
 
 Errno set_file_poll_interval(int64_t /*interval*/) {

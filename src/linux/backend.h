@@ -49,9 +49,8 @@ class Backend {
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
 
-    Errno watch_file(int fd, Handle handle, FdFacts& facts);
-    void unwatch_file(Handle handle, FdFacts& facts) { vnodes_.unwatch(handle, facts.file_watch); }
-    void take_files(void (*tell)(void*, Handle), void* context) { vnodes_.take(tell, context); }
+    Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
+    void take_files(VnodeWatch::Tell tell, void* context) { vnodes_.take(tell, context); }
 
     void abandon_in_child();
     static void close_in_child(int descriptor);

@@ -2,13 +2,17 @@
 // Stateless but for FdFacts; the lock is the kqueue's.
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "platform.h"
+#include "proc_path.h"
 #include "sockets.h"
 #include "sys.h"
 
@@ -23,19 +27,26 @@ uint32_t identity_of(const struct stat& st) {
 
 // fstat(), refusing a file other than the one that was classified.
 Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::fstat(fd, &st) != 0) return last_errno();
     return identity_of(st) == facts.identity ? Errno::ok : Errno::no_entry;
 }
 
 // The kind of what has no file type: epoll, eventfd and their like.
 FdKind classify_anonymous(int fd) {
-    char path[sizeof "/proc/self/fd/" + 12];
     char target[32];
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    const ssize_t length = readlink(path, target, sizeof target - 1);
+    const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target - 1);
     if (length < 0) return FdKind::other;
     target[length] = '\0';
     return strcmp(target, "anon_inode:[eventfd]") == 0 ? FdKind::eventfd : FdKind::other;
+}
+
+// Whether a file without a name never had one: memfd_create(). Kernels since 6.14 do
+// not tell of what is done through such descriptors.
+bool is_memory(int fd) {
+    constexpr char kPrefix[] = "/memfd:";
+    char target[sizeof kPrefix];
+    const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target);
+    return length == sizeof target && memcmp(target, kPrefix, sizeof kPrefix - 1) == 0;
 }
 
 // The counter of an eventfd, which can be read without taking it only here.
@@ -142,9 +153,9 @@ Errno check_same(int fd, const FdFacts& facts) {
     return stat_same(fd, facts, st);
 }
 
-Errno classify(int fd, FdFacts& facts) {
-    struct stat st {};
-    if (fstat(fd, &st) != 0) return last_errno();
+namespace {
+
+Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     facts.identity = identity_of(st);
     facts.readable_end = facts.writable_end = true;
     if (S_ISSOCK(st.st_mode)) {
@@ -156,6 +167,8 @@ Errno classify(int fd, FdFacts& facts) {
         facts.writable_end = access != O_RDONLY;
     } else if (S_ISREG(st.st_mode)) {
         facts.kind = FdKind::regular;
+        facts.file_silent = st.st_nlink == 0 && is_memory(fd);
+        facts.file_untold = facts.file_untold || facts.file_silent;
     } else if (S_ISDIR(st.st_mode)) {
         facts.kind = FdKind::directory;
     } else if ((st.st_mode & S_IFMT) == 0) {
@@ -164,6 +177,53 @@ Errno classify(int fd, FdFacts& facts) {
         facts.kind = FdKind::other;
     }
     return Errno::ok;
+}
+
+Nanos nanos_of(const struct timespec& ts) {
+    return saturating_add(saturating_mul(ts.tv_sec, kSecond), ts.tv_nsec);
+}
+
+// Whether the file lives in a file system where others can reach it.
+bool is_named(int fd, const struct stat& st) {
+    if (S_ISSOCK(st.st_mode) || (st.st_mode & S_IFMT) == 0) return false;
+    struct statfs fs {};
+    return !S_ISFIFO(st.st_mode) || fstatfs(fd, &fs) != 0 || fs.f_type != PIPEFS_MAGIC;
+}
+
+}  // namespace
+
+Errno classify(int fd, FdFacts& facts) {
+    struct stat st {};
+    return sys::fstat(fd, &st) != 0 ? last_errno() : classify_as(fd, st, facts);
+}
+
+Errno file_state(int fd, FdFacts& facts, FileState& state) {
+    struct stat st {};
+    if (sys::fstat(fd, &st) != 0) return last_errno();
+    if (facts.kind == FdKind::unknown)
+        (void)classify_as(fd, st, facts);
+    else if (facts.identity != identity_of(st))
+        return Errno::no_entry;
+    state.size = st.st_size;
+    state.links = st.st_nlink;
+    state.modified = nanos_of(st.st_mtim);
+    state.changed = nanos_of(st.st_ctim);
+    state.mode = st.st_mode;
+    state.owner = st.st_uid;
+    state.group = st.st_gid;
+    state.directory = S_ISDIR(st.st_mode);
+    state.named = is_named(fd, st);
+    return Errno::ok;
+}
+
+uint64_t name(int fd) {
+    char target[PATH_MAX];
+    const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target);
+    if (length < 0) return 0;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (ssize_t i = 0; i < length; i++)
+        hash = (hash ^ static_cast<unsigned char>(target[i])) * 0x100000001b3u;
+    return hash | 1;  // never 0: that is "not known"
 }
 
 uint16_t poll(int fd, Direction direction) {

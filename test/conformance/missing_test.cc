@@ -21,8 +21,8 @@ struct MissingFilter {
     }
 };
 
-constexpr MissingFilter kMissing[] = {{"VNODE", -4},  {"PROC", -5}, {"AIO", -3},
-                                      {"NETDEV", -8}, {"FS", -9},   {"LIO", -10}};
+constexpr MissingFilter kMissing[] = {
+    {"PROC", -5}, {"AIO", -3}, {"NETDEV", -8}, {"FS", -9}, {"LIO", -10}};
 
 // Leaves nothing behind where a death test ends without destructors.
 Fd unnamed_file() {
@@ -33,8 +33,6 @@ Fd unnamed_file() {
 // Something that every one of them could take for an ident.
 Event add(int filter, int file) {
     switch (filter) {
-        case EVFILT_VNODE:
-            return change(file, filter, EV_ADD | EV_CLEAR, NOTE_WRITE);
         case EVFILT_PROC:
             return change(::getpid(), filter, EV_ADD, NOTE_EXIT);
         default:

@@ -2,14 +2,15 @@
 #
 # run_demo.sh PREFIX [BUILD_DIR] - the installed library at work.
 #
-# Builds the three examples against the libkqueue installed under PREFIX, by
+# Builds the examples against the libkqueue installed under PREFIX, by
 # pkg-config as any program would, and lets them work on real files:
 #
 #   1. echod and echoload: 1,000 simultaneous TCP clients, each with a whole
 #      file, every returning byte compared;
 #   2. the idle timeout: a silent connection is closed, a talking one is not;
 #   3. kqtail: two files written to at the same time, one truncated, a pipe,
-#      a reader that leaves.
+#      a reader that leaves;
+#   4. kqwatch: what happens to a file and its directory, in words.
 #
 # Everything happens on 127.0.0.1 and in a temporary directory. Any mismatch
 # ends the demo with a loud line and status 1.
@@ -81,14 +82,14 @@ read -r -a cflags < <(pkg-config --cflags libkqueue)
 read -r -a libs < <(pkg-config --libs libkqueue)
 
 title "Build with: cc ${cflags[*]} ${libs[*]}"
-for program in echod echoload kqtail; do
+for program in echod echoload kqtail kqwatch; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
         "${libs[@]}" "-Wl,-rpath,$libdir" || fail "$program does not build"
 done
 library=$(ldd "$build/echod" | sed -n 's/^.*libkqueue[^ ]* => \([^ ]*\) .*$/\1/p')
 [[ -n $library ]] || fail "echod does not use a shared libkqueue"
 case $(readlink -f "$library") in
-    "$(readlink -f "$prefix")"/*) ok "echod, echoload and kqtail use $library" ;;
+    "$(readlink -f "$prefix")"/*) ok "echod, echoload, kqtail and kqwatch use $library" ;;
     *) fail "echod uses $library, which is not under $prefix" ;;
 esac
 
@@ -233,5 +234,48 @@ status=0
 timeout 20 "$build/kqtail" -n 2 log/b | head -n 1 >/dev/null || status=$?
 ((status == 0 || status == 141)) || fail "kqtail stays when its reader leaves: status $status"
 ok "kqtail ended when its reader left"
+
+# ---- kqwatch ----
+
+title "kqwatch: a file and its directory"
+mkdir watched
+printf 'hello' >watched/notes.txt
+timeout 30 "$build/kqwatch" -n 10 -t 20 watched/notes.txt watched >seen &
+watch_pid=$!
+lines=1
+sort >expected_seen <<'WORDS'
+watching 2
+watched/notes.txt: written, grew by 12 bytes
+watched/notes.txt: attributes changed
+watched/notes.txt: truncated to 3 bytes
+watched: entries changed
+watched/notes.txt: has 2 links
+watched: entries changed, a subdirectory came or went
+watched: entries changed
+watched/notes.txt: renamed
+watched: entries changed, a subdirectory came or went
+watched/notes.txt: attributes changed
+WORDS
+complete() { (($(wc -l <seen) >= lines)); }
+# happens LINES COMMAND... - does something that kqwatch is to tell of in so many lines
+happens() {
+    lines=$((lines + $1))
+    shift
+    "$@"
+    wait_for 5 complete || fail "kqwatch does not tell of $*: $(tail -n 2 seen)"
+}
+append_words() { printf ', what else?' >>watched/notes.txt; }
+wait_for 5 complete || fail "kqwatch does not start"
+happens 1 append_words
+happens 1 chmod 600 watched/notes.txt
+happens 1 truncate -s 3 watched/notes.txt
+happens 2 ln watched/notes.txt watched/more.txt
+happens 1 mkdir watched/sub
+happens 2 mv watched/notes.txt watched/other.txt
+happens 1 rmdir watched/sub
+happens 1 touch watched/other.txt
+wait "$watch_pid" || fail "kqwatch ended with status $?"
+sort seen | diff - expected_seen || fail "kqwatch does not tell what happened"
+ok "$((lines - 1)) events, all as expected: $(sed -n 2p seen)"
 
 title "All is well ($SECONDS s)"

@@ -52,9 +52,8 @@ class Backend {
     Errno hear_signals() { return Errno::ok; }
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
-    Errno watch_file(int fd, Handle handle, FdFacts& facts);
-    void unwatch_file(Handle handle, FdFacts& facts);
-    void take_files(void (*tell)(void*, Handle), void* context);
+    Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
+    void take_files(void (*tell)(void*, Handle, uint32_t), void* context);
     void abandon_in_child();
     static void close_in_child(int) {}
     static void close_shared() {}
@@ -62,7 +61,7 @@ class Backend {
     // ---- the simulated system calls these ----
     void on_poke(uint64_t serial, uint8_t directions);
     void on_file_ended(uint64_t serial);
-    void on_file_changed(uint64_t serial);
+    void on_file_changed(uint64_t serial, uint32_t changes);
     // Whether poll() on the public descriptor finds it readable.
     [[nodiscard]] bool readable() const;
     // The moment (monotonic) of the next deadline that is set.
@@ -98,7 +97,8 @@ class Backend {
     struct FileWatch {
         uint64_t serial;
         Handle handle;
-        bool changed = false;
+        uint32_t wanted = 0;
+        uint32_t changes = 0;  // not yet told
     };
     using Items = std::map<Key, Item>;
 

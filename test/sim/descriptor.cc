@@ -28,6 +28,26 @@ Errno classify(int fd, FdFacts& facts) {
     return Errno::ok;
 }
 
+Errno file_state(int fd, FdFacts& facts, FileState& state) {
+    const OpenFile* file = world().find(fd);
+    if (file == nullptr) return Errno::bad_descriptor;
+    if (facts.kind == FdKind::unknown) (void)classify(fd, facts);
+    if (file->identity != facts.identity) return Errno::no_entry;
+    state.size = file->size;
+    state.links = file->links;
+    state.mode = file->mode;
+    state.modified = file->modified;
+    state.changed = file->changed;
+    state.directory = file->kind == FdKind::directory;
+    state.named = state.directory || file->kind == FdKind::regular;
+    return Errno::ok;
+}
+
+uint64_t name(int fd) {
+    const OpenFile* file = world().find(fd);
+    return file == nullptr ? 0 : file->name;
+}
+
 uint16_t poll(int fd, Direction direction) {
     world().counts.poll++;
     return world().ready(fd, direction);

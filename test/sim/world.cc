@@ -104,8 +104,17 @@ void World::end(int fd, uint32_t error) {
 void World::grow(int fd, int64_t bytes) {
     OpenFile& f = file(fd);
     f.size += bytes;
+    changed(fd, kq::kModified);
+}
+
+void World::changed(int fd, uint32_t changes) {
+    OpenFile& f = file(fd);
+    constexpr uint32_t kWritten = kq::kModified | kq::kEntryChanged | kq::kSubdirectoryChanged |
+                                  kq::kEntryMoved | kq::kSubdirectoryMoved | kq::kEntryRenamed;
+    f.changed = ++ticks_;
+    if ((changes & kWritten) != 0) f.modified = f.changed;
     for (kq::Backend* queue : queues)
-        queue->on_file_changed(f.serial);
+        queue->on_file_changed(f.serial, changes);
 }
 
 void World::poke(const OpenFile& file, uint8_t directions) {

@@ -47,6 +47,11 @@ struct OpenFile {
     bool untold = false;           // no kernel tells when what is not active becomes so
     int64_t size = 0;              // of a regular file
     int64_t offset = 0;            // likewise; moving it tells nobody
+    uint64_t links = 1;            // likewise
+    uint32_t mode = 0644;          // likewise
+    uint64_t name = 1;             // likewise
+    Nanos modified = 0;            // when it was written to
+    Nanos changed = 0;             // when anything of it changed
     uint32_t identity = 0;         // of the file behind it
     kq::Backend* queue = nullptr;  // of a kqueue's descriptor
 };
@@ -86,6 +91,9 @@ class World {
     void room(int fd, int64_t bytes);      // more space to write, or less
     void end(int fd, uint32_t error = 0);  // the peer is gone
     void grow(int fd, int64_t bytes);      // a regular file
+    // A change of a file that the test has made, in FileChange bits: sets its times,
+    // and tells those who want to know.
+    void changed(int fd, uint32_t changes);
     // Tells all kernel queues that something happened to a file.
     void poke(const OpenFile& file, uint8_t directions);
 
@@ -130,6 +138,7 @@ class World {
 
     std::map<int, std::shared_ptr<OpenFile>> table_;
     uint64_t serials_ = 0;
+    Nanos ticks_ = 0;  // of the clock that files are stamped with
     Nanos monotonic_ = 1000 * kSecond;
     Nanos offset_[kq::kClocks] = {0, 1'700'000'000 * kSecond};
     std::multimap<Nanos, std::function<void()>> script_;
