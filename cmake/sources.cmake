@@ -10,6 +10,9 @@ set(KQUEUE_CORE_SOURCES
     src/filter_write.cc
     src/filter_timer.cc
     src/filter_user.cc
+    src/filter_proc.cc
+    src/proc_news.cc
+    src/process_hub.cc
     src/filter_libkqueue.cc
     src/filter_missing.cc
     src/fd_watch.cc

@@ -34,7 +34,6 @@ constexpr FilterOps missing_filter() {
 }
 
 constexpr char kVnode[] = "EVFILT_VNODE";
-constexpr char kProc[] = "EVFILT_PROC";
 constexpr char kSignal[] = "EVFILT_SIGNAL";
 constexpr char kAio[] = "EVFILT_AIO";
 constexpr char kNetdev[] = "EVFILT_NETDEV";
@@ -44,7 +43,6 @@ constexpr char kLio[] = "EVFILT_LIO";
 }  // namespace
 
 constinit const FilterOps kMissingVnode = missing_filter<kVnode>();
-constinit const FilterOps kMissingProc = missing_filter<kProc>();
 constinit const FilterOps kMissingSignal = missing_filter<kSignal>();
 constinit const FilterOps kMissingAio = missing_filter<kAio>();
 constinit const FilterOps kMissingNetdev = missing_filter<kNetdev>();

@@ -18,6 +18,8 @@ class Handle {
         timers,        // index: the Clock whose deadline has come
         files,         // the backend has changed files to tell: see Backend::take_files
         lane,          // backend-private: an inner queue has something
+        process,       // index: process id, generation: its ProcKnote's
+        processes,     // processes::hear() has news
     };
 
     Handle() = default;  // no handle at all; `Handle{}` is Kind::none

@@ -18,11 +18,23 @@
 
 namespace kq {
 
+struct Letter;
+
+struct Letters {
+    Letter* first = nullptr;
+    Letter* last = nullptr;
+    int count = 0;
+    int subscriptions = 0;  // while not 0 the queue hears of processes
+    bool lost = false;      // some could not be kept
+};
+
 struct Mailbox {
     // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
     std::atomic<int> descriptor{-1};
     // A bit for each signal (1 << number - 1) it is to be rung for.
     std::atomic<uint64_t> signals{0};
+    // What processes did: see process_hub.h, whose mutex guards it.
+    Letters letters;
 };
 
 namespace mailbox {

@@ -21,6 +21,7 @@
 
 #include "alloc.h"
 #include "kqueue.h"
+#include "process_hub.h"
 #include "trace.h"
 
 namespace kq::registry {
@@ -162,8 +163,10 @@ int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
 
 void prepare_fork() KQ_NO_ANALYSIS {
     mutex.lock();
+    process_hub::lock_before_fork();
 }
 void parent_forked() KQ_NO_ANALYSIS {
+    process_hub::unlock_in_parent();
     mutex.unlock();
 }
 
@@ -172,6 +175,7 @@ void parent_forked() KQ_NO_ANALYSIS {
 // the descriptors and forgets the rest.
 void child_forked() KQ_NO_ANALYSIS {
     mutex.reset_in_child();
+    process_hub::unlock_in_child();
     if (!fork_cleanup.load()) return;
     for (size_t i = 0; i < live_count; i++) {
         Cell& cell = *live_cells[i];
@@ -180,6 +184,7 @@ void child_forked() KQ_NO_ANALYSIS {
     }
     live_count = 0;
     dying_cells.store(nullptr);
+    process_hub::abandon_in_child();
     mailbox::abandon_in_child();
     Backend::close_shared();
 }

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "fd_filter.h"
+#include "filter_proc.h"
 #include "kqueue.h"
 #include "trace.h"
 
@@ -122,6 +123,12 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
                 },
                 this);
             break;
+        case Handle::Kind::process:
+            proc::on_wakeup(*this, wakeup.handle);
+            break;
+        case Handle::Kind::processes:
+            proc::hear(*this);
+            break;
         default:  // not of our giving: the number names a foreign queue (see Backend::exists)
             break;
     }
@@ -129,7 +136,9 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
 }
 
 // Somebody outside this queue had news for it: see mailbox.h.
-void Kqueue::read_mailbox() {}
+void Kqueue::read_mailbox() {
+    proc::read_letters(*this);
+}
 
 void Kqueue::expire_timers(Clock clock) {
     const Nanos t = now(clock);

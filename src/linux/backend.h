@@ -3,11 +3,12 @@
 // The public descriptor is the epoll descriptor itself. Beside it appear, when
 // first needed: a second, inner epoll for descriptors whose READ and WRITE want
 // different modes (an epoll item has only one); a timerfd for each clock; an
-// inotify instance. Two eventfds serve the whole process: see anchors.h.
+// inotify instance; and one pidfd for each watched process. Two eventfds serve the whole process: see anchors.h.
 // Lock: the kqueue's mutex, but for what platform.h exempts.
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
 
+#include "children.h"
 #include "platform.h"
 #include "vnodes.h"
 
@@ -40,6 +41,10 @@ class Backend {
     void unwatch_file(Handle handle, FdFacts& facts) { vnodes_.unwatch(handle, facts.file_watch); }
     void take_files(void (*tell)(void*, Handle), void* context) { vnodes_.take(tell, context); }
 
+    Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
+    void unwatch_process(ProcessFacts& facts) { pidfds_.forget(facts); }
+    Errno hear_processes(bool on);
+
     void abandon_in_child();
     static void close_shared();
 
@@ -53,6 +58,7 @@ class Backend {
     int timers_[kClocks] = {-1, -1};
     Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
     VnodeWatch vnodes_;
+    Pidfds pidfds_;
 };
 
 }  // namespace kq

@@ -22,7 +22,7 @@ struct MissingFilter {
     }
 };
 
-constexpr MissingFilter kMissing[] = {{"VNODE", -4},  {"PROC", -5}, {"SIGNAL", -6}, {"AIO", -3},
+constexpr MissingFilter kMissing[] = {{"VNODE", -4},  {"SIGNAL", -6}, {"AIO", -3},
                                       {"NETDEV", -8}, {"FS", -9},   {"LIO", -10}};
 
 // Leaves nothing behind where a death test ends without destructors.
@@ -36,8 +36,6 @@ Event add(int filter, int file) {
     switch (filter) {
         case EVFILT_VNODE:
             return change(file, filter, EV_ADD | EV_CLEAR, NOTE_WRITE);
-        case EVFILT_PROC:
-            return change(::getpid(), filter, EV_ADD, NOTE_EXIT);
         case EVFILT_SIGNAL:
             return change(SIGUSR2, filter, EV_ADD);
         default:
