@@ -35,9 +35,9 @@ constexpr int kBatch = 32;
 constexpr int kMostBatches = 512;  // in one go, if the system never comes to rest
 
 Subscription* find(int32_t pid, const Mailbox& mailbox) KQ_REQUIRES(mutex) {
-    return hub->subscriptions.find(static_cast<uint32_t>(pid), [pid, &mailbox](const Subscription& s) {
-        return s.pid == pid && s.mailbox == &mailbox;
-    });
+    return hub->subscriptions.find(
+        static_cast<uint32_t>(pid),
+        [pid, &mailbox](const Subscription& s) { return s.pid == pid && s.mailbox == &mailbox; });
 }
 
 bool add(int32_t pid, Mailbox& mailbox, bool tracks) KQ_REQUIRES(mutex) {
@@ -113,10 +113,9 @@ void tell_all(const ProcessNews& news, const Mailbox* reader) KQ_REQUIRES(mutex)
 // A number that is born again: who asked for the one before hears no more.
 void end_former(int32_t pid) KQ_REQUIRES(mutex) {
     for (;;) {
-        Subscription* former =
-            hub->subscriptions.find(static_cast<uint32_t>(pid), [pid](const Subscription& s) {
-                return s.pid == pid && s.exited;
-            });
+        Subscription* former = hub->subscriptions.find(
+            static_cast<uint32_t>(pid),
+            [pid](const Subscription& s) { return s.pid == pid && s.exited; });
         if (former == nullptr) return;
         remove(former);
     }
@@ -153,9 +152,9 @@ Errno refuse(const char* why) {
     static constinit std::atomic<bool> said{false};
     if (!said.exchange(true)) {
         char line[200];
-        (void)snprintf(line, sizeof line,
-                       "libkqueue: NOTE_FORK, NOTE_EXEC and NOTE_TRACK need the process connector: %s",
-                       why);
+        (void)snprintf(
+            line, sizeof line,
+            "libkqueue: NOTE_FORK, NOTE_EXEC and NOTE_TRACK need the process connector: %s", why);
         say(line);
     }
     return Errno::unsupported;
@@ -211,7 +210,8 @@ void unsubscribe(Kqueue& kq, int32_t pid) {
     remove(subscription);
     // Before the source is closed: its number would be somebody else's. A queue that
     // was closed has lost it already.
-    if (mailbox->letters.subscriptions == 0 && kq.exists()) (void)kq.backend().hear_processes(false);
+    if (mailbox->letters.subscriptions == 0 && kq.exists())
+        (void)kq.backend().hear_processes(false);
     end_if_idle();
 }
 

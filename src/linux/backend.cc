@@ -337,7 +337,8 @@ Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
     int fd = -1;
     const Errno error = pidfds_.open(pid, facts, fd);
     if (error != Errno::ok) return error;
-    if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, handle) == 0) return Errno::ok;
+    if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, handle) == 0)
+        return Errno::ok;
     const Errno refused = errno == ENOSPC ? Errno::no_memory : last_errno();
     pidfds_.forget(facts);
     return refused;

@@ -3,8 +3,8 @@
 // The public descriptor is the epoll descriptor itself. Beside it appear, when
 // first needed: a second, inner epoll for descriptors whose READ and WRITE want
 // different modes (an epoll item has only one); a timerfd for each clock; an
-// inotify instance; and one pidfd for each watched process. Two eventfds serve the whole process: see anchors.h.
-// Lock: the kqueue's mutex, but for what platform.h exempts.
+// inotify instance; and one pidfd for each watched process. Two eventfds serve the whole process:
+// see anchors.h. Lock: the kqueue's mutex, but for what platform.h exempts.
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
 

@@ -34,8 +34,8 @@ struct PidfdInfo {
     int32_t exit_code;
 };
 static_assert(sizeof(PidfdInfo) == 64);
-constexpr uint64_t kInfoExit = 1u << 3;                              // PIDFD_INFO_EXIT
-constexpr unsigned long kGetInfo = _IOWR(0xff, 11, PidfdInfo);       // PIDFD_GET_INFO
+constexpr uint64_t kInfoExit = 1u << 3;                         // PIDFD_INFO_EXIT
+constexpr unsigned long kGetInfo = _IOWR(0xff, 11, PidfdInfo);  // PIDFD_GET_INFO
 
 // ---- asking as the parent ----
 

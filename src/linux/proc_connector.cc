@@ -108,7 +108,8 @@ bool translate(const proc_event& event, ProcessNews& news) {
             news = {What::executed, data.exec.process_tgid, 0};
             return true;
         case kExits:
-            news = {What::exited, data.exit.process_tgid, static_cast<int32_t>(data.exit.exit_code)};
+            news = {What::exited, data.exit.process_tgid,
+                    static_cast<int32_t>(data.exit.exit_code)};
             return data.exit.process_pid == data.exit.process_tgid;
         default:
             return false;
@@ -140,7 +141,8 @@ bool in_first_pid_namespace() {
 
 // Opens the socket; or says what is in the way.
 const char* open_socket() {
-    if (!in_first_pid_namespace()) return "this is not the first pid namespace (or /proc is missing)";
+    if (!in_first_pid_namespace())
+        return "this is not the first pid namespace (or /proc is missing)";
     the_socket = socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
     if (the_socket < 0) return "the kernel has none";
     sockaddr_nl address{};
@@ -153,7 +155,8 @@ const char* open_socket() {
     // The long form, with a selection; kernels that do not know it do not answer.
     const bool told = (tell(PROC_CN_MCAST_LISTEN, sizeof(Input)) && is_acknowledged()) ||
                       (tell(PROC_CN_MCAST_LISTEN, sizeof(uint32_t)) && is_acknowledged());
-    return told ? nullptr : "it does not answer here (as in containers with a network of their own)";
+    return told ? nullptr
+                : "it does not answer here (as in containers with a network of their own)";
 }
 
 }  // namespace
