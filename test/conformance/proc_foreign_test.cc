@@ -1,0 +1,243 @@
+// EVFILT_PROC of processes that are not our children (R-212, D-21), and of numbers that name
+// no process or another one by now.
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "support/kq.h"
+#include "support/process.h"
+#include "support/thread.h"
+
+namespace kqtest {
+namespace {
+
+constexpr int kExitFlags = EV_ADD | EV_ONESHOT | EV_CLEAR | EV_EOF;
+
+Event watch(pid_t pid, unsigned fflags = NOTE_EXIT) {
+    return change(pid, EVFILT_PROC, EV_ADD, fflags);
+}
+
+class ProcForeign : public KqTest {
+  protected:
+    Queue q;
+};
+
+TEST_F(ProcForeign, R212_AGrandchildThatIsReapedByItsParent) {
+    Stranger process(exits_with(9));
+    ASSERT_EQ(q.apply(watch(process.pid())), 0);
+    process.go();
+    process.wait_until_exited();
+    process.reap();
+    expect_only(q.wait(), process.pid(), EVFILT_PROC, kExitFlags, NOTE_EXIT, 9 << 8);
+    EXPECT_EQ(q.apply(change(process.pid(), EVFILT_PROC, EV_DELETE)), ENOENT);
+    expect_silent(q);
+}
+
+TEST_F(ProcForeign, R212_KilledByASignal) {
+    Stranger process(killed_by(SIGSEGV));
+    ASSERT_EQ(q.apply(watch(process.pid())), 0);
+    process.go();
+    process.wait_until_exited();
+    process.reap();
+    const auto events = q.wait();
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_EQ(WTERMSIG(static_cast<int>(events[0].data)), SIGSEGV);
+}
+
+// Nobody reaps it: those who may trace it learn how it exited nevertheless.
+TEST_F(ProcForeign, R212_AZombieOfSomebodyElse) {
+    Stranger process(exits_with(6));
+    ASSERT_EQ(q.apply(watch(process.pid())), 0);
+    process.go();
+    process.wait_until_exited();
+    expect_only(q.wait(), process.pid(), EVFILT_PROC, kExitFlags, NOTE_EXIT, 6 << 8);
+    Queue late;
+    ASSERT_EQ(late.apply(watch(process.pid())), 0);
+    expect_only(late.collect(), process.pid(), EVFILT_PROC, kExitFlags, NOTE_EXIT, 6 << 8);
+}
+
+TEST_F(ProcForeign, D21_TheFirstProcessCanBeWatched) {
+    ASSERT_EQ(q.apply(watch(1)), 0);
+    ASSERT_EQ(q.apply(watch(::getppid())), 0);
+    expect_none(q.collect());
+    EXPECT_EQ(q.apply(change(1, EVFILT_PROC, EV_DELETE)), 0);
+}
+
+TEST_F(ProcForeign, R213_ThisVeryProcessCanBeWatched) {
+    ASSERT_EQ(q.apply(watch(::getpid())), 0);
+    expect_none(q.collect());
+    expect_silent(q);
+}
+
+TEST_F(ProcForeign, AThreadIsNoProcess) {
+    pid_t tid = 0;
+    Gate started(2);
+    Gate end(2);
+    Thread thread([&] {
+        tid = static_cast<pid_t>(::syscall(SYS_gettid));
+        started.pass();
+        end.pass();
+    });
+    started.pass();
+    EXPECT_EQ(q.apply(watch(tid)), ESRCH);
+    end.pass();
+}
+
+// The C libkqueue spins here: kevent() returned 0 at once for ever, and starved the READ knote.
+TEST_F(ProcForeign, AnExitDoesNotKeepOthersFromBeingServed) {
+    Stranger process(exits_with(1));
+    Pipe p = make_pipe();
+    ASSERT_EQ(q.apply(watch(process.pid()), change(*p.read, EVFILT_READ, EV_ADD)), 0);
+    process.go();
+    process.wait_until_exited();
+    write_bytes(*p.write, 1);
+    int reads = 0;
+    int exits = 0;
+    for (int i = 0; i < 20; i++)
+        for (const Event& event : q.wait())
+            (event.filter == EVFILT_READ ? reads : exits)++;
+    EXPECT_GE(reads, 19);
+    EXPECT_EQ(exits, 1);
+    drain(*p.read);
+    const auto begin = now();
+    expect_none(q.collect(16, milliseconds{50}));
+    EXPECT_GE(since(begin), milliseconds{45});
+}
+
+// ---- without the right to know ----
+
+// Runs `body` as nobody. False if that is not permitted here.
+bool as_nobody(const std::function<int()>& body, int& status) {
+    if (::geteuid() != 0) return false;
+    Child child([&body] {
+        if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 77;
+        return body();
+    });
+    status = child.wait();
+    EXPECT_EQ(child.errors(), "");
+    return WEXITSTATUS(status) != 77;
+}
+
+// What nobody sees of a process of root: 0 if that is one event with data `expected` (or, where the
+// kernel cannot tell, without data).
+int watch_as_nobody(pid_t pid, int ready, int expected, milliseconds* waited) {
+    Queue mine;
+    if (mine.apply(watch(pid)) != 0) return 1;
+    if (::write(ready, "x", 1) != 1) return 2;
+    const auto begin = now();
+    const auto events = mine.wait();
+    if (waited != nullptr) *waited = since(begin);
+    if (events.size() != 1 || events[0].fflags != NOTE_EXIT) return 3;
+    if (events[0].data != expected && events[0].data != 0) return 4;
+    if (!mine.collect(16, milliseconds{0}).empty()) return 5;
+    return events[0].data == expected ? 0 : 6;
+}
+
+TEST_F(ProcForeign, R212_AsAnUnprivilegedUser) {
+    Stranger process(exits_with(9));
+    Pipe ready = make_pipe();
+    Thread root([&] {
+        read_bytes(*ready.read, 1);
+        process.go();
+        process.wait_until_exited();
+        process.reap();
+    });
+    int status = -1;
+    const bool possible = as_nobody(
+        [&] { return watch_as_nobody(process.pid(), *ready.write, 9 << 8, nullptr); }, status);
+    if (!possible) write_bytes(*ready.write, 1);
+    root.join();
+    if (!possible) GTEST_SKIP() << "cannot become nobody";
+    EXPECT_TRUE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 6) << status;
+#ifdef __linux__
+    EXPECT_EQ(WEXITSTATUS(status), 0) << "needs Linux 6.15: L-PROC-STATUS";
+#endif
+}
+
+// It stays a zombie, and nobody may not ask how it exited: the event comes all the same, after a
+// while, without a status.
+TEST_F(ProcForeign, R212_AnEventIsNotDelayedForEver) {
+    Stranger process(exits_with(9));
+    Pipe ready = make_pipe();
+    Thread root([&] {
+        read_bytes(*ready.read, 1);
+        process.go();
+        process.wait_until_exited();
+    });
+    int status = -1;
+    const bool possible = as_nobody(
+        [&] {
+            milliseconds waited{0};
+            const int result = watch_as_nobody(process.pid(), *ready.write, 9 << 8, &waited);
+            if (result != 6) return result;
+            return waited >= milliseconds{150} ? 0 : 7;
+        },
+        status);
+    if (!possible) write_bytes(*ready.write, 1);
+    root.join();
+    if (!possible) GTEST_SKIP() << "cannot become nobody";
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+// ---- a number that is used again ----
+
+#ifdef __linux__
+// A child with this very number, which the kernel lets CAP_SYS_ADMIN choose. -1: not permitted.
+pid_t fork_as(pid_t number) {
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+        uint64_t set_tid, set_tid_size, cgroup;
+    } args{};
+    args.exit_signal = SIGCHLD;
+    args.set_tid = reinterpret_cast<uintptr_t>(&number);
+    args.set_tid_size = 1;
+    const pid_t pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+    if (pid == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    return pid;
+}
+
+TEST_F(ProcForeign, ANumberThatIsUsedAgainIsAnotherProcess) {
+    for (const int flags : {0, EV_DISABLE}) {
+        Sleeper first(exits_with(1));
+        const pid_t pid = first.pid();
+        ASSERT_EQ(q.apply(change(pid, EVFILT_PROC, EV_ADD | flags, NOTE_EXIT, 0, tag(1))), 0);
+        ASSERT_EQ(first.go_and_reap(), 1 << 8);
+        if (flags != 0) expect_none(q.collect());
+        const pid_t second = fork_as(pid);
+        if (second < 0) GTEST_SKIP() << "cannot choose the number of a process";
+        ASSERT_EQ(second, pid);
+        ASSERT_EQ(q.apply(change(pid, EVFILT_PROC, EV_ADD, NOTE_EXIT, 0, tag(2))), 0);
+        expect_none(q.collect());
+        ::kill(second, SIGKILL);
+        expect_only(q.wait(), pid, EVFILT_PROC, kExitFlags, NOTE_EXIT, SIGKILL, tag(2));
+        expect_silent(q);
+        ::waitpid(second, nullptr, 0);
+    }
+}
+
+TEST_F(ProcForeign, AReportOfAFormerProcessIsNotThatOfTheNext) {
+    Sleeper first(exits_with(1));
+    const pid_t pid = first.pid();
+    ASSERT_EQ(q.apply(watch(pid)), 0);
+    first.go_and_reap();
+    ASSERT_EQ(q.apply(change(pid, EVFILT_PROC, EV_DELETE)), 0);
+    const pid_t second = fork_as(pid);
+    if (second < 0) GTEST_SKIP() << "cannot choose the number of a process";
+    ASSERT_EQ(q.apply(watch(pid)), 0);
+    expect_none(q.collect());
+    ::kill(second, SIGKILL);
+    EXPECT_EQ(q.wait().size(), 1u);
+    ::waitpid(second, nullptr, 0);
+}
+#endif
+
+}  // namespace
+}  // namespace kqtest
