@@ -101,7 +101,7 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
         processes::ask(kn.facts, status) != Life::running)
         error = Errno::no_process;
     if (error == Errno::ok) {
-        if (has(kn, kAsked)) (void)check_exit(kq, kn, true);
+        if (has(kn, kAsked) && check_exit(kq, kn, true)) keep_looking(kq, kn);
         return Errno::ok;
     }
     unsubscribe(kq, kn);
