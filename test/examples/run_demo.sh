@@ -2,14 +2,15 @@
 #
 # run_demo.sh PREFIX [BUILD_DIR] - the installed library at work.
 #
-# Builds the three examples against the libkqueue installed under PREFIX, by
+# Builds the examples against the libkqueue installed under PREFIX, by
 # pkg-config as any program would, and lets them work on real files:
 #
 #   1. echod and echoload: 1,000 simultaneous TCP clients, each with a whole
 #      file, every returning byte compared;
 #   2. the idle timeout: a silent connection is closed, a talking one is not;
 #   3. kqtail: two files written to at the same time, one truncated, a pipe,
-#      a reader that leaves.
+#      a reader that leaves;
+#   4. kqrun: the processes of a shell pipeline, how each ended.
 #
 # Everything happens on 127.0.0.1 and in a temporary directory. Any mismatch
 # ends the demo with a loud line and status 1.
@@ -81,14 +82,14 @@ read -r -a cflags < <(pkg-config --cflags libkqueue)
 read -r -a libs < <(pkg-config --libs libkqueue)
 
 title "Build with: cc ${cflags[*]} ${libs[*]}"
-for program in echod echoload kqtail; do
+for program in echod echoload kqtail kqrun; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
         "${libs[@]}" "-Wl,-rpath,$libdir" || fail "$program does not build"
 done
 library=$(ldd "$build/echod" | sed -n 's/^.*libkqueue[^ ]* => \([^ ]*\) .*$/\1/p')
 [[ -n $library ]] || fail "echod does not use a shared libkqueue"
 case $(readlink -f "$library") in
-    "$(readlink -f "$prefix")"/*) ok "echod, echoload and kqtail use $library" ;;
+    "$(readlink -f "$prefix")"/*) ok "echod, echoload, kqtail and kqrun use $library" ;;
     *) fail "echod uses $library, which is not under $prefix" ;;
 esac
 
@@ -233,5 +234,22 @@ status=0
 timeout 20 "$build/kqtail" -n 2 log/b | head -n 1 >/dev/null || status=$?
 ((status == 0 || status == 141)) || fail "kqtail stays when its reader leaves: status $status"
 ok "kqtail ended when its reader left"
+
+# ---- kqrun ----
+
+title "kqrun: a pipeline, a background job that fails, a status"
+status=0
+timeout 20 "$build/kqrun" sh -c 'echo piped | cat; false & wait; exit 5' >shown 2>told || status=$?
+cat told
+((status == 5)) || fail "kqrun ended with status $status, not that of its command"
+[[ $(<shown) == piped ]] || fail "kqrun changed what its command wrote"
+grep -q '^kqrun: [0-9]* exited with status 5$' told || fail "kqrun did not tell how its command exited"
+if grep -q 'only the command itself' told; then
+    ok "the command exited with status 5; its children cannot be seen on this system"
+else
+    grep -q '^kqrun: 4 processes, 3 forks, 2 programs, 2 failures, ' told ||
+        fail "kqrun did not see the four processes there were"
+    ok "four processes, two of which failed; kqrun exited as its command did"
+fi
 
 title "All is well ($SECONDS s)"
