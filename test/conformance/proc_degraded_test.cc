@@ -255,6 +255,11 @@ TEST_F(ProcDegraded, AForkedChildInheritsNothing) {
         return events.size() == 1 && events[0].data == 2 << 8 ? 0 : 3;
     });
     EXPECT_EQ(WEXITSTATUS(child.wait()), 0) << child.errors();
+    if (news) {
+        ASSERT_EQ(q.apply(watch(::getpid(), NOTE_FORK)), 0);
+        const Sleeper forked;
+        expect_only(q.wait(), ::getpid(), EVFILT_PROC, EV_ADD | EV_CLEAR, NOTE_FORK);
+    }
     process.go();
     EXPECT_EQ(q.wait().size(), 1u);
     other.go();

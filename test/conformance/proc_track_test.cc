@@ -109,14 +109,19 @@ TEST_F(ProcTrack, R213_WhatWasBeforeIsNotTold) {
     EXPECT_EQ(other.wait().size(), 1u);
 }
 
+// The kernel tells of a new thread as if our parent had forked.
 TEST_F(ProcTrack, R213_AThreadIsNoFork) {
-    ASSERT_EQ(q.apply(watch(::getpid(), NOTE_FORK)), 0);
-    in_threads(3, [](int) {});
+    Sleeper child([] {
+        in_threads(3, [](int) {});
+        return 0;
+    });
+    ASSERT_EQ(q.apply(watch(::getpid(), NOTE_FORK), watch(child.pid(), NOTE_FORK)), 0);
+    child.go_and_exit();
     expect_none(q.collect());
 }
 
 TEST_F(ProcTrack, R214_ExecOfAChild) {
-    Sleeper child([] { return runs("read x <&9; exit 3"); });  // descriptor 9: fails at once
+    Sleeper child([] { return runs("kill -STOP $$"); });
     ASSERT_EQ(q.apply(watch(child.pid(), NOTE_EXEC)), 0);
     expect_none(q.collect());
     child.go();
@@ -147,10 +152,11 @@ TEST_F(ProcTrack, R214_TheyMergeUntilCollected) {
 }
 
 TEST_F(ProcTrack, OnlyWhatIsAskedFor) {
-    Sleeper child([] { return runs("true & wait"); });
+    Sleeper child([] { return runs("true & kill -STOP $$"); });
     ASSERT_EQ(q.apply(watch(child.pid(), NOTE_FORK)), 0);
     child.go();
     expect_only(q.wait(), child.pid(), EVFILT_PROC, EV_ADD | EV_CLEAR, NOTE_FORK);
+    ::kill(child.pid(), SIGKILL);
     child.wait_until_exited();
     ASSERT_TRUE(q.wait_until_readable());
     expect_none(q.collect());

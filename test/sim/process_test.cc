@@ -106,6 +106,7 @@ TEST_F(Processes, AStrayWakeupLosesNothing) {
     ASSERT_EQ(add(7, kExit), Errno::ok);
     q.backend().inject({kq::Handle(kq::Handle::Kind::process, 7, 12345), kq::kReadable, 0});
     EXPECT_TRUE(q.wait().empty());
+    EXPECT_EQ(q.backend().earliest_deadline(), kForever);  // nor is it looked at from now on
     exit(7, 1);
     expect_only(q.wait(), 7, kExit, 1);
 }
