@@ -253,6 +253,17 @@ TEST_F(ProcTrack, EachQueueHearsOfItsOwn) {
     EXPECT_EQ(of_both.size(), 2u);
 }
 
+TEST_F(ProcTrack, WhatAnotherQueueTookIsThereForPoll) {
+    const Queue other;
+    Sleeper child([] { return runs("true & kill -STOP $$"); });
+    ASSERT_EQ(q.apply(watch(child.pid(), NOTE_FORK)), 0);
+    ASSERT_EQ(other.apply(watch(child.pid(), NOTE_FORK)), 0);
+    child.go();
+    EXPECT_EQ(q.wait().size(), 1u);  // for both
+    EXPECT_TRUE(other.readable());
+    expect_only(other.collect(), child.pid(), EVFILT_PROC, EV_ADD | EV_CLEAR, NOTE_FORK);
+}
+
 TEST_F(ProcTrack, ASleeperIsWokenByWhatAnotherQueueTook) {
     const Queue other;
     Sleeper child(forks_once);
