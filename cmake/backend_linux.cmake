@@ -10,5 +10,7 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/vnodes.cc
     src/linux/signals.cc
     src/linux/process_mark.cc
+    src/linux/children.cc
+    src/linux/proc_connector.cc
     src/posix/dispositions.cc)
 set(KQUEUE_BACKEND_DEFINITIONS _GNU_SOURCE)

@@ -14,6 +14,9 @@ set(KQUEUE_CORE_SOURCES
     src/filter_timer.cc
     src/filter_user.cc
     src/filter_signal.cc
+    src/filter_proc.cc
+    src/proc_news.cc
+    src/process_hub.cc
     src/filter_libkqueue.cc
     src/filter_missing.cc
     src/fd_watch.cc

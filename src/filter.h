@@ -95,7 +95,7 @@ extern const FilterOps kVnodeFilter;
 extern const FilterOps kTimerFilter;
 extern const FilterOps kUserFilter;
 extern const FilterOps kSignalFilter;
-extern const FilterOps kMissingProc;
+extern const FilterOps kProcFilter;
 extern const FilterOps kMissingAio;
 extern const FilterOps kMissingNetdev;
 extern const FilterOps kMissingFs;

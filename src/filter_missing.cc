@@ -33,7 +33,6 @@ constexpr FilterOps missing_filter() {
     return ops;  // the other verbs need a knote, and there is none
 }
 
-constexpr char kProc[] = "EVFILT_PROC";
 constexpr char kAio[] = "EVFILT_AIO";
 constexpr char kNetdev[] = "EVFILT_NETDEV";
 constexpr char kFs[] = "EVFILT_FS";
@@ -41,7 +40,6 @@ constexpr char kLio[] = "EVFILT_LIO";
 
 }  // namespace
 
-constinit const FilterOps kMissingProc = missing_filter<kProc>();
 constinit const FilterOps kMissingAio = missing_filter<kAio>();
 constinit const FilterOps kMissingNetdev = missing_filter<kNetdev>();
 constinit const FilterOps kMissingFs = missing_filter<kFs>();

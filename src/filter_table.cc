@@ -9,7 +9,7 @@ constexpr const FilterOps* kFilters[EVFILT_SYSCOUNT] = {
     &kWriteFilter,    // -2
     &kMissingAio,     // -3
     &kVnodeFilter,    // -4
-    &kMissingProc,    // -5
+    &kProcFilter,     // -5
     &kSignalFilter,   // -6
     &kTimerFilter,    // -7
     &kMissingNetdev,  // -8

@@ -19,6 +19,8 @@ class Handle {
         files,         // the backend has changed files to tell: see Backend::take_files
         signals,       // signals are pending that no handler gets: signals::take_pending()
         lane,          // backend-private: an inner queue has something
+        process,       // index: process id, generation: its ProcKnote's
+        processes,     // processes::hear() has news
     };
 
     Handle() = default;  // no handle at all; `Handle{}` is Kind::none

@@ -3,6 +3,7 @@
 #include "kqueue.h"
 
 #include "fd_watch.h"
+#include "process_hub.h"
 
 namespace kq {
 
@@ -42,7 +43,9 @@ Kqueue::~Kqueue() {
     watches_.for_each([this](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
         if (watch.notes != nullptr) fd_watch::forget(*this, static_cast<int>(fd));
     });
-    if (mailbox_ != nullptr) mailbox::give_back(*mailbox_);
+    if (mailbox_ == nullptr) return;
+    process_hub::forget(*mailbox_);
+    mailbox::give_back(*mailbox_);
 }
 
 Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,

@@ -93,6 +93,11 @@ class Kqueue {
     Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_);
     Errno index(Knote& kn) KQ_REQUIRES(mutex_);
     void unindex(Knote& kn) KQ_REQUIRES(mutex_);
+    // visit(knote) may remove and free that knote, and change no other of the index.
+    template <class Visit>
+    void for_each_indexed(Visit visit) KQ_REQUIRES(mutex_) {
+        index_.for_each(visit);
+    }
 
     // The source says true: active, and on the queue unless disabled.
     void activate(Knote& kn) KQ_REQUIRES(mutex_);

@@ -18,6 +18,16 @@
 
 namespace kq {
 
+struct Letter;
+
+struct Letters {
+    Letter* first = nullptr;
+    Letter* last = nullptr;
+    int count = 0;
+    int subscriptions = 0;  // while not 0 the queue hears of processes
+    bool lost = false;      // some could not be kept
+};
+
 struct Mailbox {
     // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
     std::atomic<int> descriptor{-1};
@@ -30,6 +40,8 @@ struct Mailbox {
     // which it is not registered.
     std::atomic<bool> watches_queues{false};
     std::atomic<bool> queue_was_renewed{false};
+    // What processes did: see process_hub.h, whose mutex guards it.
+    Letters letters;
 };
 
 namespace mailbox {

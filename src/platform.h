@@ -179,6 +179,47 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready);
 
 }  // namespace descriptor
 
+// What the platform remembers of a watched process. All zero before
+// watch_process() and after unwatch_process().
+struct ProcessFacts {
+    int32_t pid = 0;
+    void* place = nullptr;  // backend's: where it keeps what names the process
+    uint64_t started = 0;   // backend's: tells it from a later one of the same pid
+};
+
+enum class Life : uint8_t {
+    running,
+    exited,          // with this status
+    exited_later,    // its status cannot be known yet, but perhaps when it is reaped
+    exited_unknown,  // its status cannot be known
+};
+
+// One thing that a process of the system did.
+struct ProcessNews {
+    enum class What : uint8_t { forked, executed, exited };
+    What what;
+    int32_t pid;  // who did it
+    int32_t arg;  // forked: the child; exited: the status as of wait()
+};
+
+namespace processes {
+
+// What has become of a process since watch_process(). Never reaps it. `status`
+// is set, as of wait(), for Life::exited.
+Life ask(const ProcessFacts& facts, int& status);
+
+// Begins to hear of all processes of the system; one listener for all. Or why
+// that cannot be: `why`, in words. Under the process hub's
+// mutex, as the rest here.
+Errno listen(const char*& why);
+void stop_listening();
+// In a forked child, whose copy it is: likewise, but the parent listens on.
+void abandon_in_child();
+// The next news, without waiting, in order. no_memory: some were lost here.
+Result<size_t> hear(std::span<ProcessNews> out);
+
+}  // namespace processes
+
 // Now, on a clock, as deadlines are given to Backend::set_deadline.
 Nanos now(Clock clock);
 
@@ -248,7 +289,8 @@ enum class Announce : uint8_t {
 // clang-format off
 template <class B>
 concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_t rearm, Handle h,
-                                   FdFacts facts, std::span<Wakeup> out, uint32_t changes,
+                                   FdFacts facts, ProcessFacts& process, int32_t pid, bool on,
+                                   std::span<Wakeup> out, uint32_t changes,
                                    void (*tell)(void*, Handle, uint32_t), void* context, Announce a, Clock clock, Nanos t,
                                    uint32_t tag) {
     // Makes the kernel queue and its public descriptor: EMFILE, ENFILE, ENOMEM. The tag, not
@@ -347,6 +389,16 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // changes) for each watched file that changed, once or several times. May tell more
     // than was wanted. tell() may call watch_file().
     { b.take_files(tell, context) } -> std::same_as<void>;
+
+    // A wakeup `h` (Kind::process) will come, once, when the process has exited, at
+    // once if it has already. no_process: there is none. unimplemented: nobody
+    // will tell, but processes::ask() can be asked.
+    { b.watch_process(pid, h, process) } -> std::same_as<Errno>;
+    // Forgets what watch_process() began, in whatever state.
+    { b.unwatch_process(process) } -> std::same_as<void>;
+    // Wakeups Kind::processes come, by level, while processes::hear() has news. Only
+    // between processes::listen() and stop_listening().
+    { b.hear_processes(on) } -> std::same_as<Errno>;
 
     // Closes the public descriptor too: only for a queue that no user has seen.
     { b.close_unpublished() } -> std::same_as<void>;

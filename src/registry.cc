@@ -22,6 +22,7 @@
 
 #include "alloc.h"
 #include "kqueue.h"
+#include "process_hub.h"
 #include "signal_hub.h"
 #include "trace.h"
 
@@ -233,6 +234,7 @@ void prepare_fork() KQ_NO_ANALYSIS {
         }
     }
     signal_hub::before_fork();
+    process_hub::lock_before_fork();
 }
 
 void unlock_kqueues() KQ_NO_ANALYSIS {
@@ -241,6 +243,7 @@ void unlock_kqueues() KQ_NO_ANALYSIS {
 }
 
 void parent_forked() KQ_NO_ANALYSIS {
+    process_hub::unlock_in_parent();
     signal_hub::after_fork_in_parent();
     unlock_kqueues();
     mutex.unlock();
@@ -261,6 +264,7 @@ void discard_in_child(Cell& cell) KQ_NO_ANALYSIS {
 // are as if there had been none.
 void child_forked() KQ_NO_ANALYSIS {
     const bool clean = fork_cleanup.load();
+    process_hub::after_fork_in_child(clean);
     signal_hub::after_fork_in_child(clean);
     for (size_t i = 0; clean && i < used_count; i++) {
         Cell& cell = *used_cells[i];
@@ -292,6 +296,7 @@ void begin_anew_in_copy() KQ_NO_ANALYSIS {
     used_count = 0;
     free_cells = nullptr;
     dying_cells.store(nullptr);
+    process_hub::begin_anew_in_copy();
     signal_hub::begin_anew_in_copy();
     mailbox::abandon_in_child();
     Backend::close_shared();

@@ -30,6 +30,7 @@ enum class [[nodiscard]] Errno : int{
     too_many_open = EMFILE,
     too_many_open_in_system = ENFILE,
     unimplemented = ENOSYS,
+    unsupported = ENOTSUP,
 };
 
 // The errno of the C library call that just failed.

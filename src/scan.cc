@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "fd_watch.h"
+#include "filter_proc.h"
 #include "filter_signal.h"
 #include "signal_hub.h"
 #include "trace.h"
@@ -144,6 +145,12 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::files:
             take_files();
             break;
+        case Handle::Kind::process:
+            proc::on_wakeup(*this, wakeup.handle);
+            break;
+        case Handle::Kind::processes:
+            proc::hear(*this);
+            break;
         default:  // not of our giving: the number names a foreign queue (see Backend::exists)
             break;
     }
@@ -162,6 +169,7 @@ void Kqueue::take_files() {
 void Kqueue::read_mailbox() {
     look_at_signals(*this);
     if (mailbox_->queue_was_renewed.exchange(false)) fd_watch::follow_renewed(*this);
+    proc::read_letters(*this);
 }
 
 void Kqueue::expire_timers(Clock clock) {

@@ -12,6 +12,7 @@
 #include "anchors.h"
 #include "check.h"
 #include "epoll.h"
+#include "proc_connector.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -92,6 +93,7 @@ void Backend::abandon_in_child() {
     for (int& fd : timers_)
         sys::close_and_clear(fd);
     vnodes_.abandon_in_child();
+    pidfds_.abandon_in_child();
 }
 
 void Backend::close_shared() {
@@ -300,6 +302,30 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
 
 Errno set_file_poll_interval(int64_t /*interval*/) {
     return Errno::unimplemented;
+}
+
+// ---- processes ----
+
+// Once: after the exit its pidfd stays readable, and readiness says no more.
+Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
+    int fd = -1;
+    const Errno error = pidfds_.open(pid, facts, fd);
+    if (error != Errno::ok) return error;
+    static_cast<Pidfds::Slot*>(facts.place)->handle = handle;
+    if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, handle) == 0)
+        return Errno::ok;
+    const Errno refused = errno == ENOSPC ? Errno::no_memory : last_errno();
+    pidfds_.forget(facts);
+    return refused;
+}
+
+// By level: whoever wakes first takes the news, for all.
+Errno Backend::hear_processes(bool on) {
+    const int operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+    const Handle handle(Handle::Kind::processes, 0, 0);
+    if (control(lanes_[0], operation, connector::descriptor(), EPOLLIN, handle) == 0)
+        return Errno::ok;
+    return errno == ENOSPC ? Errno::no_memory : last_errno();
 }
 
 }  // namespace kq

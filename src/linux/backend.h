@@ -3,13 +3,14 @@
 // The public descriptor is the epoll descriptor itself. Beside it appear, when
 // first needed: a second, inner epoll for descriptors whose READ and WRITE want
 // different modes (an epoll item has only one); a timerfd for each clock; an
-// inotify instance. Two eventfds serve the whole process: see anchors.h.
-// Lock: the kqueue's mutex, but for what platform.h exempts.
+// inotify instance; and one pidfd for each watched process. Two eventfds serve the whole process:
+// see anchors.h. Lock: the kqueue's mutex, but for what platform.h exempts.
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
 
 #include <atomic>
 
+#include "children.h"
 #include "platform.h"
 #include "vnodes.h"
 
@@ -52,6 +53,10 @@ class Backend {
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take_files(VnodeWatch::Tell tell, void* context) { vnodes_.take(tell, context); }
 
+    Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
+    void unwatch_process(ProcessFacts& facts) { pidfds_.forget(facts); }
+    Errno hear_processes(bool on);
+
     void abandon_in_child();
     static void close_in_child(int descriptor);
     static void close_shared();
@@ -71,6 +76,7 @@ class Backend {
     int timers_[kClocks] = {-1, -1};
     Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
     VnodeWatch vnodes_;
+    Pidfds pidfds_;
 };
 
 }  // namespace kq

@@ -10,6 +10,7 @@
 #include "anchors.h"
 #include "backend.h"
 #include "epoll.h"
+#include "proc_connector.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -32,6 +33,9 @@ void Backend::carry_backend_sources() {
         carry_own(timers_[clock], EPOLLIN | EPOLLET, {Kind::timers, clock, 0});
     carry_own(vnodes_.descriptor(), EPOLLIN, {Kind::files, 0, 0});
     carry_own(signal_listener(), EPOLLIN | EPOLLET, {Kind::signals, 0, 0});
+    carry_own(connector::descriptor(), EPOLLIN, {Kind::processes, 0, 0});
+    pidfds_.for_each(
+        [this](int fd, Handle handle) { carry_own(fd, EPOLLIN | EPOLLONESHOT, handle); });
 }
 
 Errno Backend::begin_renewal() {

@@ -11,6 +11,7 @@
 #   3. kqtail: two files written to at the same time, one truncated, a pipe,
 #      a reader that leaves;
 #   4. kqwatch: what happens to a file and its directory, in words.
+#   5. kqrun: the processes of a shell pipeline, how each ended.
 #
 # Everything happens on 127.0.0.1 and in a temporary directory. Any mismatch
 # ends the demo with a loud line and status 1.
@@ -82,14 +83,14 @@ read -r -a cflags < <(pkg-config --cflags libkqueue)
 read -r -a libs < <(pkg-config --libs libkqueue)
 
 title "Build with: cc ${cflags[*]} ${libs[*]}"
-for program in echod echoload kqtail kqwatch; do
+for program in echod echoload kqtail kqwatch kqrun; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
         "${libs[@]}" "-Wl,-rpath,$libdir" || fail "$program does not build"
 done
 library=$(ldd "$build/echod" | sed -n 's/^.*libkqueue[^ ]* => \([^ ]*\) .*$/\1/p')
 [[ -n $library ]] || fail "echod does not use a shared libkqueue"
 case $(readlink -f "$library") in
-    "$(readlink -f "$prefix")"/*) ok "echod, echoload, kqtail and kqwatch use $library" ;;
+    "$(readlink -f "$prefix")"/*) ok "echod, echoload, kqtail, kqwatch and kqrun use $library" ;;
     *) fail "echod uses $library, which is not under $prefix" ;;
 esac
 
@@ -277,5 +278,22 @@ happens 1 touch watched/other.txt
 wait "$watch_pid" || fail "kqwatch ended with status $?"
 sort seen | diff - expected_seen || fail "kqwatch does not tell what happened"
 ok "$((lines - 1)) events, all as expected: $(sed -n 2p seen)"
+
+# ---- kqrun ----
+
+title "kqrun: a pipeline, a background job that fails, a status"
+status=0
+timeout 20 "$build/kqrun" sh -c 'echo piped | cat; false & wait; exit 5' >shown 2>told || status=$?
+cat told
+((status == 5)) || fail "kqrun ended with status $status, not that of its command"
+[[ $(<shown) == piped ]] || fail "kqrun changed what its command wrote"
+grep -q '^kqrun: [0-9]* exited with status 5$' told || fail "kqrun did not tell how its command exited"
+if grep -q 'only the command itself' told; then
+    ok "the command exited with status 5; its children cannot be seen on this system"
+else
+    grep -q '^kqrun: 4 processes, 3 forks, 2 programs, 2 failures, ' told ||
+        fail "kqrun did not see the four processes there were"
+    ok "four processes, two of which failed; kqrun exited as its command did"
+fi
 
 title "All is well ($SECONDS s)"

@@ -27,6 +27,7 @@ Backend::Backend() {
     items_[{0, kMonotonic, 0}] = {{Kind::timers, 0, 0}, Mode::edge};
     items_[{0, kRealtime, 0}] = {{Kind::timers, 1, 0}, Mode::edge};
     items_[{0, kFiles, 0}] = {{Kind::files, 0, 0}, Mode::level};
+    items_[{0, kProcesses, 0}] = {{Kind::processes, 0, 0}, Mode::level};
     world().queues.insert(this);
 }
 
@@ -183,6 +184,8 @@ uint16_t Backend::ask_special(int which) const {
         case kMonotonic:
         case kRealtime:
             return due(which == kMonotonic ? Clock::monotonic : Clock::realtime) ? kReadable : 0;
+        case kProcesses:
+            return hears_ && !world().news.empty() ? kReadable : 0;
         default:
             for (const auto& [id, file] : files_)
                 if (file.changes != 0) return kReadable;

@@ -54,6 +54,9 @@ class Backend {
     void set_deadline(Clock clock, Nanos t);
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take_files(void (*tell)(void*, Handle, uint32_t), void* context);
+    Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
+    void unwatch_process(ProcessFacts& facts);
+    Errno hear_processes(bool on);
     void abandon_in_child();
     static void close_in_child(int) {}
     static void close_shared() {}
@@ -62,6 +65,10 @@ class Backend {
     void on_poke(uint64_t serial, uint8_t directions);
     void on_file_ended(uint64_t serial);
     void on_file_changed(uint64_t serial, uint32_t changes);
+    void on_process_ended(uint64_t serial);
+    void on_news() {
+        if (hears_) list_special(kProcesses);
+    }
     // Whether poll() on the public descriptor finds it readable.
     [[nodiscard]] bool readable() const;
     // The moment (monotonic) of the next deadline that is set.
@@ -70,6 +77,8 @@ class Backend {
     // ---- tests look, and interfere ----
     // How many (number, direction) pairs the kernel has, spent ones included.
     [[nodiscard]] size_t registrations() const { return items_.size() - kSpecials; }
+    [[nodiscard]] size_t process_watches() const { return processes_.size(); }
+    [[nodiscard]] bool hears() const { return hears_; }
     [[nodiscard]] size_t file_watches() const { return files_.size(); }
     // The mode the kernel has for a number; none if it has none or spent it.
     [[nodiscard]] Mode mode_of(int fd, Direction direction) const;
@@ -82,7 +91,7 @@ class Backend {
 
   private:
     // Items that are no files of the user.
-    enum Special : int { kRing, kHold, kMonotonic, kRealtime, kFiles, kSpecials };
+    enum Special : int { kRing, kHold, kMonotonic, kRealtime, kFiles, kProcesses, kSpecials };
     struct Key {
         uint64_t serial;  // 0: not a file, `fd` is a Special
         int fd;
@@ -99,6 +108,10 @@ class Backend {
         Handle handle;
         uint32_t wanted = 0;
         uint32_t changes = 0;  // not yet told
+    };
+    struct ProcessWatch {
+        uint64_t serial;
+        Handle handle;
     };
     using Items = std::map<Key, Item>;
 
@@ -122,6 +135,8 @@ class Backend {
     Nanos armed_[kClocks] = {kForever, kForever};
     std::map<int32_t, FileWatch> files_;
     int32_t next_file_ = 0;
+    std::list<ProcessWatch> processes_;
+    bool hears_ = false;
 };
 
 }  // namespace kq

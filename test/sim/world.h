@@ -8,6 +8,7 @@
 #define KQ_SIM_WORLD_H
 
 #include <climits>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -56,6 +57,16 @@ struct OpenFile {
     kq::Backend* queue = nullptr;  // of a kqueue's descriptor
 };
 
+// A process. It is found by its number until it is reaped, and for ever by its serial.
+struct Process {
+    uint64_t serial = 0;
+    int32_t pid = 0;
+    bool exited = false;
+    bool reaped = false;
+    bool known = true;  // how it exited, to us, before it is reaped
+    int status = 0;
+};
+
 // What a test wants to know of how the backend was used.
 struct Counts {
     int watch = 0;         // Backend::watch()
@@ -71,7 +82,18 @@ struct Counts {
 };
 
 // Places where the system may refuse.
-enum class Fault : uint8_t { open, add, modify, remove, prepare_clock, watch_file, collect, count };
+enum class Fault : uint8_t {
+    open,
+    add,
+    modify,
+    remove,
+    prepare_clock,
+    watch_file,
+    collect,
+    watch_process,
+    listen,
+    count
+};
 
 class World {
   public:
@@ -115,6 +137,19 @@ class World {
     Errno sleep(const kq::Backend& queue, Nanos t);
     Errno pause(Nanos t);
 
+    // ---- processes ----
+
+    Process& start(int32_t pid);
+    Process* find_process(int32_t pid);  // not reaped
+    Process* find_process_serial(uint64_t serial);
+    void exit(int32_t pid, int status);
+    void reap(int32_t pid);
+    // The listener hears it, if there is one.
+    void announce(kq::ProcessNews::What what, int32_t pid, int32_t arg = 0);
+    std::deque<kq::ProcessNews> news;
+    bool listening = false;
+    bool overflowed = false;  // the next hear() says that news were lost
+
     // ---- faults ----
 
     // From now on the `nth` use of a place fails, `times` times in a row.
@@ -137,6 +172,7 @@ class World {
     static size_t index(Clock clock) { return static_cast<size_t>(clock); }
 
     std::map<int, std::shared_ptr<OpenFile>> table_;
+    std::map<uint64_t, Process> processes_;
     uint64_t serials_ = 0;
     Nanos ticks_ = 0;  // of the clock that files are stamped with
     Nanos monotonic_ = 1000 * kSecond;

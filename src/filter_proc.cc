@@ -1,0 +1,266 @@
+// EVFILT_PROC: processes (semantics 5.6). Verbs of filter.h, under the kqueue's
+// mutex. The exit is told by the backend, process by process; the rest comes in
+// letters, see proc_news.cc.
+//
+// The status is taken when the exit is heard of, not when it is reported: the
+// program may reap in between. Whatever happens, the event comes; at worst
+// without a status.
+#include "filter_proc.h"
+
+#include <limits.h>
+
+#include <atomic>
+
+namespace kq {
+namespace proc {
+namespace {
+
+// How long an event waits for its status, where that can be known only after
+// somebody else has reaped the process.
+constexpr Nanos kPatience = 200 * kMillisecond;
+
+constexpr uint32_t kNeedLetters = NOTE_FORK | NOTE_EXEC | NOTE_TRACK;
+constexpr uint32_t kAccepted = NOTE_EXIT | kNeedLetters | NOTE_TRACKERR | NOTE_CHILD;
+
+uint32_t next_generation() {
+    static constinit std::atomic<uint32_t> last{0};
+    return ++last & Handle::kGenerations;
+}
+
+// Puts the knote on the list of what is looked at, if it has to be and is not
+// elsewhere. To be called after all that may have taken it off.
+void keep_looking(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (!has(kn, kAsked | kLeaving) || has(kn, kExited)) return;
+    if (!kn.has(kQueued) && !kn.has(kParked)) kq.park(kn, Parking::recheck);
+}
+
+void unsubscribe(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (has(kn, kSubscribed)) process_hub::unsubscribe(kq, pid_of(kn));
+    clear(kn, kSubscribed);
+}
+
+// Subscribes to what is asked for, or to nothing.
+Errno subscribe(Kqueue& kq, ProcKnote& kn, uint32_t fflags) KQ_REQUIRES(kq.mutex()) {
+    if ((fflags & kNeedLetters) == 0) {
+        unsubscribe(kq, kn);
+        return Errno::ok;
+    }
+    const bool tracks = (fflags & NOTE_TRACK) != 0;
+    const Errno error = process_hub::subscribe(kq, pid_of(kn), tracks);
+    if (error == Errno::ok) set(kn, kSubscribed);
+    return error;
+}
+
+// The process has exited, but its status is not known yet.
+bool wait_for_status(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (has(kn, kCodeTold)) return finish(kq, kn, kn.code);
+    const Nanos t = now(Clock::monotonic);
+    if (!has(kn, kLeaving)) kn.patience = saturating_add(t, kPatience);
+    set(kn, kLeaving);
+    if (t >= kn.patience) return finish(kq, kn, 0);
+    keep_looking(kq, kn);
+    return true;
+}
+
+// Whether the number of a process that has exited names another one by now.
+bool is_another(Kqueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
+    ProcessFacts facts;
+    const Errno error = kq.backend().watch_process(pid, Handle{}, facts);
+    int status = 0;
+    const bool alive = (error == Errno::ok || error == Errno::unimplemented) &&
+                       processes::ask(facts, status) == Life::running;
+    kq.backend().unwatch_process(facts);
+    return alive;
+}
+
+// ---- verbs ----
+
+Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+    return kq.find_indexed(EVFILT_PROC, ident);
+}
+
+Result<Knote*> create(Kqueue&, const struct kevent& change) {
+    if (change.ident == 0 || change.ident > INT_MAX) return Errno::no_process;
+    if ((change.fflags & ~kAccepted) != 0) return Errno::invalid;
+    Owned<ProcKnote> kn = make<ProcKnote>();
+    if (!kn) return Errno::no_memory;
+    kn->saved_fflags = change.fflags;
+    kn->flags = EV_CLEAR;
+    return kn.release();
+}
+
+Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<ProcKnote&>(base);
+    Errno error = kq.index(kn);
+    if (error != Errno::ok) return error;
+    error = watch(kq, kn);
+    if (error == Errno::ok) error = subscribe(kq, kn, kn.saved_fflags);
+    int status = 0;
+    // A process that has exited is still there for those who ask how it did (D-20).
+    if (error == Errno::ok && (kn.saved_fflags & NOTE_EXIT) == 0 &&
+        processes::ask(kn.facts, status) != Life::running)
+        error = Errno::no_process;
+    if (error == Errno::ok) {
+        if (has(kn, kAsked) && check_exit(kq, kn, true)) keep_looking(kq, kn);
+        return Errno::ok;
+    }
+    unsubscribe(kq, kn);
+    kq.backend().unwatch_process(kn.facts);
+    kq.unindex(kn);
+    return error;
+}
+
+Errno detach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<ProcKnote&>(base);
+    unsubscribe(kq, kn);
+    kq.backend().unwatch_process(kn.facts);
+    kq.unindex(kn);
+    return Errno::ok;
+}
+
+Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+    auto* kn = static_cast<ProcKnote*>(&base);
+    if ((change.fflags & ~kAccepted) != 0) return Errno::invalid;
+    // An exit that was not heard of yet happened before this change.
+    if (!has(*kn, kExited)) {
+        const uint32_t generation = kn->generation;
+        if (!check_exit(kq, *kn, false)) return Errno::no_entry;
+        kn = find_proc(kq, static_cast<int32_t>(change.ident));
+        if (kn == nullptr || kn->generation != generation) return Errno::no_entry;
+    }
+    if (has(*kn, kExited | kLeaving)) {
+        if ((change.flags & EV_ADD) != 0 && is_another(kq, pid_of(*kn))) {
+            (void)kq.drop(*kn);
+            return Errno::no_entry;
+        }
+    } else {
+        const Errno error = subscribe(kq, *kn, change.fflags);
+        if (error != Errno::ok) return error;
+    }
+    kn->saved_fflags = change.fflags;
+    return Errno::ok;
+}
+
+Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    keep_looking(kq, static_cast<ProcKnote&>(kn));
+    return Errno::ok;
+}
+
+// What happens meanwhile is kept.
+void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    keep_looking(kq, static_cast<ProcKnote&>(kn));
+}
+
+Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<ProcKnote&>(base);
+    if (has(kn, kBorn)) {
+        clear(kn, kBorn);
+        event.fflags = NOTE_CHILD;
+        event.data = kn.parent;
+        event.flags |= EV_ONESHOT;  // so it is on BSD, though the knote stays
+        return Verdict::aside;
+    }
+    if (kn.fflags == 0) {
+        if (has(kn, kExited)) {
+            (void)kq.drop(kn);
+            return Verdict::gone;
+        }
+        keep_looking(kq, kn);
+        return has(kn, kAsked | kLeaving) ? Verdict::parked : Verdict::no_longer_true;
+    }
+    event.fflags = kn.fflags;
+    event.data = kn.data;
+    kn.fflags = 0;
+    if (has(kn, kExited)) event.flags |= EV_EOF | EV_ONESHOT;
+    keep_looking(kq, kn);
+    return Verdict::report;
+}
+
+void look(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<ProcKnote&>(base);
+    if (check_exit(kq, kn, false)) keep_looking(kq, kn);
+}
+
+}  // namespace
+
+// ---- shared ----
+
+ProcKnote* find_proc(Kqueue& kq, int32_t pid) {
+    return static_cast<ProcKnote*>(kq.find_indexed(EVFILT_PROC, static_cast<uintptr_t>(pid)));
+}
+
+Errno watch(Kqueue& kq, ProcKnote& kn) {
+    kn.generation = next_generation();
+    const int32_t pid = pid_of(kn);
+    const Handle handle(Handle::Kind::process, static_cast<uint32_t>(pid), kn.generation);
+    const Errno error = kq.backend().watch_process(pid, handle, kn.facts);
+    if (error != Errno::unimplemented) return error;
+    set(kn, kAsked);
+    return Errno::ok;
+}
+
+void tell(Kqueue& kq, ProcKnote& kn, uint32_t fflags) {
+    kn.fflags |= fflags;
+    kq.activate(kn);
+    keep_looking(kq, kn);  // activating took it off that list, though it may be disabled
+}
+
+bool finish(Kqueue& kq, ProcKnote& kn, int status) {
+    kq.backend().unwatch_process(kn.facts);
+    unsubscribe(kq, kn);
+    clear(kn, kLeaving);
+    set(kn, kExited);
+    if ((kn.saved_fflags & NOTE_EXIT) != 0) {
+        kn.fflags |= NOTE_EXIT;
+        kn.data = status;
+    }
+    if (kn.fflags == 0 && !has(kn, kBorn)) {
+        (void)kq.drop(kn);
+        return false;
+    }
+    kq.activate(kn);
+    return true;
+}
+
+bool check_exit(Kqueue& kq, ProcKnote& kn, bool heard) {
+    if (has(kn, kExited | kUnseen)) return true;
+    int status = 0;
+    const Life life = processes::ask(kn.facts, status);
+    if (life == Life::running) return true;
+    if (has(kn, kSubscribed) && !heard) {
+        // What it did before it exited was told before, but perhaps not heard yet.
+        // Hearing of that may end the knote, and even begin another of its name.
+        const int32_t pid = pid_of(kn);
+        const uint32_t generation = kn.generation;
+        hear(kq);
+        ProcKnote* same = find_proc(kq, pid);
+        if (same == nullptr || same != &kn || same->generation != generation) return false;
+        if (has(kn, kExited)) return true;
+    }
+    switch (life) {
+        case Life::exited:
+            return finish(kq, kn, status);
+        case Life::exited_later:
+            return wait_for_status(kq, kn);
+        default:
+            return finish(kq, kn, has(kn, kCodeTold) ? kn.code : 0);
+    }
+}
+
+void on_wakeup(Kqueue& kq, Handle handle) {
+    ProcKnote* kn = find_proc(kq, static_cast<int32_t>(handle.index()));
+    if (kn == nullptr || kn->generation != handle.generation()) return;
+    if (!check_exit(kq, *kn, false) || has(*kn, kExited | kLeaving)) return;
+    // Woken, but not by its exit, and there is no second time.
+    set(*kn, kAsked);
+    keep_looking(kq, *kn);
+}
+
+}  // namespace proc
+
+constinit const FilterOps kProcFilter = {
+    "EVFILT_PROC",         proc::find,   never_added,  proc::create,  proc::attach,  proc::detach,
+    destroy_as<ProcKnote>, proc::modify, proc::enable, proc::disable, proc::process, proc::look,
+};
+
+}  // namespace kq

@@ -1,0 +1,204 @@
+// The netlink process connector. See proc_connector.h.
+#include "proc_connector.h"
+
+#include <errno.h>
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <linux/netlink.h>
+#include <string.h>
+
+#include "platform.h"
+#include "sys.h"
+
+namespace kq {
+namespace {
+
+constinit int the_socket = -1;  // under the process hub's mutex
+
+// What the kernel may hold for us before some is lost: about 2,500 messages,
+// where we are allowed that much.
+constexpr int kBuffer = 1 << 20;
+
+// ---- telling the kernel ----
+
+// struct proc_input of Linux 6.6. Earlier kernels know its first member alone.
+struct Input {
+    uint32_t operation;
+    uint32_t events;
+};
+constexpr uint32_t kForks = 0x00000001;  // PROC_EVENT_FORK and so on
+constexpr uint32_t kExecs = 0x00000002;
+constexpr uint32_t kExits = 0x80000000;
+
+// struct cn_msg, without the array at its end.
+struct Message {
+    cb_id id;
+    uint32_t sequence;
+    uint32_t acknowledged;
+    uint16_t len;
+    uint16_t flags;
+};
+static_assert(sizeof(Message) == sizeof(cn_msg));
+
+struct Request {
+    nlmsghdr header;
+    Message message;
+    Input input;
+};
+
+bool tell(uint32_t operation, size_t size) {
+    Request request{};
+    request.header.nlmsg_len = static_cast<uint32_t>(sizeof request - sizeof(Input) + size);
+    request.header.nlmsg_type = NLMSG_DONE;
+    request.message.id = {CN_IDX_PROC, CN_VAL_PROC};
+    request.message.len = static_cast<uint16_t>(size);
+    request.input = {operation, kForks | kExecs | kExits};
+    const size_t length = request.header.nlmsg_len;
+    return sys::send(the_socket, &request, length, MSG_NOSIGNAL) == static_cast<ssize_t>(length);
+}
+
+// ---- hearing the kernel ----
+
+constexpr int kBatch = 32;
+struct Received {
+    // Unaligned in the message, where it follows 36 bytes.
+    alignas(nlmsghdr) unsigned char bytes[256];
+    sockaddr_nl sender;
+};
+
+// As recvmmsg(), without waiting. The size of each message is in headers[].msg_len.
+long receive(Received (&received)[kBatch], mmsghdr (&headers)[kBatch], size_t most) {
+    iovec vectors[kBatch];
+    memset(headers, 0, sizeof headers);
+    const size_t count = most < kBatch ? most : size_t{kBatch};
+    for (size_t i = 0; i < count; i++) {
+        vectors[i] = {received[i].bytes, sizeof received[i].bytes};
+        headers[i].msg_hdr.msg_iov = &vectors[i];
+        headers[i].msg_hdr.msg_iovlen = 1;
+        headers[i].msg_hdr.msg_name = &received[i].sender;
+        headers[i].msg_hdr.msg_namelen = sizeof received[i].sender;
+    }
+    return syscall(SYS_recvmmsg, the_socket, headers, count, MSG_DONTWAIT, nullptr);
+}
+
+// The event in a message; false if it is none of the kernel's.
+bool parse(const Received& received, size_t size, proc_event& event) {
+    constexpr size_t kBefore = sizeof(nlmsghdr) + sizeof(Message);
+    // Up to the last member that is looked at: old kernels send less than headers know.
+    constexpr size_t kNeeded = offsetof(proc_event, event_data) + 16;
+    if (received.sender.nl_pid != 0 || size < kBefore + kNeeded) return false;
+    Message message;
+    memcpy(&message, received.bytes + sizeof(nlmsghdr), sizeof message);
+    if (message.id.idx != CN_IDX_PROC || message.id.val != CN_VAL_PROC) return false;
+    memset(&event, 0, sizeof event);
+    const size_t rest = size - kBefore;
+    memcpy(&event, received.bytes + kBefore, rest < sizeof event ? rest : sizeof event);
+    return true;
+}
+
+// Of processes only: a thread is no news.
+bool translate(const proc_event& event, ProcessNews& news) {
+    using What = ProcessNews::What;
+    const auto& data = event.event_data;
+    switch (static_cast<uint32_t>(event.what)) {
+        case kForks:
+            news = {What::forked, data.fork.parent_tgid, data.fork.child_tgid};
+            return data.fork.child_pid == data.fork.child_tgid;
+        case kExecs:
+            news = {What::executed, data.exec.process_tgid, 0};
+            return true;
+        case kExits:
+            news = {What::exited, data.exit.process_tgid,
+                    static_cast<int32_t>(data.exit.exit_code)};
+            return data.exit.process_pid == data.exit.process_tgid;
+        default:
+            return false;
+    }
+}
+
+// The kernel has queued its answer before send() returned.
+bool is_acknowledged() {
+    Received received[kBatch];
+    mmsghdr headers[kBatch];
+    for (;;) {
+        const long got = receive(received, headers, kBatch);
+        if (got <= 0) return false;
+        for (long i = 0; i < got; i++) {
+            proc_event event;
+            if (!parse(received[i], headers[i].msg_len, event)) continue;
+            // News that came before it are of no interest: nobody has asked yet.
+            if (event.what == proc_event::PROC_EVENT_NONE) return event.event_data.ack.err == 0;
+        }
+    }
+}
+
+bool in_first_pid_namespace() {
+    char target[40];
+    const long n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", target, sizeof target);
+    constexpr char kFirst[] = "pid:[4026531836]";  // PROC_PID_INIT_INO
+    return n == sizeof kFirst - 1 && memcmp(target, kFirst, sizeof kFirst - 1) == 0;
+}
+
+// Opens the socket; or says what is in the way.
+const char* open_socket() {
+    if (!in_first_pid_namespace())
+        return "this is not the first pid namespace (or /proc is missing)";
+    the_socket = socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
+    if (the_socket < 0) return "the kernel has none";
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = 1u << (CN_IDX_PROC - 1);
+    if (bind(the_socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return "CAP_NET_ADMIN is missing (Linux 6.6 and later do not ask for it)";
+    if (setsockopt(the_socket, SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof kBuffer) != 0)
+        (void)setsockopt(the_socket, SOL_SOCKET, SO_RCVBUF, &kBuffer, sizeof kBuffer);
+    // The long form, with a selection; kernels that do not know it do not answer.
+    const bool told = (tell(PROC_CN_MCAST_LISTEN, sizeof(Input)) && is_acknowledged()) ||
+                      (tell(PROC_CN_MCAST_LISTEN, sizeof(uint32_t)) && is_acknowledged());
+    return told ? nullptr
+                : "it does not answer here (as in containers with a network of their own)";
+}
+
+}  // namespace
+
+int connector::descriptor() {
+    return the_socket;
+}
+
+Errno processes::listen(const char*& why) {
+    why = open_socket();
+    if (why == nullptr) return Errno::ok;
+    sys::close_and_clear(the_socket);
+    return Errno::unsupported;
+}
+
+void processes::stop_listening() {
+    (void)tell(PROC_CN_MCAST_IGNORE, sizeof(Input));
+    sys::close_and_clear(the_socket);
+}
+
+// Telling the kernel would silence the parent, whose socket it is.
+void processes::abandon_in_child() {
+    sys::close_and_clear(the_socket);
+}
+
+Result<size_t> processes::hear(std::span<ProcessNews> out) {
+    Received received[kBatch];
+    mmsghdr headers[kBatch];
+    for (;;) {
+        const long got = receive(received, headers, out.size());
+        if (got < 0) {
+            if (errno == ENOBUFS) return Errno::no_memory;
+            return size_t{0};
+        }
+        size_t count = 0;
+        for (long i = 0; i < got; i++) {
+            proc_event event;
+            if (parse(received[i], headers[i].msg_len, event) && translate(event, out[count]))
+                count++;
+        }
+        if (count > 0 || got == 0) return count;
+    }
+}
+
+}  // namespace kq

@@ -1,0 +1,280 @@
+// Subscriptions and letters. See process_hub.h.
+#include "process_hub.h"
+
+#include <stdio.h>
+
+#include <atomic>
+#include <new>
+
+#include "alloc.h"
+#include "hash_index.h"
+
+namespace kq::process_hub {
+namespace {
+
+// One for each kqueue and process.
+struct Subscription {
+    Subscription* chain = nullptr;
+    Mailbox* mailbox = nullptr;
+    int32_t pid = 0;
+    bool tracks = false;
+    bool exited = false;  // its first thread, at least
+    [[nodiscard]] uint64_t hash_key() const { return static_cast<uint32_t>(pid); }
+};
+
+// Made for the first subscription, gone with the last.
+struct Hub {
+    HashIndex<Subscription> subscriptions;
+};
+
+constinit Mutex mutex;
+Hub* hub KQ_GUARDED_BY(mutex) = nullptr;
+
+// A kqueue nobody looks at must not fill the memory with letters.
+constexpr int kMostLetters = 1 << 16;
+constexpr int kBatch = 32;
+constexpr int kMostBatches = 512;  // in one go, if the system never comes to rest
+
+Subscription* find(int32_t pid, const Mailbox& mailbox) KQ_REQUIRES(mutex) {
+    return hub->subscriptions.find(
+        static_cast<uint32_t>(pid),
+        [pid, &mailbox](const Subscription& s) { return s.pid == pid && s.mailbox == &mailbox; });
+}
+
+bool add(int32_t pid, Mailbox& mailbox, bool tracks) KQ_REQUIRES(mutex) {
+    Owned<Subscription> fresh = make<Subscription>();
+    if (!fresh || !hub->subscriptions.reserve()) return false;
+    fresh->mailbox = &mailbox;
+    fresh->pid = pid;
+    fresh->tracks = tracks;
+    hub->subscriptions.insert(fresh.release());
+    mailbox.letters.subscriptions++;
+    return true;
+}
+
+void remove(Subscription* subscription) KQ_REQUIRES(mutex) {
+    subscription->mailbox->letters.subscriptions--;
+    hub->subscriptions.remove(subscription);
+    Owned<Subscription>(subscription).reset();
+}
+
+// ---- letters ----
+
+bool write_letter(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) {
+    Letters& letters = mailbox.letters;
+    Owned<Letter> letter = letters.count < kMostLetters ? make<Letter>() : Owned<Letter>();
+    if (!letter) {
+        letters.lost = true;
+        return false;
+    }
+    letter->news = news;
+    Letter* fresh = letter.release();
+    (letters.last == nullptr ? letters.first : letters.last->next) = fresh;
+    letters.last = fresh;
+    letters.count++;
+    return true;
+}
+
+// Rings whose mailbox it is, but for the one who is reading anyway.
+void ring(const Mailbox& mailbox, const Mailbox* reader) {
+    if (&mailbox != reader) (void)Backend::post(mailbox.descriptor.load(), mailbox.tag.load());
+}
+
+bool anybody(int32_t pid) KQ_REQUIRES(mutex) {
+    return hub->subscriptions.find(static_cast<uint32_t>(pid), [pid](const Subscription& s) {
+        return s.pid == pid;
+    }) != nullptr;
+}
+
+// A child of a tracked process is subscribed to before its letter is written, so
+// that nothing it does is missed; and not if the letter cannot be.
+void tell_one(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) {
+    Subscription* subscription = find(news.pid, mailbox);
+    if (subscription == nullptr) return;
+    if (news.what == ProcessNews::What::exited) subscription->exited = true;
+    const bool birth = news.what == ProcessNews::What::forked && subscription->tracks &&
+                       find(news.arg, mailbox) == nullptr;
+    if (birth && !add(news.arg, mailbox, true))
+        mailbox.letters.lost = true;
+    else if (!write_letter(mailbox, news) && birth)
+        remove(find(news.arg, mailbox));
+}
+
+// To all who asked for this process.
+void tell_all(const ProcessNews& news, const Mailbox* reader) KQ_REQUIRES(mutex) {
+    if (!anybody(news.pid)) return;
+    mailbox::for_each([&news, reader](Mailbox& box) KQ_NO_ANALYSIS {
+        if (box.letters.subscriptions == 0) return;
+        const int before = box.letters.count;
+        tell_one(box, news);
+        if (box.letters.count != before || box.letters.lost) ring(box, reader);
+    });
+}
+
+// A number that is born again: who asked for the one before hears no more.
+void end_former(int32_t pid) KQ_REQUIRES(mutex) {
+    for (;;) {
+        Subscription* former = hub->subscriptions.find(
+            static_cast<uint32_t>(pid),
+            [pid](const Subscription& s) { return s.pid == pid && s.exited; });
+        if (former == nullptr) return;
+        remove(former);
+    }
+}
+
+void tell_lost(const Mailbox* reader) KQ_REQUIRES(mutex) {
+    mailbox::for_each([reader](Mailbox& box) KQ_NO_ANALYSIS {
+        if (box.letters.subscriptions == 0) return;
+        box.letters.lost = true;
+        ring(box, reader);
+    });
+}
+
+void distribute_to(const Mailbox* reader) KQ_REQUIRES(mutex) {
+    if (hub == nullptr) return;
+    ProcessNews news[kBatch];
+    for (int i = 0; i < kMostBatches; i++) {
+        const Result<size_t> got = processes::hear(news);
+        if (!got.ok()) {
+            tell_lost(reader);
+            continue;
+        }
+        for (size_t n = 0; n < got.value(); n++) {
+            if (news[n].what == ProcessNews::What::forked) end_former(news[n].arg);
+            tell_all(news[n], reader);
+        }
+        if (got.value() == 0) return;
+    }
+}
+
+// ---- listening ----
+
+Errno refuse(const char* why) {
+    static constinit std::atomic<bool> said{false};
+    if (!said.exchange(true)) {
+        char line[200];
+        (void)snprintf(
+            line, sizeof line,
+            "libkqueue: NOTE_FORK, NOTE_EXEC and NOTE_TRACK need the process connector: %s", why);
+        say(line);
+    }
+    return Errno::unsupported;
+}
+
+Errno begin() KQ_REQUIRES(mutex) {
+    if (hub != nullptr) return Errno::ok;
+    Owned<Hub> fresh = make<Hub>();
+    if (!fresh) return Errno::no_memory;
+    const char* why = nullptr;
+    if (processes::listen(why) != Errno::ok) return refuse(why);
+    hub = fresh.release();
+    return Errno::ok;
+}
+
+void end_if_idle() KQ_REQUIRES(mutex) {
+    if (hub == nullptr || hub->subscriptions.size() != 0) return;
+    processes::stop_listening();
+    Owned<Hub>(hub).reset();
+    hub = nullptr;
+}
+
+}  // namespace
+
+// What was done before is not news: it is distributed first.
+Errno subscribe(Kqueue& kq, int32_t pid, bool tracks) {
+    Mailbox* mailbox = kq.mailbox();
+    if (mailbox == nullptr) return Errno::no_memory;
+    const Guard guard(mutex);
+    Errno error = begin();
+    if (error != Errno::ok) return error;
+    distribute_to(nullptr);  // rings this queue, too: it does not read now
+    Subscription* subscription = find(pid, *mailbox);
+    if (subscription != nullptr) {
+        subscription->tracks = tracks;
+        return Errno::ok;
+    }
+    if (mailbox->letters.subscriptions == 0) error = kq.backend().hear_processes(true);
+    if (error == Errno::ok && !add(pid, *mailbox, tracks)) {
+        error = Errno::no_memory;
+        if (mailbox->letters.subscriptions == 0) (void)kq.backend().hear_processes(false);
+    }
+    end_if_idle();
+    return error;
+}
+
+void unsubscribe(Kqueue& kq, int32_t pid) {
+    Mailbox* mailbox = kq.mailbox();
+    if (mailbox == nullptr) return;
+    const Guard guard(mutex);
+    Subscription* subscription = hub == nullptr ? nullptr : find(pid, *mailbox);
+    if (subscription == nullptr) return;
+    remove(subscription);
+    // Before the source is closed: its number would be somebody else's. A queue that
+    // was closed has lost it already.
+    if (mailbox->letters.subscriptions == 0 && kq.exists())
+        (void)kq.backend().hear_processes(false);
+    end_if_idle();
+}
+
+void distribute(Kqueue& kq) {
+    const Mailbox* mailbox = kq.mailbox();
+    const Guard guard(mutex);
+    distribute_to(mailbox);
+}
+
+Letter* take_letters(Mailbox& mailbox, bool& lost) {
+    const Guard guard(mutex);
+    Letters& letters = mailbox.letters;
+    lost = letters.lost;
+    Letter* first = letters.first;
+    letters.first = letters.last = nullptr;
+    letters.count = 0;
+    letters.lost = false;
+    return first;
+}
+
+void forget(Mailbox& mailbox) {
+    const Guard guard(mutex);
+    // Of children whose letter was not read.
+    if (mailbox.letters.subscriptions > 0)
+        hub->subscriptions.for_each([&mailbox](Subscription* s) KQ_NO_ANALYSIS {
+            if (s->mailbox == &mailbox) remove(s);
+        });
+    end_if_idle();
+    for (Letter* letter = mailbox.letters.first; letter != nullptr;) {
+        Owned<Letter> dead(letter);
+        letter = letter->next;
+    }
+    mailbox.letters = Letters{};
+}
+
+// ---- fork ----
+
+void lock_before_fork() KQ_NO_ANALYSIS {
+    mutex.lock();
+}
+
+void unlock_in_parent() KQ_NO_ANALYSIS {
+    mutex.unlock();
+}
+
+// Before the parent's kqueues are taken apart: they find no hub then. The listener
+// is the parent's, too, and must not be told to stop.
+void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
+    if (clean && hub != nullptr) {
+        processes::abandon_in_child();
+        hub->subscriptions.for_each([](Subscription* s) KQ_NO_ANALYSIS { remove(s); });
+        Owned<Hub>(hub).reset();
+        hub = nullptr;
+    }
+    mutex.unlock();
+}
+
+void begin_anew_in_copy() KQ_NO_ANALYSIS {
+    ::new (&mutex) Mutex;
+    if (hub != nullptr) processes::abandon_in_child();
+    hub = nullptr;
+    mailbox::for_each([](Mailbox& box) { box.letters = Letters{}; });
+}
+
+}  // namespace kq::process_hub
