@@ -23,7 +23,7 @@ struct MissingFilter {
 };
 
 constexpr MissingFilter kMissing[] = {{"VNODE", -4},  {"SIGNAL", -6}, {"AIO", -3},
-                                      {"NETDEV", -8}, {"FS", -9},   {"LIO", -10}};
+                                      {"NETDEV", -8}, {"FS", -9},     {"LIO", -10}};
 
 // Leaves nothing behind where a death test ends without destructors.
 Fd unnamed_file() {
