@@ -315,14 +315,7 @@ TEST_F(ProcTrack, SeveralThreadsHearOfEachChildOnce) {
 
 // More than the kernel keeps for one who does not listen: that is said.
 TEST_F(ProcTrack, LostNewsAreTold) {
-    Sleeper parent([] {
-        for (int i = 0; i < 6000; i++) {
-            const pid_t pid = ::vfork();
-            if (pid == 0) ::_exit(0);
-            ::waitpid(pid, nullptr, 0);
-        }
-        return 1;
-    });
+    Sleeper parent([] { return runs("i=0; while [ $i -lt 2500 ]; do (:); i=$((i + 1)); done"); });
     ASSERT_EQ(q.apply(watch(parent.pid(), NOTE_TRACK | NOTE_EXIT)), 0);
     parent.go_and_exit();
     unsigned fflags = 0;
