@@ -195,11 +195,13 @@ void drop_reference(Cell& cell) KQ_EXCLUDES(mutex) {
 }
 
 // Looks at `looks` live kqueues and retires those that are closed, `most` at
-// the most; they are returned in `closed`, for drop_reference().
-int collect_closed(Cell** closed, int most, size_t looks) KQ_REQUIRES(mutex) {
+// the most; they are returned in `closed`, for drop_reference(). One need not be
+// looked at: the number that was just made.
+int collect_closed(Cell** closed, int most, size_t looks, int fresh = -1) KQ_REQUIRES(mutex) {
     int count = 0;
     for (; looks > 0 && count < most && used_count > 0; looks--) {
         if (next_look >= used_count) next_look = 0;
+        if (used_cells[next_look]->fd == fresh && ++next_look >= used_count) next_look = 0;
         Cell& cell = *used_cells[next_look++];
         const bool live = state_of(cell.word.load()) == State::live;
         if (live && !cell.kqueue()->exists() && !rescue(cell) && unpublish(cell))
@@ -353,7 +355,7 @@ Result<int> create() {
             // Closed queues that nobody used since are found here, a few at a time.
             const size_t others = used_count > 0 ? used_count - 1 : 0;
             const size_t looks = others < kSweepEachTime ? others : size_t{kSweepEachTime};
-            count += collect_closed(closed + count, kSweepEachTime, looks);
+            count += collect_closed(closed + count, kSweepEachTime, looks, fd.ok() ? fd.value() : -1);
         }
         for (int i = 0; i < count; i++)
             drop_reference(*closed[i]);

@@ -286,8 +286,8 @@ void Backend::set_deadline(Clock clock, Nanos t) {
 // ---- files ----
 
 Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
-    if (vnodes_.descriptor() < 0) {
-        if (wanted == 0) return Errno::ok;
+    if (vnodes_.descriptor() < 0 && wanted != 0) {
+        if (lanes_[0] < 0) return Errno::bad_descriptor;  // abandoned in a forked child
         Errno error = vnodes_.open();
         if (error != Errno::ok) return error;
         const Handle mine(Handle::Kind::files, 0, 0);
