@@ -55,9 +55,18 @@ int take_one(uint64_t set) {
     return number > 0 ? static_cast<int>(number) : 0;
 }
 
-bool is_pending(int number) {
+// Which of them are pending for the process or this thread.
+uint64_t pending_of(uint64_t set) {
     sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
+    if (set == 0 || sigpending(&pending) != 0) return 0;
+    uint64_t result = 0;
+    for (; set != 0; set &= set - 1)
+        if (sigismember(&pending, __builtin_ctzll(set) + 1) == 1) result |= set & -set;
+    return result;
+}
+
+bool is_pending(int number) {
+    return pending_of(signal_hub::bit_of(number)) != 0;
 }
 
 }  // namespace
@@ -114,15 +123,16 @@ bool refresh(uint64_t set) {
 }
 
 void take_pending() {
+    // Not from a handler that the program has set since.
+    (void)refresh(pending_of(started));
     const uint64_t silent = dispositions::silent() & started;
     while (const int number = silent == 0 ? 0 : take_one(silent))
         (void)signal_hub::arrived(number);
-    uint64_t handled = started & ~silent;
-    sigset_t pending;
-    if (handled == 0 || sigpending(&pending) != 0) return;
-    for (; handled != 0; handled &= handled - 1) {
-        const int number = __builtin_ctzll(handled) + 1;
-        if (sigismember(&pending, number) != 1)
+    const uint64_t handled = started & ~silent;
+    const uint64_t pending = pending_of(handled);
+    for (uint64_t set = handled; set != 0; set &= set - 1) {
+        const int number = __builtin_ctzll(set) + 1;
+        if ((pending & signal_hub::bit_of(number)) == 0)
             dispositions::forget_ahead(number);
         else if (dispositions::count_ahead(number))
             (void)signal_hub::arrived(number);
