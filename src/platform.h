@@ -150,7 +150,7 @@ Errno set_file_poll_interval(int64_t interval);
 // count them.
 namespace signals {
 
-// Begins to catch a signal. What the program wants to be done with it (a handler,
+// Begins to catch a signal, or goes on for one more that watches it. What the program wants to be done with it (a handler,
 // nothing) is still done; the default action is not taken. invalid: no such signal.
 //
 // If the program has no handler, the signal is held back (blocked) in the calling
@@ -160,9 +160,9 @@ Errno start(int number);
 // Puts back what the program wants to be done.
 void stop(int number);
 
-// How many signals are held back, in all threads.
-int held();
-// Those held back in this thread, which the caller will let_go() without the lock.
+// Those held back in this thread. No lock.
+uint64_t held();
+// The same, which the caller will let_go() without the lock.
 uint64_t take_held();
 void let_go(uint64_t set);
 

@@ -10,20 +10,14 @@ namespace {
 constinit Mutex mutex;
 int watchers[kLastSignal + 1] KQ_GUARDED_BY(mutex) = {};  // mailboxes, by number
 constinit std::atomic<uint64_t> totals[kLastSignal + 1] = {};
-constinit std::atomic<int> holds{0};  // how many signals are held back
 
 }  // namespace
 
 Errno watch(int number, Mailbox& mailbox, uint64_t& seen) {
     const Guard guard(mutex);
-    if (watchers[number] == 0) {
-        const Errno error = signals::start(number);
-        if (error != Errno::ok) return error;
-    } else {
-        (void)signals::refresh(bit_of(number));
-    }
+    const Errno error = signals::start(number);
+    if (error != Errno::ok) return error;
     watchers[number]++;
-    holds.store(signals::held());
     // What is pending came before, and is no news to this one.
     signals::take_pending();
     seen = totals[number].load();
@@ -37,7 +31,6 @@ void unwatch(int number, Mailbox& mailbox) {
     mailbox.muted.fetch_and(~bit_of(number));
     if (--watchers[number] > 0) return;
     signals::stop(number);
-    holds.store(signals::held());
 }
 
 void mute(int number, Mailbox& mailbox, bool muted) {
@@ -52,7 +45,7 @@ uint64_t total(int number) {
 }
 
 bool holding() {
-    return holds.load(std::memory_order_relaxed) > 0;
+    return signals::held() != 0;
 }
 
 void let_go() {
@@ -61,7 +54,6 @@ void let_go() {
         const Guard guard(mutex);
         set = signals::take_held();
         (void)signals::refresh(set);
-        holds.store(signals::held());
     }
     // Not under the lock: handlers run in this call, those of the program included.
     signals::let_go(set);
@@ -107,7 +99,6 @@ void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
     signals::abandon_in_child();
     for (int& count : watchers)
         count = 0;
-    holds.store(0);
 }
 
 }  // namespace kq::signal_hub

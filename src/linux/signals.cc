@@ -6,6 +6,7 @@
 // kqueue that watches signals, by edge, and tells when one becomes pending.
 #include <errno.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include <atomic>
 
@@ -30,15 +31,25 @@ sigset_t to_sigset(uint64_t set) {
     return result;
 }
 
+// Whether the number is another file by now: somebody closed ours, as closefrom() does.
+bool is_lost(int fd) {
+    struct stat st {};
+    // What signalfds are is nameless: no file type.
+    return fstat(fd, &st) != 0 || (st.st_mode & S_IFMT) != 0;
+}
+
 // Listens to what is started, or to nothing.
 Errno listen() {
+    // A lost one is not ours to close any more.
+    if (listener.load() >= 0 && is_lost(listener.load())) listener.store(-1);
     if (started == 0) {
         const int fd = listener.exchange(-1);
         if (fd >= 0) sys::close(fd);
         return Errno::ok;
     }
     const sigset_t set = to_sigset(started);
-    const int fd = signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    int fd = signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 && errno == EINVAL) fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0) return last_errno();
     listener.store(fd);
     return Errno::ok;
@@ -75,15 +86,17 @@ namespace signals {
 
 Errno start(int number) {
     bool changed = false;
+    const bool first = (started & signal_hub::bit_of(number)) == 0;
     started |= signal_hub::bit_of(number);
     Errno error = listen();
     if (error == Errno::ok) error = dispositions::take_over(number, changed);
-    if (error != Errno::ok) {
+    if (error != Errno::ok && first) {
         started &= ~signal_hub::bit_of(number);
         (void)listen();
-        return error;
     }
+    if (error != Errno::ok) return error;
     dispositions::hold(number);
+    if (!first) return error;
     // Was pending before anybody watched it: no news, even when its handler comes to run.
     const bool silent = (dispositions::silent() & signal_hub::bit_of(number)) != 0;
     if (!silent && is_pending(number)) (void)dispositions::count_ahead(number);
@@ -99,7 +112,7 @@ void stop(int number) {
     (void)listen();
 }
 
-int held() {
+uint64_t held() {
     return dispositions::held();
 }
 uint64_t take_held() {

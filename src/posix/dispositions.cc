@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <iterator>
+#include <utility>
 
 #include "check.h"
 #include "signal_hub.h"
@@ -46,13 +47,13 @@ struct Caught {
     std::atomic<int> role{kRoleNone};  // of the handler that was installed last; none: given back
     std::atomic<bool> ahead{false};    // it is pending, and was counted already
     bool ours = false;                 // taken over, not given back
-    bool held = false;                 // by `holder`
     struct sigaction program = {};     // what the program had when last looked
-    pthread_t holder = {};
 };
 
 constinit Caught caught[kLastSignal + 1] = {};
 constinit std::atomic<uint64_t> silent_set{0};
+// Held back in this thread. Of the thread and nobody else: identifiers of threads are used again.
+constinit thread_local uint64_t held_here = 0;
 // Whose signals we count: a child that shares our memory (vfork) or has a copy of
 // it, without its fork handlers having run, has another number.
 constinit std::atomic<pid_t> owner{0};
@@ -62,6 +63,11 @@ constinit std::atomic<pid_t> owner{0};
 bool is_fault(int number) {
     return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL ||
            number == SIGTRAP || number == SIGSYS;
+}
+
+// Whose default action is none: our handler may stay, for a kqueue that comes to watch it just now.
+bool is_ignored_by_default(int number) {
+    return number == SIGCHLD || number == SIGCONT || number == SIGURG || number == SIGWINCH;
 }
 
 // ---- the handlers ----
@@ -85,7 +91,8 @@ void do_as_program_wants(int role, int number, siginfo_t* info, void* context, b
     }
     // A fault would come again and again; ignoring one is not possible either.
     const bool fault = is_fault(number) && info->si_code > 0;
-    if (fault || (!heard && role == kRoleStandard)) take_default_action(number);
+    const bool acts = role == kRoleStandard && !is_ignored_by_default(number);
+    if (fault || (!heard && acts)) take_default_action(number);
 }
 
 bool is_installed(int number, int role);
@@ -275,11 +282,9 @@ void give_back(int number) {
 }
 
 void abandon_in_child() {
-    uint64_t mine = take_held();
-    for (int number = 1; number <= kLastSignal; number++) {
+    const uint64_t mine = take_held();
+    for (int number = 1; number <= kLastSignal; number++)
         give_back(number);
-        caught[number].held = false;
-    }
     owner.store(getpid());
     let_go(mine);
 }
@@ -303,41 +308,27 @@ void forget_ahead(int number) {
 // ---- holding back ----
 
 void hold(int number) {
-    Caught& c = caught[number];
-    if (c.held || (silent() & bit_of(number)) == 0) return;
+    if (((held_here | ~silent()) & bit_of(number)) != 0) return;
     sigset_t set;
     sigset_t old;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, number);
     KQ_CHECK(pthread_sigmask(SIG_BLOCK, &set, &old) == 0);
-    if (sigismember(&old, number) == 1) return;
-    c.held = true;
-    c.holder = pthread_self();
+    if (sigismember(&old, number) != 1) held_here |= bit_of(number);
 }
 
 void release(int number) {
-    Caught& c = caught[number];
-    if (!c.held || pthread_equal(c.holder, pthread_self()) == 0) return;
-    c.held = false;
-    let_go(bit_of(number));
+    const uint64_t set = held_here & bit_of(number);
+    held_here &= ~set;
+    let_go(set);
 }
 
-int held() {
-    int count = 0;
-    for (const Caught& c : caught)
-        count += c.held ? 1 : 0;
-    return count;
+uint64_t held() {
+    return held_here;
 }
 
 uint64_t take_held() {
-    uint64_t set = 0;
-    for (int number = 1; number <= kLastSignal; number++) {
-        Caught& c = caught[number];
-        if (!c.held || pthread_equal(c.holder, pthread_self()) == 0) continue;
-        c.held = false;
-        set |= bit_of(number);
-    }
-    return set;
+    return std::exchange(held_here, 0);
 }
 
 void let_go(uint64_t set) {

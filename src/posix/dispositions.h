@@ -45,9 +45,9 @@ void forget_ahead(int number);
 void hold(int number);
 // Unblocks it if this thread holds it.
 void release(int number);
-// How many signals are held, by all threads.
-int held();
-// Those of this thread: they count as let go, but are still blocked.
+// Those held in this thread. No lock.
+uint64_t held();
+// The same: they count as let go, but are still blocked.
 uint64_t take_held();
 // Unblocks them. No lock: handlers run before this returns.
 void let_go(uint64_t set);

@@ -1,9 +1,13 @@
 // EVFILT_SIGNAL, and handlers that the program sets while the signal is watched: what they
 // call, what is put back, and what they get.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 
 #include "support/signals.h"
+#include "support/thread.h"
 
 namespace kqtest {
 namespace {
@@ -110,6 +114,54 @@ TEST_F(SignalChain, R222_AHandlerSetAfterTheAddGetsWhatWasBlocked) {
         EXPECT_EQ(signals_counted(), deleted ? 2 : 1);
         expect_none(mine.collect());
     }
+}
+
+// As a second event loop of libevent would.
+TEST_F(SignalChain, D24_ASecondQueueAddsASignalThatIsIgnoredAfterwards) {
+    ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
+    expect_none(q.collect());
+    const Queue second;
+    ASSERT_EQ(second.apply(add(SIGUSR1)), 0);
+    set_disposition(SIGUSR1, SIG_IGN);
+    EXPECT_EQ(::raise(SIGUSR1), 0);
+    expect_only(second.wait(), SIGUSR1, EVFILT_SIGNAL, kReported, 0, 1);
+    expect_only(q.wait(), SIGUSR1, EVFILT_SIGNAL, kReported, 0, 1);
+    EXPECT_FALSE(is_blocked(SIGUSR1));
+}
+
+// The library holds the signal back in the first thread, which ends; the next may have its
+// identifier.
+TEST_F(SignalChain, TheMaskOfAThreadIsNotThatOfOneThatEnded) {
+    for (int round = 0; round < 3; round++) {
+        Thread([&] { EXPECT_EQ(q.apply(add(SIGUSR1)), 0); }).join();
+        Thread([&] {
+            block(SIGUSR1);
+            expect_none(q.collect());
+            EXPECT_TRUE(is_blocked(SIGUSR1));
+        }).join();
+        ASSERT_EQ(q.apply(remove(SIGUSR1)), 0);
+    }
+}
+
+// All numbers that the library has are those of files of the program by then.
+TEST_F(SignalChain, NoFileIsClosedAfterTheProgramClosedAllOfOurs) {
+    Child child([] {
+        Queue lost;
+        if (lost.apply(add(SIGUSR1)) != 0) return 1;
+        ::closefrom(3);
+        int files[8];
+        for (int& fd : files)
+            fd = ::open("/dev/null", O_RDONLY);
+        {
+            const Queue fresh;
+            libkqueue_drain_pending_close();
+            if (fresh.apply(add(SIGUSR1)) != 0 || fresh.apply(remove(SIGUSR1)) != 0) return 2;
+        }
+        for (const int fd : files)
+            if (::fcntl(fd, F_GETFD) < 0) return 3;
+        return 0;
+    });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
 }
 
 volatile int errno_seen = 0;

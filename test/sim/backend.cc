@@ -302,7 +302,7 @@ Errno start(int /*number*/) {
     return Errno::ok;
 }
 void stop(int /*number*/) {}
-int held() {
+uint64_t held() {
     return 0;
 }
 uint64_t take_held() {
