@@ -150,8 +150,9 @@ Errno set_file_poll_interval(int64_t interval);
 // count them.
 namespace signals {
 
-// Begins to catch a signal, or goes on for one more that watches it. What the program wants to be done with it (a handler,
-// nothing) is still done; the default action is not taken. invalid: no such signal.
+// Begins to catch a signal, or goes on for one more that watches it. What the program wants to be
+// done with it (a handler, nothing) is still done; the default action is not taken. invalid: no
+// such signal.
 //
 // If the program has no handler, the signal is held back (blocked) in the calling
 // thread: should the program come to ignore it, before or after, it would be
