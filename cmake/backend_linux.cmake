@@ -12,5 +12,6 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/process_mark.cc
     src/linux/children.cc
     src/linux/proc_connector.cc
-    src/posix/dispositions.cc)
+    src/posix/dispositions.cc
+    src/posix/held_signals.cc)
 set(KQUEUE_BACKEND_DEFINITIONS _GNU_SOURCE)

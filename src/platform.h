@@ -248,8 +248,9 @@ Errno set_file_poll_interval(int64_t interval);
 // count them.
 namespace signals {
 
-// Begins to catch a signal. What the program wants to be done with it (a handler,
-// nothing) is still done; the default action is not taken. invalid: no such signal.
+// Begins to catch a signal, or goes on for one more that watches it. What the program wants to be
+// done with it (a handler, nothing) is still done; the default action is not taken. invalid: no
+// such signal.
 //
 // If the program has no handler, the signal is held back (blocked) in the calling
 // thread: should the program come to ignore it, before or after, it would be
@@ -258,10 +259,13 @@ Errno start(int number);
 // Puts back what the program wants to be done.
 void stop(int number);
 
-// How many signals are held back, in all threads.
-int held();
-// Those held back in this thread, which the caller will let_go() without the lock.
+// Whether this thread may hold some back; a hint, without lock.
+bool may_hold();
+// Those that it holds back, or blocks since the thread that made it did; the caller
+// will let_go() of them, without the lock.
 uint64_t take_held();
+// Only the latter, for a thread that forks.
+uint64_t take_inherited();
 void let_go(uint64_t set);
 
 // Sees to it that signals of this set that were started are caught although the

@@ -355,7 +355,8 @@ Result<int> create() {
             // Closed queues that nobody used since are found here, a few at a time.
             const size_t others = used_count > 0 ? used_count - 1 : 0;
             const size_t looks = others < kSweepEachTime ? others : size_t{kSweepEachTime};
-            count += collect_closed(closed + count, kSweepEachTime, looks, fd.ok() ? fd.value() : -1);
+            count +=
+                collect_closed(closed + count, kSweepEachTime, looks, fd.ok() ? fd.value() : -1);
         }
         for (int i = 0; i < count; i++)
             drop_reference(*closed[i]);

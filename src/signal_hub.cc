@@ -11,28 +11,22 @@ namespace {
 
 constinit Mutex mutex;
 int watchers[kLastSignal + 1] KQ_GUARDED_BY(mutex) = {};  // mailboxes, by number
+uint64_t inherited KQ_GUARDED_BY(mutex) = 0;              // by the thread that forks, while it does
 constinit std::atomic<uint64_t> totals[kLastSignal + 1] = {};
-constinit std::atomic<int> holds{0};  // how many signals are held back
 
 void abandon() KQ_NO_ANALYSIS {
     signals::abandon_in_child();
     for (int& count : watchers)
         count = 0;
-    holds.store(0);
 }
 
 }  // namespace
 
 Errno watch(int number, Mailbox& mailbox, uint64_t& seen) {
     const Guard guard(mutex);
-    if (watchers[number] == 0) {
-        const Errno error = signals::start(number);
-        if (error != Errno::ok) return error;
-    } else {
-        (void)signals::refresh(bit_of(number));
-    }
+    const Errno error = signals::start(number);
+    if (error != Errno::ok) return error;
     watchers[number]++;
-    holds.store(signals::held());
     // What is pending came before, and is no news to this one.
     signals::take_pending();
     seen = totals[number].load();
@@ -47,7 +41,6 @@ void unwatch(int number, Mailbox& mailbox) {
     // None: a kqueue of the parent is taken apart in a forked child.
     if (watchers[number] == 0 || --watchers[number] > 0) return;
     signals::stop(number);
-    holds.store(signals::held());
 }
 
 void mute(int number, Mailbox& mailbox, bool muted) {
@@ -62,7 +55,7 @@ uint64_t total(int number) {
 }
 
 bool holding() {
-    return holds.load(std::memory_order_relaxed) > 0;
+    return signals::may_hold();
 }
 
 void let_go() {
@@ -71,7 +64,6 @@ void let_go() {
         const Guard guard(mutex);
         set = signals::take_held();
         (void)signals::refresh(set);
-        holds.store(signals::held());
     }
     // Not under the lock: handlers run in this call, those of the program included.
     signals::let_go(set);
@@ -106,15 +98,20 @@ bool arrived(int number) {
 
 void before_fork() KQ_NO_ANALYSIS {
     mutex.lock();
+    inherited = signals::take_inherited();
 }
 
 void after_fork_in_parent() KQ_NO_ANALYSIS {
+    const uint64_t set = inherited;
     mutex.unlock();
+    signals::let_go(set);
 }
 
 void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
     if (clean) abandon();
+    const uint64_t set = inherited;
     mutex.unlock();
+    signals::let_go(set);
 }
 
 void begin_anew_in_copy() KQ_NO_ANALYSIS {

@@ -43,7 +43,7 @@ uint64_t total(int number);
 
 // ---- for a kevent() that collects ----
 
-// Whether some thread holds back signals since its EV_ADD; a hint, without lock.
+// Whether this thread holds back signals since an EV_ADD.
 bool holding();
 // Lets this thread receive what it held back: from now on handlers count.
 void let_go();

@@ -202,14 +202,16 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
 // Not instrumented: a thread that is cancelled in here leaves without cleaning
 // up the shadow of its frame.
 __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
-    pollfd pfd{descriptor(), POLLIN, 0};
+    pollfd pfd[] = {{descriptor(), POLLIN, 0}, {-1, POLLIN, 0}};
     const timespec ts = to_timespec(t == kForever ? 0 : t);
     sigset_t mask;
     const bool masked = mask_for_sleep(mask);
-    const int n = ppoll(&pfd, 1, t == kForever ? nullptr : &ts, masked ? &mask : nullptr);
+    if (masked) pfd[1].fd = listener_for_sleep();
+    const int n =
+        ppoll(pfd, pfd[1].fd < 0 ? 1 : 2, t == kForever ? nullptr : &ts, masked ? &mask : nullptr);
     if (n < 0) return last_errno();
     if (n == 0) return Errno::timed_out;
-    return (pfd.revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
+    return (pfd[0].revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
 }
 
 __attribute__((no_sanitize("address"))) Errno Backend::pause(Nanos t) {

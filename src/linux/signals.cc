@@ -5,11 +5,15 @@
 // signalfd, one for the process and never read, sits in the epoll set of every
 // kqueue that watches signals, by edge, and tells when one becomes pending.
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include <atomic>
 
 #include "../posix/dispositions.h"
+#include "../posix/held_signals.h"
 #include "anchors.h"
 #include "backend.h"
 #include "epoll.h"
@@ -21,7 +25,8 @@ namespace kq {
 namespace {
 
 constinit std::atomic<int> listener{-1};  // the signalfd
-uint64_t started = 0;                     // the signals that are caught; under the hub's lock
+constinit std::atomic<uint64_t> started{
+    0};  // the signals that are caught; set under the hub's lock
 
 sigset_t to_sigset(uint64_t set) {
     sigset_t result;
@@ -31,15 +36,25 @@ sigset_t to_sigset(uint64_t set) {
     return result;
 }
 
+// Whether the number is another file by now: somebody closed ours, as closefrom() does.
+bool is_lost(int fd) {
+    struct stat st {};
+    // What signalfds are is nameless: no file type.
+    return fstat(fd, &st) != 0 || (st.st_mode & S_IFMT) != 0;
+}
+
 // Listens to what is started, or to nothing.
 Errno listen() {
+    // A lost one is not ours to close any more.
+    if (listener.load() >= 0 && is_lost(listener.load())) listener.store(-1);
     if (started == 0) {
         const int fd = listener.exchange(-1);
         if (fd >= 0) sys::close(fd);
         return Errno::ok;
     }
     const sigset_t set = to_sigset(started);
-    const int fd = signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    int fd = signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 && errno == EINVAL) fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0) return last_errno();
     listener.store(fd);
     return Errno::ok;
@@ -56,26 +71,72 @@ int take_one(uint64_t set) {
     return number > 0 ? static_cast<int>(number) : 0;
 }
 
-bool is_pending(int number) {
+// Which of them are pending for the process or this thread.
+uint64_t pending_of(uint64_t set) {
     sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, number) == 1;
+    if (set == 0 || sigpending(&pending) != 0) return 0;
+    uint64_t result = 0;
+    for (; set != 0; set &= set - 1)
+        if (sigismember(&pending, __builtin_ctzll(set) + 1) == 1) result |= set & -set;
+    return result;
+}
+
+bool is_pending(int number) {
+    return pending_of(signal_hub::bit_of(number)) != 0;
 }
 
 }  // namespace
+
+// ---- threads, for held_signals.cc ----
+
+namespace held_signals {
+
+Thread this_thread() {
+    return static_cast<Thread>(syscall(SYS_gettid));
+}
+
+bool is_alive(Thread thread) {
+    return syscall(SYS_tgkill, getpid(), thread, 0) == 0;
+}
+
+// Hundredths of a second since the system started, as /proc has it.
+uint64_t thread_clock() {
+    timespec ts{};
+    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
+    return static_cast<uint64_t>(ts.tv_sec) * 100 + static_cast<uint64_t>(ts.tv_nsec) / 10'000'000;
+}
+
+uint64_t thread_made() {
+    char text[512];
+    const int fd = sys::open_for_reading("/proc/thread-self/stat");
+    if (fd < 0) return 0;
+    const ssize_t size = sys::read(fd, text, sizeof text - 1);
+    sys::close(fd);
+    text[size < 0 ? 0 : size] = '\0';
+    // The name in parentheses may contain anything; 20 fields follow, then the start.
+    const char* at = strrchr(text, ')');
+    for (int field = 0; at != nullptr && field < 20; field++)
+        at = strchr(at + 1, ' ');
+    return at == nullptr ? 0 : strtoull(at + 1, nullptr, 10);
+}
+
+}  // namespace held_signals
 
 namespace signals {
 
 Errno start(int number) {
     bool changed = false;
+    const bool first = (started & signal_hub::bit_of(number)) == 0;
     started |= signal_hub::bit_of(number);
     Errno error = listen();
     if (error == Errno::ok) error = dispositions::take_over(number, changed);
-    if (error != Errno::ok) {
+    if (error != Errno::ok && first) {
         started &= ~signal_hub::bit_of(number);
         (void)listen();
-        return error;
     }
-    dispositions::hold(number);
+    if (error != Errno::ok) return error;
+    held_signals::hold(number);
+    if (!first) return error;
     // Was pending before anybody watched it: no news, even when its handler comes to run.
     const bool silent = (dispositions::silent() & signal_hub::bit_of(number)) != 0;
     if (!silent && is_pending(number)) (void)dispositions::count_ahead(number);
@@ -86,19 +147,22 @@ void stop(int number) {
     // What came while it was watched was not meant for the disposition that comes now.
     take_pending();
     dispositions::give_back(number);
-    dispositions::release(number);
+    held_signals::release(number);
     started &= ~signal_hub::bit_of(number);
     (void)listen();
 }
 
-int held() {
-    return dispositions::held();
+bool may_hold() {
+    return held_signals::may_hold();
 }
 uint64_t take_held() {
-    return dispositions::take_held();
+    return held_signals::take();
+}
+uint64_t take_inherited() {
+    return held_signals::take_inherited();
 }
 void let_go(uint64_t set) {
-    dispositions::let_go(set);
+    held_signals::let_go(set);
 }
 
 bool refresh(uint64_t set) {
@@ -115,15 +179,16 @@ bool refresh(uint64_t set) {
 }
 
 void take_pending() {
+    // Not from a handler that the program has set since.
+    (void)refresh(pending_of(started));
     const uint64_t silent = dispositions::silent() & started;
     while (const int number = silent == 0 ? 0 : take_one(silent))
         (void)signal_hub::arrived(number);
-    uint64_t handled = started & ~silent;
-    sigset_t pending;
-    if (handled == 0 || sigpending(&pending) != 0) return;
-    for (; handled != 0; handled &= handled - 1) {
-        const int number = __builtin_ctzll(handled) + 1;
-        if (sigismember(&pending, number) != 1)
+    const uint64_t handled = started & ~silent;
+    const uint64_t pending = pending_of(handled);
+    for (uint64_t set = handled; set != 0; set &= set - 1) {
+        const int number = __builtin_ctzll(set) + 1;
+        if ((pending & signal_hub::bit_of(number)) == 0)
             dispositions::forget_ahead(number);
         else if (dispositions::count_ahead(number))
             (void)signal_hub::arrived(number);
@@ -147,6 +212,11 @@ Errno Backend::hear_signals() {
 
 int signal_listener() {
     return listener.load();
+}
+
+int listener_for_sleep() {
+    // One that is left pending for a handler would make it readable all the time.
+    return (started.load() & ~dispositions::silent()) == 0 ? listener.load() : -1;
 }
 
 bool mask_for_sleep(sigset_t& mask) {

@@ -15,6 +15,10 @@ bool mask_for_sleep(sigset_t& mask);
 // The signalfd of the process; -1 if no signal is watched. Any thread.
 int signal_listener();
 
+// It too, if a thread that sleeps can poll() it: what is directed to one thread is
+// readable for that one only, and through an epoll set it may miss it. Else -1. Any thread.
+int listener_for_sleep();
+
 }  // namespace kq
 
 #endif

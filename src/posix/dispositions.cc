@@ -2,12 +2,13 @@
 #include "dispositions.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <iterator>
 
 #include "check.h"
+#include "held_signals.h"
 #include "signal_hub.h"
 
 namespace kq::dispositions {
@@ -18,29 +19,34 @@ void become_standard(int number);
 using signal_hub::bit_of;
 using signal_hub::kLastSignal;
 
-// What the program wants to be done. There is a handler of ours for each kind, so
-// that the handler itself says what it stands for, whatever the program has done
-// with it since.
+// What the program wants to be done.
 enum class Kind : uint8_t { standard, nothing, function };
 
-// The program's function. Written under the hub's lock, read by the handler at
-// any moment: there are two, and the last bit of the version says which one is
-// valid, so that a handler that interrupts the writer finds the other whole.
+// There is a handler of ours for each role: *default*, *ignored*, and some for
+// functions of the program, so that the handler itself says what it stands for,
+// whatever the program has done with it since: saved, put back, or called from the
+// function it set in its place.
+constexpr int kFunctions = 4;  // of each signal; the oldest is forgotten for a fifth
+constexpr int kRoleNone = -1;
+constexpr int kRoleStandard = 0;
+constexpr int kRoleNothing = 1;
+constexpr int kRoleFunction = 2;  // and those after it
+
+// A function of the program. Written under the hub's lock before its handler is installed.
 struct Function {
-    std::atomic<uintptr_t> address{0};  // sa_handler or sa_sigaction
+    std::atomic<uintptr_t> address{0};  // sa_handler or sa_sigaction; 0: none yet
     std::atomic<int> flags{0};
+    struct sigaction action = {};  // whence both come; under the hub's lock
 };
 
 // Of one signal. Under the hub's lock, but for the atomics.
 struct Caught {
-    Function functions[2];
-    std::atomic<unsigned> version{0};
-    std::atomic<bool> ahead{false};  // it is pending, and was counted already
-    bool ours = false;               // taken over, not given back
-    bool held = false;               // by `holder`
-    struct sigaction program = {};   // what the program had when last looked
-    struct sigaction handler = {};   // the last of those that was a function
-    pthread_t holder = {};
+    Function functions[kFunctions];
+    int next_function = 0;             // to be used for one that is new
+    std::atomic<int> role{kRoleNone};  // of the handler that was installed last; none: given back
+    std::atomic<bool> ahead{false};    // it is pending, and was counted already
+    bool ours = false;                 // taken over, not given back
+    struct sigaction program = {};     // what the program had when last looked
 };
 
 constinit Caught caught[kLastSignal + 1] = {};
@@ -56,21 +62,12 @@ bool is_fault(int number) {
            number == SIGTRAP || number == SIGSYS;
 }
 
-// ---- the handlers ----
-
-struct Asked {
-    uintptr_t address;
-    int flags;
-};
-
-Asked read_function(const Caught& c) {
-    for (;;) {
-        const unsigned version = c.version.load();
-        const Function& f = c.functions[version & 1];
-        const Asked asked{f.address.load(), f.flags.load()};
-        if (version == c.version.load()) return asked;
-    }
+// Whose default action is none: our handler may stay, for a kqueue that comes to watch it just now.
+bool is_ignored_by_default(int number) {
+    return number == SIGCHLD || number == SIGCONT || number == SIGURG || number == SIGWINCH;
 }
+
+// ---- the handlers ----
 
 void take_default_action(int number) {
     struct sigaction action = {};
@@ -81,53 +78,71 @@ void take_default_action(int number) {
 }
 
 // `heard`: a kqueue has taken note of the signal.
-void do_as_program_wants(Kind kind, int number, siginfo_t* info, void* context, bool heard) {
-    if (kind == Kind::function) {
-        const Asked asked = read_function(caught[number]);
-        if ((asked.flags & static_cast<int>(SA_RESETHAND)) != 0) become_standard(number);
-        if ((asked.flags & SA_SIGINFO) != 0)
-            reinterpret_cast<void (*)(int, siginfo_t*, void*)>(asked.address)(number, info,
-                                                                              context);
-        else
-            reinterpret_cast<void (*)(int)>(asked.address)(number);
+void do_as_program_wants(int role, int number, siginfo_t* info, void* context, bool heard) {
+    if (role >= kRoleFunction) {
+        const Function& f = caught[number].functions[role - kRoleFunction];
+        if ((f.flags.load() & static_cast<int>(SA_RESETHAND)) != 0) become_standard(number);
+        // With all three arguments, as the kernel does, whatever it asked for.
+        reinterpret_cast<void (*)(int, siginfo_t*, void*)>(f.address.load())(number, info, context);
         return;
     }
     // A fault would come again and again; ignoring one is not possible either.
     const bool fault = is_fault(number) && info->si_code > 0;
-    if (fault || (!heard && kind == Kind::standard)) take_default_action(number);
+    const bool acts = role == kRoleStandard && !is_ignored_by_default(number);
+    if (fault || (!heard && acts)) take_default_action(number);
 }
 
-void handle(Kind kind, int number, siginfo_t* info, void* context) {
+bool is_installed(int number, int role);
+
+// A function of the program that took our place may call the handler it found there. That
+// one was counted already, or has gone past us: L-SIGNAL-REPLACED.
+bool is_chained(int number, int role) {
+    return caught[number].role.load() != role && !is_installed(number, role);
+}
+
+void handle(int role, int number, siginfo_t* info, void* context) {
     const int saved = errno;
+    Caught& c = caught[number];
     bool heard = false;
     if (getpid() == owner.load()) {
-        // Counted ahead, it only has to be handled.
-        heard = caught[number].ahead.exchange(false) || signal_hub::arrived(number);
+        if (is_chained(number, role))
+            heard = c.role.load() != kRoleNone;
+        else  // counted ahead, it only has to be handled
+            heard = c.ahead.exchange(false) || signal_hub::arrived(number);
     }
-    do_as_program_wants(kind, number, info, context, heard);
+    errno = saved;
+    do_as_program_wants(role, number, info, context, heard);
     errno = saved;
 }
 
-extern "C" void kq_signal_standard(int number, siginfo_t* info, void* context) {
-    handle(Kind::standard, number, info, context);
-}
-extern "C" void kq_signal_nothing(int number, siginfo_t* info, void* context) {
-    handle(Kind::nothing, number, info, context);
-}
-extern "C" void kq_signal_function(int number, siginfo_t* info, void* context) {
-    handle(Kind::function, number, info, context);
-}
-
 using Handler = void (*)(int, siginfo_t*, void*);
-constexpr Handler kHandlers[] = {kq_signal_standard, kq_signal_nothing, kq_signal_function};
 
-bool is_ours(const struct sigaction& action, Kind kind) {
-    return (action.sa_flags & SA_SIGINFO) != 0 &&
-           action.sa_sigaction == kHandlers[static_cast<size_t>(kind)];
+template <int role>
+void handler_for(int number, siginfo_t* info, void* context) {
+    handle(role, number, info, context);
 }
+
+constexpr Handler kHandlers[] = {
+    handler_for<kRoleStandard>,     handler_for<kRoleNothing>,      handler_for<kRoleFunction>,
+    handler_for<kRoleFunction + 1>, handler_for<kRoleFunction + 2>, handler_for<kRoleFunction + 3>,
+};
+static_assert(std::size(kHandlers) == kRoleFunction + kFunctions);
+
+// kRoleNone: not a handler of ours.
+int role_of(const struct sigaction& action) {
+    if ((action.sa_flags & SA_SIGINFO) == 0) return kRoleNone;
+    for (size_t role = 0; role < std::size(kHandlers); role++)
+        if (action.sa_sigaction == kHandlers[role]) return static_cast<int>(role);
+    return kRoleNone;
+}
+
 bool is_ours(const struct sigaction& action) {
-    return is_ours(action, Kind::standard) || is_ours(action, Kind::nothing) ||
-           is_ours(action, Kind::function);
+    return role_of(action) != kRoleNone;
+}
+
+bool is_installed(int number, int role) {
+    struct sigaction now = {};
+    return sigaction(number, nullptr, &now) == 0 && role_of(now) == role;
 }
 
 Kind kind_of(const struct sigaction& action) {
@@ -140,7 +155,7 @@ Kind kind_of(const struct sigaction& action) {
 void become_standard(int number) {
     struct sigaction action = {};
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-    action.sa_sigaction = kq_signal_standard;
+    action.sa_sigaction = kHandlers[kRoleStandard];
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(number, &action, nullptr);
 }
@@ -150,11 +165,36 @@ void become_standard(int number) {
 // What the program had, where a handler of ours stands now that we did not put there:
 // it kept one, and put it back.
 struct sigaction meant_by(const struct sigaction& action, const Caught& c) {
-    if (is_ours(action, Kind::function)) return c.handler;
+    const int role = role_of(action);
+    if (role >= kRoleFunction) return c.functions[role - kRoleFunction].action;
     struct sigaction meant = {};
     meant.sa_flags = action.sa_flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
-    meant.sa_handler = is_ours(action, Kind::nothing) ? SIG_IGN : SIG_DFL;
+    meant.sa_handler = role == kRoleNothing ? SIG_IGN : SIG_DFL;
     return meant;
+}
+
+bool is_same(const struct sigaction& a, const struct sigaction& b) {
+    if (a.sa_flags != b.sa_flags || a.sa_sigaction != b.sa_sigaction) return false;
+    for (int number = 1; number <= kLastSignal; number++)
+        if (sigismember(&a.sa_mask, number) != sigismember(&b.sa_mask, number)) return false;
+    return true;
+}
+
+// The role of a function: that which it has already, or a new one.
+int role_for_function(const struct sigaction& action, Caught& c) {
+    for (int i = 0; i < kFunctions; i++)
+        if (c.functions[i].address.load() != 0 && is_same(c.functions[i].action, action))
+            return kRoleFunction + i;
+    int i = c.next_function;
+    if (kRoleFunction + i == c.role.load()) i = (i + 1) % kFunctions;  // the new one may call it
+    c.next_function = (i + 1) % kFunctions;
+    Function& f = c.functions[i];
+    f.action = action;
+    f.flags.store(action.sa_flags);
+    f.address.store((action.sa_flags & SA_SIGINFO) != 0
+                        ? reinterpret_cast<uintptr_t>(action.sa_sigaction)
+                        : reinterpret_cast<uintptr_t>(action.sa_handler));
+    return kRoleFunction + i;
 }
 
 // The handlers and the hub know from now on what the program wants.
@@ -162,15 +202,10 @@ void remember(int number, const struct sigaction& action) {
     Caught& c = caught[number];
     c.program = action;
     const Kind kind = kind_of(action);
-    if (kind == Kind::function) {
-        c.handler = action;
-        const unsigned next = c.version.load() + 1;
-        c.functions[next & 1].flags.store(action.sa_flags);
-        c.functions[next & 1].address.store((action.sa_flags & SA_SIGINFO) != 0
-                                                ? reinterpret_cast<uintptr_t>(action.sa_sigaction)
-                                                : reinterpret_cast<uintptr_t>(action.sa_handler));
-        c.version.store(next);
-    }
+    if (kind == Kind::function)
+        c.role.store(role_for_function(action, c));
+    else
+        c.role.store(kind == Kind::nothing ? kRoleNothing : kRoleStandard);
     if (kind == Kind::function || is_fault(number))
         silent_set.fetch_and(~bit_of(number));
     else
@@ -179,7 +214,7 @@ void remember(int number, const struct sigaction& action) {
 
 // Our handler, installed as the program's was: on its stack, with its mask, and
 // with the same effect on system calls and children.
-struct sigaction action_like(int number, const struct sigaction& program) {
+struct sigaction action_like(int number, const struct sigaction& program, int role) {
     const Kind kind = kind_of(program);
     struct sigaction action = program;
     if (kind != Kind::function) {
@@ -192,7 +227,7 @@ struct sigaction action_like(int number, const struct sigaction& program) {
     }
     action.sa_flags |= SA_SIGINFO;
     action.sa_flags &= ~static_cast<int>(SA_RESETHAND);  // the handler's business
-    action.sa_sigaction = kHandlers[static_cast<size_t>(kind)];
+    action.sa_sigaction = kHandlers[role];
     return action;
 }
 
@@ -212,12 +247,12 @@ Errno take_over(int number, bool& changed) {
     owner.store(getpid());
     const bool first = !c.ours;
     c.ours = true;
-    if (!first && is_ours(now, kind_of(c.program))) return Errno::ok;
+    if (!first && role_of(now) == c.role.load()) return Errno::ok;
     // More than once should another thread call sigaction() at the same moment.
     for (;;) {
         changed = true;
         remember(number, is_ours(now) ? meant_by(now, c) : now);
-        const struct sigaction ours = action_like(number, c.program);
+        const struct sigaction ours = action_like(number, c.program, c.role.load());
         struct sigaction replaced = {};
         if (sigaction(number, &ours, &replaced) != 0) return last_errno();
         const bool same =
@@ -233,20 +268,29 @@ void give_back(int number) {
     c.ours = false;
     c.ahead.store(false);
     silent_set.fetch_and(~bit_of(number));
+    const int role = c.role.exchange(kRoleNone);
     struct sigaction now = {};
     if (sigaction(number, nullptr, &now) != 0 || !is_ours(now)) return;
-    if (!is_ours(now, kind_of(c.program))) c.program = meant_by(now, c);
-    (void)sigaction(number, &c.program, nullptr);
+    if (role_of(now) != role) c.program = meant_by(now, c);
+    // Another thread may call sigaction() at the same moment: what it sets stays.
+    struct sigaction replaced = {};
+    if (sigaction(number, &c.program, &replaced) == 0 && !is_ours(replaced))
+        (void)sigaction(number, &replaced, nullptr);
 }
 
 void abandon_in_child() {
-    uint64_t mine = take_held();
-    for (int number = 1; number <= kLastSignal; number++) {
+    const uint64_t mine = held_signals::take();
+    for (int number = 1; number <= kLastSignal; number++)
         give_back(number);
-        caught[number].held = false;
-    }
     owner.store(getpid());
-    let_go(mine);
+    held_signals::let_go(mine);
+}
+
+uint64_t taken_over() {
+    uint64_t set = 0;
+    for (int number = 1; number <= kLastSignal; number++)
+        if (caught[number].ours) set |= bit_of(number);
+    return set;
 }
 
 uint64_t silent() {
@@ -263,55 +307,6 @@ bool is_counted_ahead(int number) {
 
 void forget_ahead(int number) {
     caught[number].ahead.store(false);
-}
-
-// ---- holding back ----
-
-void hold(int number) {
-    Caught& c = caught[number];
-    if (c.held || (silent() & bit_of(number)) == 0) return;
-    sigset_t set;
-    sigset_t old;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, number);
-    KQ_CHECK(pthread_sigmask(SIG_BLOCK, &set, &old) == 0);
-    if (sigismember(&old, number) == 1) return;
-    c.held = true;
-    c.holder = pthread_self();
-}
-
-void release(int number) {
-    Caught& c = caught[number];
-    if (!c.held || pthread_equal(c.holder, pthread_self()) == 0) return;
-    c.held = false;
-    let_go(bit_of(number));
-}
-
-int held() {
-    int count = 0;
-    for (const Caught& c : caught)
-        count += c.held ? 1 : 0;
-    return count;
-}
-
-uint64_t take_held() {
-    uint64_t set = 0;
-    for (int number = 1; number <= kLastSignal; number++) {
-        Caught& c = caught[number];
-        if (!c.held || pthread_equal(c.holder, pthread_self()) == 0) continue;
-        c.held = false;
-        set |= bit_of(number);
-    }
-    return set;
-}
-
-void let_go(uint64_t set) {
-    if (set == 0) return;
-    sigset_t mask;
-    (void)sigemptyset(&mask);
-    for (int number = 1; number <= kLastSignal; number++)
-        if ((set & bit_of(number)) != 0) (void)sigaddset(&mask, number);
-    KQ_CHECK(pthread_sigmask(SIG_UNBLOCK, &mask, nullptr) == 0);
 }
 
 }  // namespace kq::dispositions

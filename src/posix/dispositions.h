@@ -26,11 +26,13 @@ namespace kq::dispositions {
 Errno take_over(int number, bool& changed);
 // Puts back what the program had, if our handler still is in place.
 void give_back(int number);
-// give_back() for all, in a forked child, and no signal is held back.
+// give_back() for all, in a forked child, and no signal is held back there.
 void abandon_in_child();
 
 // The signals that were taken over and for which the program has no handler.
 uint64_t silent();
+// All that were taken over.
+uint64_t taken_over();
 
 // For signals that have a handler of the program and are pending, since blocked:
 // true if they were not counted yet. The handler will not count them again.
@@ -38,19 +40,6 @@ bool count_ahead(int number);
 bool is_counted_ahead(int number);
 // It is not pending: whoever took it did not ask the handler.
 void forget_ahead(int number);
-
-// ---- holding back: blocked in one thread ----
-
-// Blocks a silent signal in the calling thread, unless it is held, or blocked by the program.
-void hold(int number);
-// Unblocks it if this thread holds it.
-void release(int number);
-// How many signals are held, by all threads.
-int held();
-// Those of this thread: they count as let go, but are still blocked.
-uint64_t take_held();
-// Unblocks them. No lock: handlers run before this returns.
-void let_go(uint64_t set);
 
 }  // namespace kq::dispositions
 

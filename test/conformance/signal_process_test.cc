@@ -178,6 +178,54 @@ TEST_F(SignalThreads, R302_DeleteRacesWithDelivery) {
     done = true;
 }
 
+// Made while another thread holds a signal back, it inherits that block until it collects itself.
+TEST_F(SignalThreads, R234_AThreadThatIsMadeBeforeTheFirstCollectionGetsTheProgramsMask) {
+    ASSERT_EQ(q.apply(add(SIGTERM), add(SIGUSR1)), 0);
+    std::atomic<bool> blocked{true};
+    Thread worker([&] {
+        const Queue own;
+        expect_none(own.collect());
+        blocked = is_blocked(SIGTERM) || is_blocked(SIGUSR1);
+    });
+    worker.join();
+    EXPECT_FALSE(blocked);
+    // And so does a child that such a thread forks, without having collected.
+    Thread forker([&] {
+        Child child([] { return is_blocked(SIGTERM) || is_blocked(SIGUSR1) ? 1 : 0; });
+        EXPECT_EQ(child.wait(), 0);
+    });
+    forker.join();
+    expect_none(q.collect());
+}
+
+// Directed to one of several that sleep: that one is woken, not only when its time slice is over.
+TEST_F(SignalThreads, R299_ASignalToOneOfManyThatSleepWakesItAtOnce) {
+    set_disposition(SIGUSR1, SIG_IGN);
+    ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
+    expect_none(q.collect());
+    std::atomic<bool> done{false};
+    std::vector<Thread> waiters;
+    for (int i = 0; i < 3; i++)
+        waiters.emplace_back([&] {
+            const Queue own;
+            own.apply(change(1, EVFILT_USER, EV_ADD));
+            while (!done)
+                own.collect(1, milliseconds{300});
+        });
+    milliseconds longest{0};
+    for (int round = 0; round < 30; round++) {
+        for (const Thread& waiter : waiters)
+            waiter.wait_until_asleep();
+        const auto start = now();
+        waiters[static_cast<size_t>(round % 3)].signal(SIGUSR1);
+        EXPECT_EQ(q.wait().size(), 1U);
+        longest = std::max(longest, since(start));
+    }
+    done = true;
+    waiters.clear();
+    EXPECT_LT(longest.count(), 60);
+}
+
 // ---- processes ----
 
 TEST_F(SignalThreads, R234_AForkedChildHasTheProgramsMaskAndDispositions) {

@@ -314,10 +314,13 @@ Errno start(int /*number*/) {
     return Errno::ok;
 }
 void stop(int /*number*/) {}
-int held() {
-    return 0;
+bool may_hold() {
+    return false;
 }
 uint64_t take_held() {
+    return 0;
+}
+uint64_t take_inherited() {
     return 0;
 }
 void let_go(uint64_t /*set*/) {}
