@@ -5,8 +5,8 @@
 #include <signal.h>
 
 #include <atomic>
-#include <utility>
 
+#include "alloc.h"
 #include "check.h"
 #include "dispositions.h"
 #include "signal_hub.h"
@@ -17,8 +17,47 @@ namespace {
 using signal_hub::bit_of;
 using signal_hub::kLastSignal;
 
-// Held back in this thread. Of the thread and nobody else: identifiers of threads are used again.
-constinit thread_local uint64_t held_here = 0;
+// What is known of a thread, kept by pthread_setspecific(): identifiers of threads
+// are used again, and thread_local variables would need the dynamic linker, and
+// room in every thread of every program. Null: it has not been looked at yet.
+struct Record {
+    uint64_t held = 0;
+};
+constinit Record looked_at{};  // shared by all threads that hold nothing
+constinit pthread_key_t key{};
+constinit std::atomic<bool> anybody_held{false};  // and so there is a key
+
+Record* record() {
+    return anybody_held.load() ? static_cast<Record*>(pthread_getspecific(key)) : nullptr;
+}
+
+uint64_t held_here() {
+    const Record* r = record();
+    return r == nullptr ? 0 : r->held;
+}
+
+extern "C" void kq_thread_ended(void* value) {
+    auto* r = static_cast<Record*>(value);
+    if (r != &looked_at) Owned<Record>(r).reset();
+}
+
+// Changes what is held here; from nothing to something may fail.
+bool set_held_here(uint64_t held) {
+    if (!anybody_held.load()) {
+        if (pthread_key_create(&key, kq_thread_ended) != 0) return false;
+        anybody_held.store(true);
+    }
+    Record* r = record();
+    if (r == nullptr || r == &looked_at) {
+        if (held == 0) return pthread_setspecific(key, &looked_at) == 0;
+        Owned<Record> fresh = make<Record>();
+        if (!fresh || pthread_setspecific(key, fresh.get()) != 0) return false;
+        r = fresh.release();
+    }
+    r->held = held;
+    return true;
+}
+
 // A thread inherits what its maker holds back. So where a thread first comes to
 // collect, it is compared with the last that held: under the hub's lock.
 struct Holder {
@@ -30,8 +69,6 @@ struct Holder {
     uint64_t until = 0;
 };
 constinit Holder holder{};
-constinit std::atomic<bool> anybody_held{false};
-constinit thread_local bool looked_at_mask = false;
 
 uint64_t to_bits(const sigset_t& set) {
     uint64_t bits = 0;
@@ -45,11 +82,20 @@ uint64_t blocked_here() {
     return pthread_sigmask(SIG_BLOCK, nullptr, &mask) == 0 ? to_bits(mask) : 0;
 }
 
+void change_mask(int how, uint64_t bits) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (int number = 1; number <= kLastSignal; number++)
+        if ((bits & bit_of(number)) != 0) (void)sigaddset(&set, number);
+    KQ_CHECK(pthread_sigmask(how, &set, nullptr) == 0);
+}
+
 // What this thread blocks because the one that made it held it back. A program
 // that made it meanwhile, and blocks just that in it and not in the other, is
 // misunderstood: L-SIGNAL-HELD.
 uint64_t inherited_here() {
-    if (std::exchange(looked_at_mask, true)) return 0;
+    if (!anybody_held.load() || record() != nullptr) return 0;
+    (void)set_held_here(0);  // once for each thread
     const uint64_t made = thread_made();
     if (made != 0 && (made < holder.since || (!holder.holds && made > holder.until))) return 0;
     if (holder.holds && !is_alive(holder.thread)) return 0;
@@ -59,7 +105,7 @@ uint64_t inherited_here() {
 }
 
 void note_end_of_hold() {
-    if (held_here != 0 || !is_this(holder.thread)) return;
+    if (held_here() != 0 || !is_this(holder.thread)) return;
     holder.holds = false;
     holder.until = thread_clock();
 }
@@ -67,35 +113,34 @@ void note_end_of_hold() {
 }  // namespace
 
 void hold(int number) {
-    if (((held_here | ~dispositions::silent()) & bit_of(number)) != 0) return;
-    sigset_t set;
-    sigset_t old;
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, number);
-    KQ_CHECK(pthread_sigmask(SIG_BLOCK, &set, &old) == 0);
-    if (sigismember(&old, number) == 1) return;
-    looked_at_mask = true;
-    if (held_here == 0) holder = {this_thread(), to_bits(old), 0, true, thread_clock(), 0};
-    held_here |= bit_of(number);
+    const uint64_t before = held_here();
+    if (((before | ~dispositions::silent()) & bit_of(number)) != 0) return;
+    const uint64_t blocked = blocked_here();
+    if ((blocked & bit_of(number)) != 0 || !set_held_here(before | bit_of(number))) return;
+    if (before == 0) holder = {this_thread(), blocked, 0, true, thread_clock(), 0};
     holder.held |= bit_of(number);
-    anybody_held.store(true);
+    change_mask(SIG_BLOCK, bit_of(number));
 }
 
 void release(int number) {
-    const uint64_t set = held_here & bit_of(number);
-    held_here &= ~set;
+    const uint64_t set = held_here() & bit_of(number);
+    if (set == 0) return;
+    (void)set_held_here(held_here() & ~set);
     note_end_of_hold();
     let_go(set);
 }
 
 bool may_hold() {
-    return held_here != 0 || (!looked_at_mask && anybody_held.load(std::memory_order_relaxed));
+    return anybody_held.load(std::memory_order_relaxed) && record() != &looked_at &&
+           (record() == nullptr || held_here() != 0);
 }
 
 uint64_t take() {
-    const uint64_t set = std::exchange(held_here, 0);
+    const uint64_t set = held_here();
+    if (set == 0) return inherited_here();
+    (void)set_held_here(0);
     note_end_of_hold();
-    return set | inherited_here();
+    return set;
 }
 
 uint64_t take_inherited() {
@@ -103,12 +148,7 @@ uint64_t take_inherited() {
 }
 
 void let_go(uint64_t set) {
-    if (set == 0) return;
-    sigset_t mask;
-    (void)sigemptyset(&mask);
-    for (int number = 1; number <= kLastSignal; number++)
-        if ((set & bit_of(number)) != 0) (void)sigaddset(&mask, number);
-    KQ_CHECK(pthread_sigmask(SIG_UNBLOCK, &mask, nullptr) == 0);
+    if (set != 0) change_mask(SIG_UNBLOCK, set);
 }
 
 }  // namespace kq::held_signals
