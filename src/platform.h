@@ -369,6 +369,8 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     { B::is_duplicate(fd, fd) } -> std::same_as<bool>;
     // The tag of the queue of this process that fd names; 0: none, or it cannot be told.
     { B::tag_of(fd) } -> std::same_as<uint32_t>;
+    // Makes a number that names an earlier queue of the same tag name the present one.
+    { B::follow(fd, fd) } -> std::same_as<void>;
     // A descriptor of this process that names the queue of that tag; -1: none, or not
     // found with bearable effort. Slow.
     { B::find_duplicate(tag) } -> std::same_as<int>;

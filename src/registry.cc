@@ -420,16 +420,19 @@ bool check_duplicate(int fd, Kqueue* kqueue) {
     if (Backend::is_duplicate(fd, kqueue->descriptor())) return true;
     const Guard guard(mutex);
     Cell& cell = *Cell::of(kqueue);
-    // The first number may have been closed: this one takes its place.
-    if (state_of(cell.word.load()) == State::live && !kqueue->exists() &&
-        Backend::tag_of(fd) == kqueue->serial()) {
-        forget_number(cell.fd, cell);
-        kqueue->move_to(fd);
-        cell.fd = fd;
+    if (state_of(cell.word.load()) != State::live || Backend::tag_of(fd) != kqueue->serial()) {
+        forget_number(fd, cell);
+        return false;
+    }
+    if (kqueue->exists()) {
+        Backend::follow(fd, kqueue->descriptor());
         return true;
     }
-    forget_number(fd, cell);
-    return false;
+    // The first number was closed: this one takes its place.
+    forget_number(cell.fd, cell);
+    kqueue->move_to(fd);
+    cell.fd = fd;
+    return true;
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // Other numbers of a kqueue: dup() makes them, and nobody tells us. See
 // find_duplicate() in platform.h. No lock but the registry's, where it says so.
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "anchors.h"
 #include "backend.h"
@@ -25,6 +27,12 @@ void Backend::close_in_child(int descriptor) {
 
 uint32_t Backend::tag_of(int descriptor) {
     return anchors::tag_of(descriptor);
+}
+
+// The set was replaced (renewal.cc); what was duplicated is the old one.
+void Backend::follow(int duplicate, int descriptor) {
+    const int flags = fcntl(duplicate, F_GETFD);
+    (void)dup3(descriptor, duplicate, (flags & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0);
 }
 
 Errno Backend::adopt(int descriptor, uint32_t tag) {

@@ -105,6 +105,22 @@ TEST_F(Duplicate, R11_TheNumberOfADuplicateIsReused) {
     expect_trigger(original, original);
 }
 
+// The kernel queue is replaced (see close_test.cc); the duplicate follows when it is used.
+TEST_F(Duplicate, R11_FollowsAQueueThatAClosedDescriptorHadHaunted) {
+    const Queue original;
+    const Queue copy(::dup(original.fd()));
+    ASSERT_EQ(copy.apply(user(EV_ADD | EV_CLEAR)), 0);
+    Pipe pipe = make_pipe();
+    ASSERT_EQ(original.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    const Fd kept(::dup(*pipe.read));
+    pipe.read.reset();
+    write_bytes(*pipe.write, 1);
+    expect_none(original.collect(16, milliseconds{100}));
+    expect_none(copy.collect(16, milliseconds{100}));
+    expect_trigger(original, copy);
+    expect_trigger(copy, original);
+}
+
 TEST_F(Duplicate, R11_AThreadWaitsOnADuplicate) {
     const Queue original;
     ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
