@@ -282,7 +282,7 @@ TEST_F(Closed, R294_ManyCyclesLeakNothing) {
     Pair keep = make_socketpair(SOCK_STREAM);
     size_t heap = 0;
     size_t descriptors = 0;
-    constexpr int kCycles = 20'000;
+    constexpr int kCycles = 100'000;
     for (int i = 0; i < kCycles; i++) {
         if (i == kCycles / 2) {
             heap = ::mallinfo2().uordblks;
