@@ -2,6 +2,9 @@
 set(KQUEUE_CORE_SOURCES
     src/api.cc
     src/registry.cc
+    src/registry_cells.cc
+    src/registry_duplicates.cc
+    src/registry_fork.cc
     src/kqueue.cc
     src/change.cc
     src/scan.cc

@@ -11,143 +11,14 @@
 #ifndef KQ_PLATFORM_H
 #define KQ_PLATFORM_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include <concepts>
 #include <span>
 
-#include "handle.h"
-#include "nanos.h"
-#include "result.h"
+#include "platform_types.h"
 
 namespace kq {
 
-// ---- interest in a descriptor, and what a kernel says about it ----
-
-enum class Direction : uint8_t { read = 0, write = 1 };
-inline constexpr int kDirections = 2;
-
-// How the kernel is to report a direction of a descriptor.
-enum class Mode : uint8_t {
-    none,   // not at all
-    level,  // on every collect() while it is ready
-    edge,   // when it becomes ready or more arrives; once at once if it is ready now
-    once,   // like edge, then silent until armed again
-};
-
-// The whole interest in one descriptor, by Direction.
-struct Interest {
-    Mode mode[kDirections] = {Mode::none, Mode::none};
-
-    Mode& operator[](Direction d) { return mode[static_cast<int>(d)]; }
-    Mode operator[](Direction d) const { return mode[static_cast<int>(d)]; }
-};
-
-// Ready bits, as a kernel reports them (its own words, not yet those of BSD).
-enum Ready : uint16_t {
-    kReadable = 1,
-    kWritable = 2,
-    kHangup = 4,      // both directions are closed, or never were open
-    kReadHangup = 8,  // the peer will send no more
-    kFailed = 16,     // an error is pending, or the reader of a pipe is gone
-    kChanged = 32,    // a watched file changed
-    kClosed = 64,     // the descriptor is not open (answer of descriptor::poll only)
-};
-
-// One report of the kernel queue. Without initialisers: arrays of it stand on
-// the stack of every call.
-struct Wakeup {
-    Handle handle;
-    uint16_t ready;  // Ready bits, for descriptors
-    uint8_t lane;    // for descriptors: which of its registrations spoke (FdFacts::lane)
-};
-
-// What kind of open file a descriptor is; decides what its readiness means.
-enum class FdKind : uint8_t {
-    unknown = 0,
-    tcp,
-    unix_stream,
-    stream,  // other connection-oriented byte streams
-    seqpacket,
-    datagram,
-    pipe,  // and FIFO
-    regular,
-    directory,
-    always,  // devices that cannot be waited for: ready at all times
-    eventfd,
-    other,   // ttys, timers, and whatever else can be waited for
-    kqueue,  // one of ours; set by the core
-};
-
-// What core and platform remember about the open file behind a number. All
-// zero is right for a number nothing is known of; reset when the number is
-// found to name another open file.
-struct FdFacts {
-    FdKind kind = FdKind::unknown;
-    bool readable_end = false;           // opened for reading; valid once kind is known
-    bool writable_end = false;           // opened for writing; likewise
-    uint8_t registered = 0;              // backend's: which of its lanes have this descriptor
-    uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
-    Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
-                                                         // what it has disarmed since by reporting
-    uint16_t so_error = 0;     // the error of a dead connection, once fetched
-    int32_t file_watch = 0;    // backend's: of watch_file()
-    int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
-    bool file_silent = false;  // backend's: no kernel tells of changes of this file
-    bool file_untold = false;  // watch_file(): not all that is wanted will be told
-    bool file_shared = false;  // watch_file(): what is told may have been before the call
-    uint32_t identity = 0;     // to recognise another file; of a kqueue: the core's
-
-    [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
-};
-
-// What happened to a watched file, as kernels tell it. What follows for EVFILT_VNODE
-// is decided in vnode_hints.cc.
-enum FileChange : uint32_t {
-    kModified = 1 << 0,    // the contents: written or truncated
-    kAttributes = 1 << 1,  // mode, owner, times or the number of links
-    kMoved = 1 << 2,       // renamed
-    kRemoved = 1 << 3,     // its last name may be gone: the number of links says
-    kUnmounted = 1 << 4,   // with its file system
-    // What happened to a directory: entries
-    kEntryChanged = 1 << 5,         // were made or removed,
-    kSubdirectoryChanged = 1 << 6,  // likewise, and they are directories
-    kEntryMoved = 1 << 7,           // came from, or went to, another directory,
-    kSubdirectoryMoved = 1 << 8,    // likewise, and they are directories
-    kEntryRenamed = 1 << 9,         // got other names within
-    kFileOpened = 1 << 10,
-    kFileClosed = 1 << 11,       // a descriptor without write access was closed
-    kFileClosedWrite = 1 << 12,  // one with it
-    kFileRead = 1 << 13,
-    kUnknown = 1 << 14,  // look yourself (never wanted, always told)
-    kLost = 1 << 15,     // so; and what cannot be seen may have happened, too (likewise)
-};
-
-// What can be seen of a file.
-struct FileState {
-    int64_t size = 0;
-    uint64_t links = 0;
-    uint64_t name = 0;  // changes with the name; 0: not known. Set by the core: descriptor::name()
-    int64_t modified = 0;  // when contents, in ns
-    int64_t changed = 0;   // when contents or attributes
-    uint32_t mode = 0;
-    uint32_t owner = 0;
-    uint32_t group = 0;
-    bool directory = false;
-    bool named = false;  // lives in a file system: not a socket, an anonymous pipe, a kqueue
-};
-
-// What a descriptor says about a direction now, in the terms of BSD.
-struct Sample {
-    bool active = false;    // worth reporting, if no low-water mark is asked for
-    bool eof = false;       // EV_EOF: active whatever the mark
-    bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
-    bool untold = false;    // not active, and no kernel will tell when that changes
-    bool closed = false;    // the number is not an open descriptor (any more)
-    uint32_t error = 0;     // with eof: the errno of the connection
-    int64_t data = 0;       // bytes, connections, free space: see semantics 5.1, 5.2
-};
+// ---- what a descriptor says ----
 
 namespace descriptor {
 
@@ -179,28 +50,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready);
 
 }  // namespace descriptor
 
-// What the platform remembers of a watched process. All zero before
-// watch_process() and after unwatch_process().
-struct ProcessFacts {
-    int32_t pid = 0;
-    void* place = nullptr;  // backend's: where it keeps what names the process
-    uint64_t started = 0;   // backend's: tells it from a later one of the same pid
-};
-
-enum class Life : uint8_t {
-    running,
-    exited,          // with this status
-    exited_later,    // its status cannot be known yet, but perhaps when it is reaped
-    exited_unknown,  // its status cannot be known
-};
-
-// One thing that a process of the system did.
-struct ProcessNews {
-    enum class What : uint8_t { forked, executed, exited };
-    What what;
-    int32_t pid;  // who did it
-    int32_t arg;  // forked: the child; exited: the status as of wait()
-};
+// ---- processes ----
 
 namespace processes {
 
@@ -282,13 +132,6 @@ void abandon_in_child();
 }  // namespace signals
 
 // ---- the kernel queue ----
-
-// How the public descriptor shows that the core itself has events pending.
-enum class Announce : uint8_t {
-    ring,  // readable until the next collect(); everybody who waits for it is woken
-    hold,  // readable until `release`; need not wake those who know
-    release,
-};
 
 // clang-format off
 template <class B>

@@ -1,0 +1,112 @@
+// Cells, numbers, references. See registry_cells.h.
+#include "registry_cells.h"
+
+#include "alloc.h"
+
+namespace kq::registry {
+
+constinit Cells cells;
+
+std::atomic<Cell*>* place_of(int fd) {
+    const auto number = static_cast<size_t>(fd);
+    if (fd < 0 || number / kChunk >= kChunks) return nullptr;
+    Chunk* chunk = cells.directory[number / kChunk].load(std::memory_order_acquire);
+    return chunk == nullptr ? nullptr : &chunk->cells[number % kChunk];
+}
+
+std::atomic<Cell*>* make_place(int fd) {
+    const auto number = static_cast<size_t>(fd);
+    if (number / kChunk >= kChunks) return nullptr;
+    std::atomic<Chunk*>& chunk = cells.directory[number / kChunk];
+    if (chunk.load() == nullptr) {
+        // All zero is what a Chunk starts with.
+        chunk.store(static_cast<Chunk*>(calloc(1, sizeof(Chunk))), std::memory_order_release);
+    }
+    return place_of(fd);
+}
+
+void forget_number(int fd, const Cell& cell) {
+    std::atomic<Cell*>* place = place_of(fd);
+    if (place != nullptr && place->load() == &cell) place->store(nullptr);
+}
+
+Cell* take_cell() {
+    Cell* cell = cells.free;
+    if (cell != nullptr)
+        cells.free = cell->next;
+    else
+        cell = make<Cell>().release();
+    if (cell != nullptr) ::new (cell->body) Kqueue;
+    return cell;
+}
+
+void give_back(Cell& cell) {
+    cell.next = cells.free;
+    cells.free = &cell;
+}
+
+void list_used(Cell& cell) {
+    cell.place = cells.used_count;
+    cells.used[cells.used_count++] = &cell;
+}
+
+namespace {
+
+void unlist_used(Cell& cell) KQ_REQUIRES(cells.mutex) {
+    cells.used[cell.place] = cells.used[--cells.used_count];
+    cells.used[cell.place]->place = cell.place;
+}
+
+}  // namespace
+
+bool unpublish(Cell& cell) {
+    if (state_of(cell.word.load()) != State::live) return false;
+    forget_number(cell.fd, cell);
+    if (cell.duplicates > 0) forget_duplicates(cell);
+    cell.kqueue()->mark_dead();
+    cell.word.fetch_add(word_of(State::retired) - word_of(State::live));
+    return true;
+}
+
+Kqueue* find_known(int fd) {
+    std::atomic<Cell*>* place = place_of(fd);
+    if (place == nullptr) return nullptr;
+    for (;;) {
+        Cell* cell = place->load(std::memory_order_acquire);
+        if (cell == nullptr) return nullptr;
+        if (is_copy_of_process()) {
+            begin_anew_in_copy();
+            return nullptr;
+        }
+        cell->word.fetch_add(kReference);
+        if (place->load() == cell) return cell->kqueue();
+        drop_reference(*cell);
+    }
+}
+
+bool take_reference_off(Cell& cell) {
+    uint64_t word = cell.word.load();
+    for (;;) {
+        KQ_CHECK(references_of(word) > 0);
+        uint64_t next = word - kReference;
+        if (next == word_of(State::retired)) next = word_of(State::dying);
+        if (!cell.word.compare_exchange_weak(word, next)) continue;
+        return state_of(next) == State::dying;
+    }
+}
+
+// The word is added to, since a late find() may be counted in.
+void destroy(Cell& cell) {
+    cell.word.fetch_add(word_of(State::destroying) - word_of(State::dying));
+    cell.kqueue()->~Kqueue();
+    const Guard guard(cells.mutex);
+    cell.word.fetch_sub(word_of(State::destroying));
+    unlist_used(cell);
+    give_back(cell);
+}
+
+void drop_reference(Cell& cell) {
+    if (take_reference_off(cell)) destroy(cell);
+}
+
+}  // namespace kq::registry

@@ -1,0 +1,134 @@
+// The inside of the registry: cells, numbers, references. For registry.cc,
+// registry_cells.cc, registry_duplicates.cc and registry_fork.cc, and nobody else.
+//
+// How a Kqueue lives while others look it up without a lock: it stands in a
+// Cell whose memory is never freed, only used again for another Kqueue. find()
+// reads the cell of a number, counts itself in, and looks whether the number
+// still leads to that cell; if not it counts itself out again. The count may
+// thus be touched even while the cell is on the free list; what it guards is
+// there exactly while the state is not `free`. The registry itself holds one
+// reference until retire(); whoever takes the last one off a retired cell
+// destroys the Kqueue in it, holding nothing. References and state are one word,
+// so that "the last one, and retired" is one transition: seen apart, a thread
+// that stalls between the two could destroy the cell's next tenant.
+//
+// Lock: mutex, for everything but the fast path; never held together with a
+// kqueue's mutex. Under one, a reference is given back by release_later().
+#ifndef KQ_REGISTRY_CELLS_H
+#define KQ_REGISTRY_CELLS_H
+
+#include <atomic>
+#include <new>
+#include <type_traits>
+
+#include "kqueue.h"
+
+namespace kq::registry {
+
+// Cell::word: references in the low half, above them the state.
+// `dying`: nobody has a reference; `destroying`: and its destructor runs.
+enum class State : uint32_t { free, live, retired, dying, destroying };
+constexpr uint64_t kReference = 1;
+constexpr uint64_t word_of(State state) {
+    return uint64_t{static_cast<uint32_t>(state)} << 32;
+}
+constexpr State state_of(uint64_t word) {
+    return static_cast<State>(word >> 32);
+}
+constexpr uint32_t references_of(uint64_t word) {
+    return static_cast<uint32_t>(word);
+}
+
+struct Cell {
+    alignas(Kqueue) unsigned char body[sizeof(Kqueue)] = {};  // first: see of()
+    std::atomic<uint64_t> word{word_of(State::free)};
+    int fd = -1;           // of its descriptor, while live
+    size_t place = 0;      // in used_cells, while not free
+    bool locked = false;   // by prepare_fork()
+    int duplicates = 0;    // other numbers that lead here
+    Cell* next = nullptr;  // while free or dying: the next such cell
+
+    Kqueue* kqueue() { return std::launder(reinterpret_cast<Kqueue*>(body)); }
+    static Cell* of(Kqueue* kqueue) { return reinterpret_cast<Cell*>(kqueue); }
+};
+static_assert(std::is_standard_layout_v<Cell>);
+
+// Numbers to cells: a directory of chunks made when first needed and kept.
+constexpr size_t kChunk = 1024;
+constexpr size_t kChunks = 2048;  // 2^21 descriptors: twice what Linux allows by default
+struct Chunk {
+    std::atomic<Cell*> cells[kChunk];
+};
+
+struct Cells {
+    std::atomic<Chunk*> directory[kChunks];
+    Mutex mutex;
+    // Cells that are not free, in no order; next_look goes round them, see collect_closed().
+    Cell** used KQ_GUARDED_BY(mutex) = nullptr;
+    size_t used_count KQ_GUARDED_BY(mutex) = 0;
+    size_t used_capacity KQ_GUARDED_BY(mutex) = 0;
+    size_t next_look KQ_GUARDED_BY(mutex) = 0;
+    Cell* free KQ_GUARDED_BY(mutex) = nullptr;
+    std::atomic<Cell*> dying{nullptr};  // for reap()
+};
+extern constinit Cells cells;
+
+// ---- numbers ----
+
+// Where the cell of a number stands; null if there never was one near it.
+std::atomic<Cell*>* place_of(int fd);
+std::atomic<Cell*>* make_place(int fd) KQ_REQUIRES(cells.mutex);
+// The number does not lead to this cell any more.
+void forget_number(int fd, const Cell& cell) KQ_REQUIRES(cells.mutex);
+
+// ---- cells ----
+
+// An unused cell with a fresh Kqueue in it and no reference of ours yet.
+Cell* take_cell() KQ_REQUIRES(cells.mutex);
+void give_back(Cell& cell) KQ_REQUIRES(cells.mutex);
+void list_used(Cell& cell) KQ_REQUIRES(cells.mutex);
+// Takes the cell out of the registry. True for exactly one caller, who then
+// owes a drop_reference() for the registry, without the lock.
+bool unpublish(Cell& cell) KQ_REQUIRES(cells.mutex);
+
+// ---- references ----
+
+// A reference to what a number leads to, if anything.
+Kqueue* find_known(int fd);
+// Takes one reference off. True for the one thread that has to destroy the
+// Kqueue: zero is also reached by a find() that came too late, on a free cell.
+bool take_reference_off(Cell& cell);
+void destroy(Cell& cell) KQ_EXCLUDES(cells.mutex);
+void drop_reference(Cell& cell) KQ_EXCLUDES(cells.mutex);
+
+// ---- registry.cc ----
+
+// A new kqueue, published; or why not. What it replaced or found closed is in
+// `closed`. Its kernel queue is new, or that which the number `adopted` names.
+Result<int> create_locked(Cell** closed, int& count, int adopted = -1) KQ_REQUIRES(cells.mutex);
+
+// ---- registry_duplicates.cc: other numbers of a kqueue ----
+
+void close_duplicates_in_child(const Cell& cell) KQ_REQUIRES(cells.mutex);
+void forget_duplicates(Cell& cell) KQ_REQUIRES(cells.mutex);
+// The number of a live kqueue was closed. If it has knotes, and the user has
+// duplicated the descriptor, it lives on under another number: true.
+bool rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
+// The number is not that of a kqueue as far as we know. If it is a duplicate it
+// leads there from now on.
+void learn_duplicate(int fd) KQ_EXCLUDES(cells.mutex);
+// A number that leads to a kqueue of another number. True if it still does.
+bool check_duplicate(int fd, Kqueue* kqueue) KQ_EXCLUDES(cells.mutex);
+
+// ---- registry_fork.cc ----
+
+// Installs the fork handlers; the first time.
+void prepare_for_forks() KQ_REQUIRES(cells.mutex);
+// A child that was made without fork handlers, by _Fork() or clone(), and has
+// come to use the library. What was locked when it was made stays so, and what was
+// under way is half done: nothing is freed, and all begins anew.
+void begin_anew_in_copy();
+
+}  // namespace kq::registry
+
+#endif

@@ -1,0 +1,86 @@
+// Other numbers of a kqueue: duplicates that the user made. See registry_cells.h.
+#include "registry_cells.h"
+
+namespace kq::registry {
+namespace {
+
+// Walks through all numbers: they are few that have duplicates.
+template <class Visit>
+void for_each_number(const Cell& cell, Visit visit) KQ_REQUIRES(cells.mutex) {
+    for (size_t c = 0; c < kChunks; c++) {
+        Chunk* chunk = cells.directory[c].load();
+        for (size_t i = 0; chunk != nullptr && i < kChunk; i++)
+            if (chunk->cells[i].load() == &cell) visit(static_cast<int>(c * kChunk + i));
+    }
+}
+
+Cell* find_by_tag(uint32_t tag) KQ_REQUIRES(cells.mutex) {
+    for (size_t i = 0; i < cells.used_count; i++)
+        if (state_of(cells.used[i]->word.load()) == State::live &&
+            cells.used[i]->kqueue()->serial() == tag)
+            return cells.used[i];
+    return nullptr;
+}
+
+}  // namespace
+
+void close_duplicates_in_child(const Cell& cell) {
+    if (cell.duplicates > 0) for_each_number(cell, [](int fd) { Backend::close_in_child(fd); });
+}
+
+void forget_duplicates(Cell& cell) {
+    for_each_number(cell, [&cell](int fd) KQ_NO_ANALYSIS { forget_number(fd, cell); });
+    cell.duplicates = 0;
+}
+
+bool rescue(Cell& cell) {
+    if (!cell.kqueue()->has_knotes()) return false;
+    const int fd = Backend::find_duplicate(cell.kqueue()->serial());
+    std::atomic<Cell*>* place = fd < 0 ? nullptr : make_place(fd);
+    if (place == nullptr) return false;
+    forget_number(cell.fd, cell);
+    cell.kqueue()->move_to(fd);
+    cell.fd = fd;
+    place->store(&cell);
+    return true;
+}
+
+void learn_duplicate(int fd) {
+    if (!Backend::is_queue(fd)) return;
+    const uint32_t tag = Backend::tag_of(fd);
+    if (tag == 0) return;
+    const Guard guard(cells.mutex);
+    std::atomic<Cell*>* place = make_place(fd);
+    if (place == nullptr) return;
+    Cell* cell = find_by_tag(tag);
+    if (cell == nullptr) {
+        // Closed long ago, and without knotes: it begins anew.
+        Cell* closed[1];
+        int count = 0;
+        (void)create_locked(closed, count, fd);
+        return;
+    }
+    place->store(cell);
+    cell->duplicates++;
+}
+
+bool check_duplicate(int fd, Kqueue* kqueue) {
+    if (Backend::is_duplicate(fd, kqueue->descriptor())) return true;
+    const Guard guard(cells.mutex);
+    Cell& cell = *Cell::of(kqueue);
+    if (state_of(cell.word.load()) != State::live || Backend::tag_of(fd) != kqueue->serial()) {
+        forget_number(fd, cell);
+        return false;
+    }
+    if (kqueue->exists()) {
+        Backend::follow(fd, kqueue->descriptor());
+        return true;
+    }
+    // The first number was closed: this one takes its place.
+    forget_number(cell.fd, cell);
+    kqueue->move_to(fd);
+    cell.fd = fd;
+    return true;
+}
+
+}  // namespace kq::registry
