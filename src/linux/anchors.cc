@@ -85,35 +85,60 @@ Errno hold(int epoll, uint32_t tag, bool on) {
     return last_errno();
 }
 
-// The file says of each registration: "... data: <the handle, in hex> ...".
+namespace {
+
+// Finds the numbers after "data:" in a text that comes in pieces.
+class DataNumbers {
+  public:
+    // Takes the next character; true if it ends a number, which is value().
+    bool take(char c) {
+        if (matched_ < sizeof kMark - 1) {
+            matched_ = c == kMark[matched_] ? matched_ + 1 : c == kMark[0] ? 1 : 0;
+            value_ = 0;
+            return false;
+        }
+        const bool decimal = c >= '0' && c <= '9';
+        if (decimal || (c >= 'a' && c <= 'f')) {
+            value_ = value_ << 4 | static_cast<uint64_t>(decimal ? c - '0' : c - 'a' + 10);
+            return false;
+        }
+        if (c == ' ' && value_ == 0) return false;  // before it
+        matched_ = 0;
+        return true;
+    }
+    [[nodiscard]] uint64_t value() const { return value_; }
+
+  private:
+    static constexpr char kMark[] = "data:";
+    size_t matched_ = 0;
+    uint64_t value_ = 0;
+};
+
+// The tag in what /proc/self/fdinfo says of an epoll set; 0: there is none. It says
+// of each registration "... data: <the handle, in hex> ...".
+uint32_t tag_in(int info) {
+    DataNumbers numbers;
+    char text[4096];
+    ssize_t size = 0;
+    while ((size = sys::read(info, text, sizeof text)) > 0)
+        for (ssize_t i = 0; i < size; i++) {
+            if (!numbers.take(text[i])) continue;
+            const Handle handle(numbers.value());
+            if (handle.kind() == Handle::Kind::announcement && handle.index() == 0)
+                return handle.generation();
+        }
+    return 0;
+}
+
+}  // namespace
+
 uint32_t tag_of(int epoll) {
     if (!has_joined(epoll)) return 0;
     char path[sizeof "/proc/self/fdinfo/" + 12];
     (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);
     const int info = sys::open_for_reading(path);
     if (info < 0) return 0;
-    constexpr char kMark[] = "data:";
-    size_t matched = 0;
-    uint64_t bits = 0;
-    uint32_t tag = 0;
-    char text[4096];
-    ssize_t size = 0;
-    while (tag == 0 && (size = sys::read(info, text, sizeof text)) > 0)
-        for (ssize_t i = 0; i < size && tag == 0; i++) {
-            const char c = text[i];
-            const bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-            if (matched < sizeof kMark - 1) {
-                matched = c == kMark[matched] ? matched + 1 : c == kMark[0] ? 1 : 0;
-                bits = 0;
-            } else if (digit) {
-                bits = bits << 4 | static_cast<uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-            } else if (c != ' ' || bits != 0) {
-                matched = 0;
-                const Handle handle(bits);
-                if (handle.kind() == Handle::Kind::announcement && handle.index() == 0)
-                    tag = handle.generation();
-            }
-        }
+    const uint32_t tag = tag_in(info);
     sys::close(info);
     return tag;
 }

@@ -17,9 +17,7 @@
 
 #include "result.h"
 
-namespace kq {
-
-namespace anchors {
+namespace kq::anchors {
 
 // Whether they were made, and not closed by us since.
 bool made();
@@ -42,7 +40,6 @@ Errno ring(int epoll, uint32_t tag);
 // Makes the set readable until it is told otherwise. Kind::announcement, 1.
 Errno hold(int epoll, uint32_t tag, bool on);
 
-}  // namespace anchors
-}  // namespace kq
+}  // namespace kq::anchors
 
 #endif
