@@ -72,6 +72,7 @@ void start(Kqueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
 
 // Stops it and takes back an expiry that was not reported yet.
 void stop(Kqueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
+    if (timer.waiting() && timer.deadline <= now(timer.clock)) kq.note_stray();
     kq.timers().stop(timer);
     kq.deactivate(timer);
 }
@@ -108,7 +109,7 @@ Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 
 Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
-    kq.timers().stop(timer);
+    stop(kq, timer);
     kq.timers().leave(timer.clock);
     kq.unindex(kn);
     return Errno::ok;

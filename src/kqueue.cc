@@ -143,7 +143,7 @@ void Kqueue::park(Knote& kn, Parking where) {
 
 void Kqueue::settle(After what) {
     KQ_CHECK(queued_ >= unbacked_ && unbacked_ >= 0);
-    if (unbacked_ > 0 || rung_ || held_) announce(what);
+    if (unbacked_ > 0 || rung_ || held_ || stray_) announce(what);
     // After that: it may collect, and so hear of a deadline that then has to be set anew.
     Nanos monotonic = timers_.earliest(Clock::monotonic);
     if (recheck_at_ < monotonic) monotonic = recheck_at_;
@@ -161,7 +161,10 @@ void Kqueue::settle(After what) {
 // run() finds out by itself.
 void Kqueue::announce(After what) {
     // Rung for what was taken back meanwhile: hear it ourselves.
-    if (rung_ && unbacked_ == 0) (void)collect(1, false);
+    if ((rung_ || stray_) && unbacked_ == 0) {
+        stray_ = false;
+        (void)collect(1, false);
+    }
     const bool pending = unbacked_ > 0;
     const bool news = activations_ != announced_;
     announced_ = activations_;

@@ -102,7 +102,11 @@ class Kqueue {
     // This queue's mailbox, made when it is first asked for; null: no memory.
     Mailbox* mailbox() KQ_REQUIRES(mutex_);
 
-    // The kernel reported a descriptor that is not the file it was any more.
+    // The kernel may show as ready what is not pending any more: a look will tell it.
+    void note_stray() KQ_REQUIRES(mutex_) { stray_ = true; }
+
+    // The kernel reported what is not registered: a descriptor that is not the file it was any
+    // more; or the number of the kqueue is not ours any more.
     void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
 
     // Numbers the collections: readiness reported in this one is still true.
@@ -157,8 +161,9 @@ class Kqueue {
     List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
     Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
     Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
-    bool rung_ KQ_GUARDED_BY(mutex_) = false;  // Announce::ring, not collected yet
-    bool held_ KQ_GUARDED_BY(mutex_) = false;  // Announce::hold
+    bool rung_ KQ_GUARDED_BY(mutex_) = false;        // Announce::ring, not collected yet
+    bool held_ KQ_GUARDED_BY(mutex_) = false;        // Announce::hold
+    bool stray_ KQ_GUARDED_BY(mutex_) = false;  // of note_stray(), not collected yet
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
     uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;        // counts note_stale()
     uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;  // knotes that came onto the queue

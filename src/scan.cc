@@ -55,6 +55,8 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
             deadline = saturating_add(now(Clock::monotonic), wait);
         else if (deadline != kForever && now(Clock::monotonic) >= deadline)
             return 0;
+        // Somebody else's queue by now would never tell us. With several threads sleep() asks.
+        if (!slept && single_threaded() && !exists()) return Errno::bad_descriptor;
         fruitless = stale_ != stale ? fruitless + 1 : 0;
         slept = true;
         const Errno error = sleep(deadline, fruitless, cancelled);
@@ -98,6 +100,7 @@ Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
 Result<bool> Kqueue::collect(int wanted, bool again) {
     Wakeup wakeups[kBatch];
     if (!again) pass_++;
+    const uint32_t stale = stale_;
     // Reports may activate nothing (stale ones, disabled knotes): go on until the
     // kernel has no more, repeats itself, or there is enough; but not for ever.
     for (int i = 0; i < kMaxBatches; i++) {
@@ -112,6 +115,8 @@ Result<bool> Kqueue::collect(int wanted, bool again) {
             repeated = dispatch(wakeups[w]) || repeated;
             rung = rung || wakeups[w].handle.kind() == Handle::Kind::signals;
         }
+        // Not of our giving, or from before: is the number still ours?
+        if (stale_ != stale && !exists()) return Errno::bad_descriptor;
         if (got.value() < static_cast<size_t>(room) && !rung) return false;
         if (repeated || queued_ >= wanted) return true;
     }
@@ -124,12 +129,17 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::descriptor:
             return fd_watch::on_wakeup(*this, wakeup);
         case Handle::Kind::announcement:
+            if (wakeup.handle.index() > 1) note_stale();
             if (wakeup.handle.index() != 0) break;
             rung_ = false;
+            stray_ = false;
             if (mailbox_ != nullptr) read_mailbox();
             break;
         case Handle::Kind::timers:
-            expire_timers(static_cast<Clock>(wakeup.handle.index()));
+            if (wakeup.handle.index() < kClocks)
+                expire_timers(static_cast<Clock>(wakeup.handle.index()));
+            else
+                note_stale();
             break;
         case Handle::Kind::signals:
             signal_hub::take_pending();
@@ -141,7 +151,8 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
                 },
                 this);
             break;
-        default:  // not of our giving: the number names a foreign queue (see Backend::exists)
+        default:  // not of our giving: see collect()
+            note_stale();
             break;
     }
     return false;

@@ -77,8 +77,10 @@ Errno ring(int epoll) {
 Errno hold(int epoll, bool on) {
     const uint32_t events = on ? uint32_t{EPOLLIN} : 0;
     if (control(epoll, EPOLL_CTL_MOD, 1, events) == 0) return Errno::ok;
-    // Most kqueues never hold: the second anchor joins at the first time.
-    if (errno == ENOENT && control(epoll, EPOLL_CTL_ADD, 1, events) == 0) return Errno::ok;
+    // Most kqueues never hold: the second anchor joins at the first time. But somebody else's
+    // set, which has the number of a closed one, would be readable for ever.
+    if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
+    if (control(epoll, EPOLL_CTL_ADD, 1, events) == 0) return Errno::ok;
     return last_errno();
 }
 
