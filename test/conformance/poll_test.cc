@@ -124,7 +124,7 @@ struct Kind {
     const char* name;
     std::unique_ptr<Reason> (*make)();
     // Where BUGS.md (L-STALE-POLL) says that poll() may be wrong until the next kevent():
-    bool late_after_disable = false;   // EV_DISABLE while it is ready
+    bool late_after_disable = false;   // EV_DISABLE while the descriptor is ready
     bool late_after_withdraw = false;  // found by looking only
 };
 
@@ -145,10 +145,10 @@ const Kind kKinds[] = {
     {"TimerOneshot", with<TimerReason, EV_ONESHOT>},
     {"Signal", plain<SignalReason>},
     {"ReadLevel", with<ReadReason, 0>, true},
-    {"ReadClear", with<ReadReason, EV_CLEAR>},
-    {"ReadDispatch", with<ReadReason, EV_DISPATCH>},
+    {"ReadClear", with<ReadReason, EV_CLEAR>, true},
+    {"ReadDispatch", with<ReadReason, EV_DISPATCH>, true},
     {"WriteLevel", with<WriteReason, 0>, true},
-    {"WriteClear", with<WriteReason, EV_CLEAR>},
+    {"WriteClear", with<WriteReason, EV_CLEAR>, true},
     {"File", plain<FileReason>, false, true},
     {"Kqueue", plain<QueueReason>, true},
 };
