@@ -2,6 +2,7 @@
 #include "anchors.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,7 @@ namespace kq::anchors {
 namespace {
 
 constexpr int kAnchors = 2;
+constexpr int kPatience = 100'000;  // looks, in join()
 constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
 
 // Sets what `epoll` hears of an anchor. A raw call: race detectors follow the
@@ -57,7 +59,13 @@ void close() {
 }
 
 Errno join(int epoll) {
-    return control(epoll, EPOLL_CTL_ADD, 0, 0) == 0 ? Errno::ok : last_errno();
+    // EEXIST: a thread that uses a closed kqueue of the same number is just looking whether it
+    // is still there, in has_joined(), and about to take that back.
+    for (int i = 0; control(epoll, EPOLL_CTL_ADD, 0, 0) != 0; i++) {
+        if (errno != EEXIST || i == kPatience) return last_errno();
+        (void)sched_yield();
+    }
+    return Errno::ok;
 }
 
 // EPOLL_CTL_ADD of the first answers EEXIST on a set of ours and nothing else:

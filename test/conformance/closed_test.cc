@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <atomic>
+#include <cstring>
 #include <fstream>
 
 #include "support/endpoint.h"
@@ -141,6 +143,26 @@ INSTANTIATE_TEST_SUITE_P(With, Closed,
                                          Before{"Descriptors", descriptors},
                                          Before{"Timers", timers}),
                          kind_name);
+
+// One thread uses a number that is not its queue's any more, while others make queues of it.
+TEST(ClosedInUse, R13_NewQueuesAreMadeWhileTheirNumbersAreUsed) {
+    const Event one = change(1, EVFILT_USER, EV_ADD);
+    const int number = ::kqueue();
+    ASSERT_GE(number, 0);
+    ::close(number);
+    std::atomic<bool> done{false};
+    Thread user([&] {
+        while (!done)
+            ::kevent(number, &one, 1, nullptr, 0, nullptr);
+    });
+    for (int i = 0; i < 20'000; i++) {
+        const int kq = ::kqueue();
+        ASSERT_GE(kq, 0) << std::strerror(errno) << ", round " << i;
+        ASSERT_EQ(::kevent(kq, &one, 1, nullptr, 0, nullptr), 0) << "round " << i;
+        ASSERT_EQ(close_in_use(kq), 0);
+    }
+    done = true;
+}
 
 // ---- what it costs ----
 
