@@ -17,13 +17,10 @@ constexpr int kAnchors = 2;
 constexpr int kPatience = 100'000;  // looks, in join()
 constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
 
-// Sets what `epoll` hears of an anchor. A raw call: race detectors follow the
-// wrapper's use of numbers, and that this one may be closed meanwhile is no mistake.
-long control(int epoll, int operation, uint32_t which, uint32_t events) {
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = Handle(Handle::Kind::announcement, which, 0).bits();
-    return syscall(SYS_epoll_ctl, epoll, operation, anchors[which].load(), &event);
+// Sets what `epoll` hears of an anchor.
+int control(int epoll, int operation, uint32_t which, uint32_t events) {
+    return epoll::control(epoll, operation, anchors[which].load(), events,
+                          Handle(Handle::Kind::announcement, which, 0));
 }
 
 // Whether the number of an anchor is another file by now.
