@@ -1,6 +1,9 @@
 // Knotes and descriptors that come and go while other threads wait.
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -14,6 +17,23 @@ namespace {
 struct Registration {
     std::atomic<long> ended{0};  // 0: not yet; else the moment
     std::atomic<int> ident{-1};
+};
+
+// A pipe that race detectors do not follow: that others look at a number that was given to somebody
+// else is what these storms are about.
+struct WildPipe {
+    WildPipe() { EXPECT_EQ(::syscall(SYS_pipe2, ends, O_CLOEXEC), 0); }
+    WildPipe(const WildPipe&) = delete;
+    ~WildPipe() {
+        close(0);
+        close(1);
+    }
+    void close(int end) {
+        if (ends[end] < 0) return;
+        EXPECT_EQ(close_in_use(ends[end]), 0);
+        ends[end] = -1;
+    }
+    int ends[2] = {-1, -1};
 };
 
 class Reuse : public Storm {
@@ -82,20 +102,20 @@ TEST_F(Reuse, R304_NoEventOfADescriptorThatWasClosed) {
     rage([this] {
         const Queue q;
         run(q, 3, 3, [&](int thread) {
-            Pipe pipe = make_pipe();
-            const int fd = *pipe.read;
+            WildPipe pipe;
+            const int fd = pipe.ends[0];
             Registration& one = begin(fd);
             const int flags = thread == 0 ? EV_ADD : EV_ADD | EV_CLEAR;
-            if (thread == 2) write_bytes(*pipe.write, 1);
+            if (thread == 2) write_bytes(pipe.ends[1], 1);
             ASSERT_EQ(q.apply(with(change(fd, EVFILT_READ, flags), one)), 0);
-            if (thread != 2) write_bytes(*pipe.write, 1);
+            if (thread != 2) write_bytes(pipe.ends[1], 1);
             ::sched_yield();
             if (thread == 1) {
                 ASSERT_EQ(q.apply(change(fd, EVFILT_READ, EV_DELETE)), 0);
                 end(one);
             }
             if (thread != 1) {
-                EXPECT_EQ(close_in_use(pipe.read.release()), 0);
+                pipe.close(0);
                 end(one);
             }
         });
@@ -103,6 +123,7 @@ TEST_F(Reuse, R304_NoEventOfADescriptorThatWasClosed) {
 }
 
 TEST_F(Reuse, R302_NoEventAfterDelete) {
+    set_disposition(SIGUSR2, SIG_IGN);  // for those that are still on their way after EV_DELETE
     rage([this] {
         const Queue q;
         const Pair pair = make_socketpair(SOCK_STREAM);
