@@ -161,8 +161,8 @@ class Kqueue {
     List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
     Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
     Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
-    bool rung_ KQ_GUARDED_BY(mutex_) = false;        // Announce::ring, not collected yet
-    bool held_ KQ_GUARDED_BY(mutex_) = false;        // Announce::hold
+    bool rung_ KQ_GUARDED_BY(mutex_) = false;   // Announce::ring, not collected yet
+    bool held_ KQ_GUARDED_BY(mutex_) = false;   // Announce::hold
     bool stray_ KQ_GUARDED_BY(mutex_) = false;  // of note_stray(), not collected yet
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
     uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;        // counts note_stale()
