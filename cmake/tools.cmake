@@ -43,3 +43,12 @@ if(KQUEUE_COVERAGE AND KQUEUE_GCOV)
         WORKING_DIRECTORY "${CMAKE_BINARY_DIR}"
         COMMAND_EXPAND_LISTS VERBATIM)
 endif()
+
+# ---- valgrind: the conformance suite under memcheck; not with sanitizers ----
+find_program(KQUEUE_VALGRIND NAMES valgrind)
+if(KQUEUE_VALGRIND AND TARGET kq_conformance AND NOT KQUEUE_INSTRUMENTED)
+    add_custom_target(valgrind
+        COMMAND sh "${PROJECT_SOURCE_DIR}/test/valgrind.sh" "$<TARGET_FILE:kq_conformance>"
+        USES_TERMINAL VERBATIM)
+    add_dependencies(valgrind kq_conformance)
+endif()

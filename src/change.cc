@@ -6,6 +6,14 @@
 #include "trace.h"
 
 namespace kq {
+namespace {
+
+// What a change can be answered because the number of the kqueue is not ours any more.
+bool tells_of_closing(Errno error) {
+    return error == Errno::bad_descriptor || error == Errno::invalid || error == Errno::no_entry;
+}
+
+}  // namespace
 
 // Applies the changes in order. A failure or receipt takes a slot of the
 // eventlist; where there is none left the call ends: `stopped`.
@@ -19,7 +27,7 @@ Result<int> Kqueue::apply_changes(const struct kevent* changes, int nchanges, st
         const Errno error = question ? answer_library_question(entry) : register_change(entry);
         trace_change(descriptor(), changes[i], error);
         // No answer to a change, but to the call: the kqueue itself was closed.
-        if ((error == Errno::bad_descriptor || error == Errno::invalid) && !exists()) {
+        if (tells_of_closing(error) && !exists()) {
             stopped = true;
             return Errno::bad_descriptor;
         }
@@ -64,9 +72,10 @@ Errno Kqueue::register_change(const struct kevent& change) {
 }
 
 Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
-    // Filters without a descriptor would not notice that the kqueue was closed.
-    const bool asks_kernel = change.filter == EVFILT_READ || change.filter == EVFILT_WRITE;
-    if (!asks_kernel && !exists()) return Errno::bad_descriptor;
+    // Filters without a descriptor would not notice that the kqueue was closed, the others would
+    // register with whatever has its number now.
+    if (!known_to_exist_ && !exists()) return Errno::bad_descriptor;
+    known_to_exist_ = true;
     const Result<Knote*> created = ops.create(*this, change);
     if (!created.ok()) return created.error();
     Knote& kn = *created.value();

@@ -190,11 +190,21 @@ Errno attach(Kqueue& kq, Knote& kn) {
     return for_user(error);
 }
 
+namespace {
+
+// No more news of a file, and the last of it is not for poll() to see.
+void unwatch(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
+    (void)watch_file(kq, fd, watch);
+    kq.note_stray();
+}
+
+}  // namespace
+
 Errno detach(Kqueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     unlink(watch, kn);
-    if ((kn.filter_bits & kWatched) != 0) (void)watch_file(kq, fd, watch);
+    if ((kn.filter_bits & kWatched) != 0) unwatch(kq, fd, watch);
     if (watch.facts.registered == 0) {
         const Errno error = check_same(kq, fd, watch);
         if (watch.notes == nullptr) reset(watch);
@@ -244,7 +254,7 @@ void disable(Kqueue& kq, Knote& kn) {
     kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
     if ((kn.filter_bits & kWatched) == 0) return;
     kn.filter_bits &= static_cast<uint8_t>(~kWatched);
-    (void)watch_file(kq, fd_of(kn), watch_of(kq, kn));
+    unwatch(kq, fd_of(kn), watch_of(kq, kn));
 }
 
 // ---- files ----

@@ -52,6 +52,7 @@ Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 }
 
 Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (has_news(kn)) kq.note_stray();
     signal_hub::unwatch(number_of(kn), *kq.mailbox());
     kq.unindex(kn);
     return Errno::ok;
@@ -70,6 +71,7 @@ Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 
 void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     signal_hub::mute(number_of(kn), *kq.mailbox(), true);
+    if (has_news(kn)) kq.note_stray();
 }
 
 Verdict process(Kqueue&, Knote& kn, struct kevent& event) {

@@ -58,10 +58,9 @@ void take_over(TimerKnote& timer, const Request& request) {
     timer.flags = static_cast<uint16_t>(others | EV_CLEAR | (once ? EV_ONESHOT : 0u));
 }
 
-// Counts from now, also after EV_ENABLE (D-15). What is due already needs no
+// Counts from t, which is now, also after EV_ENABLE (D-15). What is due already needs no
 // kernel to say so.
-void start(Kqueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
-    const Nanos t = now(timer.clock);
+void start(Kqueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
     const bool absolute = timer.clock == Clock::realtime;
     timer.deadline = absolute ? timer.span : saturating_add(t, timer.span);
     if (timer.deadline <= t)
@@ -70,8 +69,9 @@ void start(Kqueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
         kq.timers().start(timer);
 }
 
-// Stops it and takes back an expiry that was not reported yet.
-void stop(Kqueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
+// Stops it and takes back an expiry that was not reported yet; t is now.
+void stop(Kqueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
+    if (timer.waiting() && timer.deadline <= t) kq.note_stray();
     kq.timers().stop(timer);
     kq.deactivate(timer);
 }
@@ -102,13 +102,13 @@ Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
         kq.timers().leave(timer.clock);
         return error;
     }
-    if (!kn.has(kDisabled)) start(kq, timer);
+    if (!kn.has(kDisabled)) start(kq, timer, now(timer.clock));
     return Errno::ok;
 }
 
 Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
-    kq.timers().stop(timer);
+    stop(kq, timer, now(timer.clock));
     kq.timers().leave(timer.clock);
     kq.unindex(kn);
     return Errno::ok;
@@ -125,20 +125,26 @@ Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.
         if (error == Errno::ok) error = kq.timers().join(clock);
         if (error != Errno::ok) return error;
     }
-    stop(kq, timer);
-    if (clock != timer.clock) kq.timers().leave(timer.clock);
+    Nanos t = now(timer.clock);
+    stop(kq, timer, t);
+    if (clock != timer.clock) {
+        kq.timers().leave(timer.clock);
+        t = now(clock);
+    }
     take_over(timer, request.value());
-    if (!kn.has(kDisabled)) start(kq, timer);
+    if (!kn.has(kDisabled)) start(kq, timer, t);
     return Errno::ok;
 }
 
 Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    start(kq, static_cast<TimerKnote&>(kn));
+    auto& timer = static_cast<TimerKnote&>(kn);
+    start(kq, timer, now(timer.clock));
     return Errno::ok;
 }
 
 void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    stop(kq, static_cast<TimerKnote&>(kn));
+    auto& timer = static_cast<TimerKnote&>(kn);
+    stop(kq, timer, now(timer.clock));
 }
 
 Verdict process(Kqueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {

@@ -139,6 +139,7 @@ Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const bool looked = static_cast<VnodeKnote&>(kn).pass == kq.pass();
     fd_watch::unlink(watch, kn);
     (void)watch_file(kq, fd, watch);
+    kq.note_stray();
     // A one-shot that was just delivered need not be asked for its file.
     const bool delivered = looked && (kn.flags & EV_ONESHOT) != 0 && kn.has(kActive) &&
                            !kn.has(kQueued) && !kn.has(kDisabled);

@@ -51,7 +51,8 @@ Kqueue::~Kqueue() {
 Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
                         int nevents, const timespec* timeout, void (*cancelled)(void*)) {
     const Guard guard(mutex_);
-    if (stale_ - renew_at_ < UINT32_MAX / 2) renew();
+    if (is_haunted()) renew();
+    known_to_exist_ = false;
     bool stopped = false;
     Result<int> result = apply_changes(changes, nchanges, events, nevents, stopped);
     if (stopped || nevents == 0) {
@@ -167,7 +168,7 @@ void Kqueue::park(Knote& kn, Parking where) {
 
 void Kqueue::settle(After what) {
     KQ_CHECK(queued_ >= unbacked_ && unbacked_ >= 0);
-    if (unbacked_ > 0 || rung_ || held_) announce(what);
+    if (unbacked_ > 0 || rung_ || held_ || stray_) announce(what);
     // After that: it may collect, and so hear of a deadline that then has to be set anew.
     Nanos monotonic = timers_.earliest(Clock::monotonic);
     if (recheck_at_ < monotonic) monotonic = recheck_at_;
@@ -185,7 +186,10 @@ void Kqueue::settle(After what) {
 // run() finds out by itself.
 void Kqueue::announce(After what) {
     // Rung for what was taken back meanwhile: hear it ourselves.
-    if (rung_ && unbacked_ == 0) (void)collect(1, false);
+    if ((rung_ || stray_) && unbacked_ == 0) {
+        stray_ = false;
+        (void)collect(1, false);
+    }
     const bool pending = unbacked_ > 0;
     const bool news = activations_ != announced_;
     announced_ = activations_;

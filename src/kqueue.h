@@ -116,7 +116,11 @@ class Kqueue {
     // This queue's mailbox, made when it is first asked for; null: no memory.
     Mailbox* mailbox() KQ_REQUIRES(mutex_);
 
-    // The kernel reported a descriptor that is not the file it was any more.
+    // The kernel may show as ready what is not pending any more: a look will tell it.
+    void note_stray() KQ_REQUIRES(mutex_) { stray_ = true; }
+
+    // The kernel reported what is not registered: a descriptor that is not the file it was any
+    // more; or the number of the kqueue is not ours any more.
     void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
 
     // What is told by edge in this collection was told before.
@@ -148,6 +152,7 @@ class Kqueue {
     // ---- scan.cc ----
     Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
                      void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    bool mend() KQ_REQUIRES(mutex_);
     Result<int> after_interruption(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
     bool dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
@@ -160,6 +165,9 @@ class Kqueue {
     void read_mailbox() KQ_REQUIRES(mutex_);
 
     // ---- renew.cc ----
+    [[nodiscard]] bool is_haunted() const KQ_REQUIRES(mutex_) {
+        return stale_ - renew_at_ < UINT32_MAX / 2;  // it has reached it; both may wrap
+    }
     void renew() KQ_REQUIRES(mutex_);
     size_t carry_over_watches() KQ_REQUIRES(mutex_);
     void dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) KQ_REQUIRES(mutex_);
@@ -197,15 +205,17 @@ class Kqueue {
     List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
     Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
     Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
-    bool rung_ KQ_GUARDED_BY(mutex_) = false;  // Announce::ring, not collected yet
-    bool held_ KQ_GUARDED_BY(mutex_) = false;  // Announce::hold
+    bool rung_ KQ_GUARDED_BY(mutex_) = false;   // Announce::ring, not collected yet
+    bool held_ KQ_GUARDED_BY(mutex_) = false;   // Announce::hold
+    bool stray_ KQ_GUARDED_BY(mutex_) = false;  // of note_stray(), not collected yet
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
     uint32_t tick_ KQ_GUARDED_BY(mutex_) = 0;
     uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;             // counts note_stale()
     uint32_t renew_at_ KQ_GUARDED_BY(mutex_) = kPatience;  // value of stale_, see renew()
     bool edges_are_old_ KQ_GUARDED_BY(mutex_) = false;
-    uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;  // knotes that came onto the queue
-    uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;    // activations_ when last announced
+    bool known_to_exist_ KQ_GUARDED_BY(mutex_) = false;  // was asked in this call
+    uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;     // knotes that came onto the queue
+    uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;       // activations_ when last announced
 };
 
 }  // namespace kq

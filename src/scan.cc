@@ -50,22 +50,29 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
         const uint32_t stale = stale_;
         const Result<int> count = pass_once(events, nevents);
         if (!count.ok() || count.value() != 0) return count;
-        if (mailbox_ != nullptr && signal_hub::refresh(mailbox_->signals.load())) continue;
+        if (mend()) continue;
         if (wait == 0) return count;
         if (!slept && wait != kForever)
             deadline = saturating_add(now(Clock::monotonic), wait);
         else if (deadline != kForever && now(Clock::monotonic) >= deadline)
             return 0;
-        if (stale_ - renew_at_ < UINT32_MAX / 2) {
-            renew();
-            continue;
-        }
+        // Somebody else's queue by now would never tell us. With several threads sleep() asks.
+        if (!slept && single_threaded() && !exists()) return Errno::bad_descriptor;
         fruitless = stale_ != stale ? fruitless + 1 : 0;
         slept = true;
         const Errno error = sleep(deadline, fruitless, cancelled);
         if (error == Errno::interrupted) return after_interruption(events, nevents);
         if (error != Errno::ok) return error;
     }
+}
+
+// Puts in order what keeps events from coming: handlers of ours that the program has
+// replaced, a kernel queue that reports what is gone. True if there was something.
+bool Kqueue::mend() {
+    if (mailbox_ != nullptr && signal_hub::refresh(mailbox_->signals.load())) return true;
+    if (!is_haunted()) return false;
+    renew();
+    return true;
 }
 
 // A signal handler ended the sleep. What it (or a signal that is watched) made
@@ -106,6 +113,7 @@ Result<bool> Kqueue::collect(int wanted, bool again) {
         pass_++;
         tick_ = coarse_tick();
     }
+    const uint32_t stale = stale_;
     // Reports may activate nothing (stale ones, disabled knotes): go on until the
     // kernel has no more, repeats itself, or there is enough; but not for ever.
     for (int i = 0; i < kMaxBatches; i++) {
@@ -120,6 +128,8 @@ Result<bool> Kqueue::collect(int wanted, bool again) {
             repeated = dispatch(wakeups[w]) || repeated;
             rung = rung || wakeups[w].handle.kind() == Handle::Kind::signals;
         }
+        // Not of our giving, or from before: is the number still ours?
+        if (stale_ != stale && !exists()) return Errno::bad_descriptor;
         if (got.value() < static_cast<size_t>(room) && !rung) return false;
         if (repeated || queued_ >= wanted) return true;
     }
@@ -132,12 +142,17 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::descriptor:
             return fd_watch::on_wakeup(*this, wakeup);
         case Handle::Kind::announcement:
+            if (wakeup.handle.index() > 1) note_stale();
             if (wakeup.handle.index() != 0) break;
             rung_ = false;
+            stray_ = false;
             if (mailbox_ != nullptr) read_mailbox();
             break;
         case Handle::Kind::timers:
-            expire_timers(static_cast<Clock>(wakeup.handle.index()));
+            if (wakeup.handle.index() < kClocks)
+                expire_timers(static_cast<Clock>(wakeup.handle.index()));
+            else
+                note_stale();
             break;
         case Handle::Kind::signals:
             signal_hub::take_pending();
@@ -151,7 +166,8 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::processes:
             proc::hear(*this);
             break;
-        default:  // not of our giving: the number names a foreign queue (see Backend::exists)
+        default:  // not of our giving: see collect()
+            note_stale();
             break;
     }
     return false;

@@ -2,6 +2,7 @@
 #include "anchors.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -16,6 +17,7 @@ namespace kq::anchors {
 namespace {
 
 constexpr int kAnchors = 2;
+constexpr int kPatience = 100'000;  // looks, in join()
 constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
 
 // Sets what `epoll` hears of an anchor. A raw call: race detectors follow the
@@ -60,7 +62,13 @@ void close() {
 }
 
 Errno join(int epoll, uint32_t tag) {
-    return control(epoll, EPOLL_CTL_ADD, 0, tag, 0) == 0 ? Errno::ok : last_errno();
+    // EEXIST: a thread that uses a closed kqueue of the same number is just looking whether it
+    // is still there, in has_joined(), and about to take that back.
+    for (int i = 0; control(epoll, EPOLL_CTL_ADD, 0, tag, 0) != 0; i++) {
+        if (errno != EEXIST || i == kPatience) return last_errno();
+        (void)sched_yield();
+    }
+    return Errno::ok;
 }
 
 // EPOLL_CTL_ADD of the first answers EEXIST on a set of ours and nothing else:
@@ -80,8 +88,10 @@ Errno ring(int epoll, uint32_t tag) {
 Errno hold(int epoll, uint32_t tag, bool on) {
     const uint32_t events = on ? uint32_t{EPOLLIN} : 0;
     if (control(epoll, EPOLL_CTL_MOD, 1, tag, events) == 0) return Errno::ok;
-    // Most kqueues never hold: the second anchor joins at the first time.
-    if (errno == ENOENT && control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
+    // Most kqueues never hold: the second anchor joins at the first time. But somebody else's
+    // set, which has the number of a closed one, would be readable for ever.
+    if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
+    if (control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
     return last_errno();
 }
 

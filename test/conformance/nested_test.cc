@@ -255,8 +255,8 @@ TEST_F(Nested, R307_AWaiterOnTheOuterIsWokenByATrigger) {
 
 TEST_F(Nested, R307_ATimerInTheInnerWakesTheOuter) {
     ASSERT_EQ(watch(), 0);
-    ASSERT_EQ(inner_.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 50)), 0);
     const auto start = now();
+    ASSERT_EQ(inner_.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 50)), 0);
     expect(0, 1);
     EXPECT_GE(since(start), milliseconds{49});
     EXPECT_EQ(inner_.collect().size(), 1u);

@@ -1,0 +1,203 @@
+// The number of a closed kqueue is somebody else's: it is not mistaken for the queue, and the new
+// owner notices nothing. What waiting costs because nobody tells of a close.
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <atomic>
+#include <cstring>
+#include <fstream>
+
+#include "support/endpoint.h"
+#include "support/net.h"
+#include "support/thread.h"
+
+#ifdef __linux__
+    #include <sys/epoll.h>
+    #include <sys/single_threaded.h>
+
+namespace kqtest {
+namespace {
+
+// What the queue had when it was closed.
+struct Before {
+    const char* name;
+    void (*prepare)(const Queue& q, const Pipe& pipe);
+};
+
+void nothing(const Queue&, const Pipe&) {}
+void one_event(const Queue& q, const Pipe&) {
+    EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD, NOTE_TRIGGER)), 0);
+}
+void leftovers(const Queue& q, const Pipe&) {
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ(q.apply(change(i, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
+    EXPECT_EQ(q.collect(1).size(), 1u);
+}
+void descriptors(const Queue& q, const Pipe& pipe) {
+    EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
+                      change(*pipe.write, EVFILT_WRITE, EV_ADD | EV_CLEAR)),
+              0);
+}
+void timers(const Queue& q, const Pipe&) {
+    EXPECT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD, 0, 60'000)), 0);
+}
+
+// A queue, closed, and an epoll set that has its number and one pipe in it.
+class Closed : public KqTest, public testing::WithParamInterface<Before> {
+  protected:
+    Closed() {
+        Queue q;
+        GetParam().prepare(q, watched_);
+        number_ = q.fd();
+        q.close();
+        epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+        EXPECT_EQ(*epoll_, number_) << "the system did not reuse the number";
+    }
+
+    void put_in(uint64_t data) const {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.u64 = data;
+        EXPECT_EQ(::epoll_ctl(number_, EPOLL_CTL_ADD, *own_.read, &event), 0);
+    }
+    // How many descriptors are registered in the set.
+    int registered() const {
+        std::ifstream info("/proc/self/fdinfo/" + std::to_string(number_));
+        std::string line;
+        int count = 0;
+        while (std::getline(info, line))
+            count += line.starts_with("tfd:");
+        return count;
+    }
+    void expect_refused(const std::vector<Event>& changes, int nevents, const timespec* timeout) {
+        std::vector<Event> events(static_cast<size_t>(nevents) + 1);
+        errno = 0;
+        EXPECT_EQ(::kevent(number_, changes.data(), static_cast<int>(changes.size()), events.data(),
+                           nevents, timeout),
+                  -1);
+        EXPECT_EQ(errno, EBADF);
+    }
+
+    int number_ = -1;
+    Fd epoll_;
+    Pipe watched_ = make_pipe();
+    Pipe own_ = make_pipe();
+};
+
+TEST_P(Closed, R10_AddingIsRefused) {
+    put_in(1);
+    expect_refused({change(*own_.write, EVFILT_WRITE, EV_ADD)}, 0, nullptr);
+    expect_refused({change(*watched_.read, EVFILT_READ, EV_ADD)}, 1, &kAtOnce);
+    expect_refused({change(7, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)}, 1, &kAtOnce);
+    expect_refused({change(7, EVFILT_TIMER, EV_ADD, 0, 1)}, 1, nullptr);
+    EXPECT_EQ(registered(), 1);
+}
+
+TEST_P(Closed, R10_NothingIsTakenThatIsReportedByLevel) {
+    // As programs do it: the number, a pointer, all bits.
+    const uint64_t tags[] = {3, reinterpret_cast<uintptr_t>(this), ~uint64_t{0}, uint64_t{3} << 60,
+                             (uint64_t{1} << 60) + 5};
+    if (GetParam().prepare == one_event || GetParam().prepare == leftovers)
+        GTEST_SKIP() << "gets what was pending: L-KQ-CLOSED";
+    put_in(tags[0]);
+    write_bytes(*own_.write, 1);
+    for (const uint64_t tag : tags) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.u64 = tag;
+        ASSERT_EQ(::epoll_ctl(number_, EPOLL_CTL_MOD, *own_.read, &event), 0);
+        expect_refused({}, 4, &kAtOnce);
+        ASSERT_EQ(::epoll_wait(number_, &event, 1, 0), 1);
+        EXPECT_EQ(event.data.u64, tag);
+    }
+    EXPECT_EQ(registered(), 1);
+}
+
+// Whatever is answered, by a queue that has yet something to say: then EBADF.
+TEST_P(Closed, R10_TheOwnerOfTheNumberNoticesNothing) {
+    put_in(1);
+    Event event{};
+    for (int i = 0; i < 6; i++)
+        ::kevent(number_, nullptr, 0, &event, 1, &kAtOnce);
+    EXPECT_EQ(registered(), 1);
+    EXPECT_FALSE(wait_readable(number_, milliseconds{0}));
+    write_bytes(*own_.write, 1);
+    EXPECT_TRUE(wait_readable(number_));
+}
+
+TEST_P(Closed, R10_WaitingIsRefused) {
+    if (GetParam().prepare == one_event || GetParam().prepare == leftovers)
+        GTEST_SKIP() << "gets what was pending: L-KQ-CLOSED";
+    put_in(1);
+    const timespec minute{60, 0};
+    const auto start = now();
+    expect_refused({}, 1, &minute);
+    EXPECT_LT(since(start), milliseconds{30'000});
+    expect_refused({}, 1, kForever);
+    EXPECT_EQ(registered(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(With, Closed,
+                         testing::Values(Before{"Nothing", nothing}, Before{"OneEvent", one_event},
+                                         Before{"Leftovers", leftovers},
+                                         Before{"Descriptors", descriptors},
+                                         Before{"Timers", timers}),
+                         kind_name);
+
+// One thread uses a number that is not its queue's any more, while others make queues of it.
+TEST(ClosedInUse, R13_NewQueuesAreMadeWhileTheirNumbersAreUsed) {
+    const Event one = change(1, EVFILT_USER, EV_ADD);
+    const int number = ::kqueue();
+    ASSERT_GE(number, 0);
+    ::close(number);
+    std::atomic<bool> done{false};
+    Thread user([&] {
+        while (!done)
+            ::kevent(number, &one, 1, nullptr, 0, nullptr);
+    });
+    for (int i = 0; i < 20'000; i++) {
+        const int kq = ::kqueue();
+        ASSERT_GE(kq, 0) << std::strerror(errno) << ", round " << i;
+        ASSERT_EQ(::kevent(kq, &one, 1, nullptr, 0, nullptr), 0) << "round " << i;
+        ASSERT_EQ(close_in_use(kq), 0);
+    }
+    done = true;
+}
+
+// ---- what it costs ----
+
+class Idle : public KqTest {};
+
+long switches(int who) {
+    rusage usage{};
+    EXPECT_EQ(::getrusage(who, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+TEST_F(Idle, R298_AProcessWithOneThreadSleepsWithoutWakingUp) {
+    if (!__libc_single_threaded) GTEST_SKIP() << "this process has had threads";
+    const Queue q;
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD), change(1, EVFILT_TIMER, EV_ADD, 0, 60'000)),
+              0);
+    const timespec time{1, 500'000'000};
+    const long before = switches(RUSAGE_SELF);
+    EXPECT_EQ(q.call({}, 1, &time).ret, 0);
+    EXPECT_LE(switches(RUSAGE_SELF) - before, 2);  // the sleep itself; and one for bad luck
+}
+
+TEST_F(Idle, R298_AThreadAmongOthersWakesUpTenTimesASecond) {
+    long woken = 0;
+    Thread waiter([&] {
+        const Queue q;
+        const timespec time{1, 0};
+        const long before = switches(RUSAGE_THREAD);
+        EXPECT_EQ(q.call({}, 1, &time).ret, 0);
+        woken = switches(RUSAGE_THREAD) - before;
+    });
+    waiter.join();
+    EXPECT_LE(woken, 12);
+}
+
+}  // namespace
+}  // namespace kqtest
+#endif

@@ -1,0 +1,108 @@
+#include "stress/storm.h"
+
+#include <malloc.h>
+#include <time.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+namespace kqstress {
+namespace {
+
+milliseconds storm_time() {
+    const char* seconds = ::getenv("KQ_STRESS_SECONDS");
+    const double wanted = seconds == nullptr ? 2 : std::atof(seconds);
+    return milliseconds{static_cast<long>(wanted * 1000)};
+}
+
+long count_threads() {
+    std::ifstream status("/proc/self/status");
+    std::string line;
+    while (std::getline(status, line))
+        if (line.starts_with("Threads:")) return std::atol(line.c_str() + 8);
+    return -1;
+}
+
+// A thread that was joined is counted for a moment longer.
+long count_threads_at_rest(long expected) {
+    const auto start = now();
+    long count = count_threads();
+    while (count != expected && now() - start < std::chrono::seconds{2})
+        count = count_threads();
+    return count;
+}
+
+}  // namespace
+
+Census Census::take() {
+    Census census;
+    libkqueue_drain_pending_close();
+    census.threads = count_threads();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    census.heap = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
+#endif
+    census.descriptors = open_descriptors();
+    return census;
+}
+
+void Storm::rage(const std::function<void()>& body) {
+    warming_up_ = true;
+    end_ = now() + milliseconds{200};
+    body();
+    warming_up_ = false;
+    const Census before = Census::take();
+    end_ = now() + storm_time();
+    body();
+    (void)count_threads_at_rest(before.threads);
+    const Census after = Census::take();
+    std::printf("    before: %3zu descriptors, %ld threads, %zu bytes of heap\n",
+                before.descriptors.size(), before.threads, before.heap);
+    std::printf("    after:  %3zu descriptors, %ld threads, %zu bytes of heap\n",
+                after.descriptors.size(), after.threads, after.heap);
+    EXPECT_EQ(after.descriptors, before.descriptors);
+    EXPECT_EQ(after.threads, before.threads);
+    EXPECT_LE(after.heap, before.heap + kHeapSlack);
+}
+
+void Storm::note(const char* what, long count) const {
+    if (!warming_up_) std::printf("    %s: %ld\n", what, count);
+}
+
+bool Semaphore::wait(milliseconds limit) {
+    timespec until{};
+    ::clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += limit.count() / 1000;
+    while (::sem_timedwait(&semaphore_, &until) != 0)
+        if (errno != EINTR) return false;
+    return true;
+}
+
+bool Lane::drive() {
+    const long n = ++sent_;
+    provoke_();
+    if (!arrived_.wait()) {
+        ADD_FAILURE() << name_ << ": activation " << n << " reached nobody";
+        return false;
+    }
+    const long received = received_;
+    if (received != n) ADD_FAILURE() << name_ << ": " << n << " sent, " << received << " received";
+    return received == n;
+}
+
+void Lane::receive(const Event& event) {
+    auto* lane = static_cast<Lane*>(event.udata);
+    if (lane == nullptr || (event.flags & EV_ERROR) != 0) {
+        ADD_FAILURE() << "a foreign event: " << to_string(event);
+        return;
+    }
+    if (lane->take_) lane->take_();
+    lane->received_++;
+    lane->arrived_.post();
+}
+
+void Lane::expect_all_delivered() const {
+    EXPECT_EQ(received_, sent_) << name_;
+}
+
+}  // namespace kqstress
