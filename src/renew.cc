@@ -20,7 +20,8 @@ void Kqueue::renew() {
     renew_at_ = stale_ + kPatience;
     (void)collect(INT32_MAX, true);
     if (backend_.begin_renewal() != Errno::ok) {
-        // Short of descriptors, or closed meanwhile: stale reports are put up with (kPause).
+        // Shared, short of descriptors, or closed meanwhile: stale reports are put up with
+        // (kPause).
         renew_at_ = stale_ + 1000;
         return;
     }

@@ -19,6 +19,30 @@ namespace kq {
 using epoll::control;
 using epoll::lane_bit;
 
+namespace {
+
+// Whether somebody knows the set by itself and not by its number, and would be left
+// with the old one: a duplicate, or an epoll set of the program's own that has it.
+// Looks at the low numbers only, as find_duplicate() does. Other kqueues are told.
+bool is_shared(int set) {
+    constexpr int kSearched = 1024;
+    for (int fd = 0; fd < kSearched; fd++) {
+        if (fd == set) continue;
+        errno = 0;
+        const bool ours = anchors::has_joined(fd);
+        if (!ours && errno != 0) continue;  // no epoll
+        const int outer = ours ? set : fd;
+        const int inner = ours ? fd : set;
+        if (control(outer, EPOLL_CTL_ADD, inner, 0, Handle{}) == 0)
+            (void)control(outer, EPOLL_CTL_DEL, inner, 0, Handle{});
+        else if (errno == (ours ? EINVAL : EEXIST))  // none can be added to itself
+            return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 // A descriptor of the library's own goes to the new set if the old one has it.
 void Backend::carry_own(int own, uint32_t events, Handle handle) {
     if (own < 0 || control(old_[0], EPOLL_CTL_ADD, own, 0, handle) == 0 || errno != EEXIST) return;
@@ -40,6 +64,7 @@ void Backend::carry_backend_sources() {
 
 Errno Backend::begin_renewal() {
     const int number = lanes_[0];
+    if (is_shared(number)) return Errno::exists;
     const int fresh = epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return last_errno();
     Errno error = anchors::join(fresh, tag_);
