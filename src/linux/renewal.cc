@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <utility>
+
 #include "anchors.h"
 #include "backend.h"
 #include "epoll.h"
@@ -117,6 +119,26 @@ Result<size_t> Backend::collect_old(std::span<Wakeup> out) {
 void Backend::end_renewal() {
     for (int& fd : old_)
         sys::close_and_clear(fd);
+}
+
+void Backend::cancel_renewal() {
+    if (anchors::has_joined(lanes_[0])) (void)dup3(old_[0], lanes_[0], O_CLOEXEC);
+    sys::close_and_clear(lanes_[1]);
+    lanes_[1] = std::exchange(old_[1], -1);
+    end_renewal();
+}
+
+Errno Backend::carry_back(int fd, FdFacts& facts) {
+    facts.registered = 0;
+    for (int lane = 0; lane < kLanes; lane++) {
+        if (lanes_[lane] < 0) continue;
+        if (control(lanes_[lane], EPOLL_CTL_ADD, fd, 0, Handle{}) == 0)
+            (void)control(lanes_[lane], EPOLL_CTL_DEL, fd, 0, Handle{});
+        else if (errno == EEXIST)
+            facts.registered |= lane_bit(lane);
+    }
+    const bool armed = facts.armed[0] != Mode::none || facts.armed[1] != Mode::none;
+    return armed && facts.registered == 0 ? Errno::no_entry : Errno::ok;
 }
 
 }  // namespace kq
