@@ -70,12 +70,18 @@ Errno attach_disabled(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mute
     return error;
 }
 
+// The kernel has just registered the number, so it names the file: see current_ready().
+void note_identity(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (watch_of(kq, kn).facts.kind != FdKind::kqueue)
+        static_cast<FdKnote&>(kn).sequence = kq.tick();
+}
+
 // (Re)starts the source of an indexed, enabled knote: if it is true it is
 // reported, even with EV_CLEAR.
 Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    static_cast<FdKnote&>(kn).sequence--;  // of a watched kqueue: as if it were news
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
+    if (watch.facts.kind == FdKind::kqueue) static_cast<FdKnote&>(kn).sequence--;  // it is news
     Errno error = watch.facts.registered == 0 ? check_same(kq, fd, watch) : Errno::ok;
     if (error != Errno::ok) return error;
     if ((kn.filter_bits & kUnpollable) != 0) {
@@ -84,6 +90,7 @@ Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     }
     error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
     if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
+    if (error == Errno::ok) note_identity(kq, kn);
     return for_user(error);
 }
 
@@ -180,7 +187,10 @@ Errno attach(Kqueue& kq, Knote& kn) {
     }
     if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
     if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
-    if (error == Errno::ok) return error;
+    if (error == Errno::ok) {
+        note_identity(kq, kn);
+        return error;
+    }
     unlink(watch, kn);
     if (error == Errno::bad_descriptor)
         forget(kq, fd);

@@ -135,15 +135,15 @@ Errno check_same(Kqueue& kq, int fd, FdWatch& watch) {
 }
 
 void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) {
-    // It says what file that is; where nothing is registered, nothing else would.
-    if (watch.facts.registered == 0 && watch.facts.kind == FdKind::unknown)
+    if (error == Errno::no_entry && was_renewed(fd, watch)) {
+        start_afresh(watch.facts);
+        (void)tell_or_forget(kq, fd, watch, bit(Direction::read));
+    } else if (error != Errno::ok) {
+        forget(kq, fd);
+    } else if (watch.facts.registered == 0 && watch.facts.kind == FdKind::unknown &&
+               watch.notes != nullptr) {
+        // It says what file that is; where nothing is registered, nothing else would.
         (void)descriptor::classify(fd, watch.facts);
-    if (error == Errno::ok) return;
-    start_afresh(watch.facts);
-    for (const Direction d : kBoth) {
-        FdKnote* kn = knote_for(watch, filter_of(d));
-        if (kn == nullptr || kn->has(kQueued) || kn->has(kParked)) continue;
-        if (!kn->has(kDisabled)) kq.park(*kn, Parking::recheck);
     }
 }
 

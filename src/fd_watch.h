@@ -90,7 +90,7 @@ Errno check_same(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
 // them all, silently, as closing the descriptor does on BSD.
 void forget(Kqueue& kq, int fd) KQ_REQUIRES(kq.mutex());
 
-// After Backend::carry_over(): with an error, its knotes are looked at every now and then instead.
+// After Backend::carry_over() or carry_back(). With an error its knotes are dropped.
 void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) KQ_REQUIRES(kq.mutex());
 
 // A kqueue that may be watched here has moved to a new kernel queue: registers with that.

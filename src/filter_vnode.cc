@@ -115,6 +115,7 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     FdWatch& watch = watch_of(kq, kn);
     // What is known may be of an earlier open file of this number: then all is forgotten.
     if (fd_watch::check_same(kq, fd, watch) == Errno::bad_descriptor) return Errno::bad_descriptor;
+    if (watch.facts.kind == FdKind::kqueue) return Errno::invalid;  // and no file: R-69
     fd_watch::link(watch, kn);
     Errno error = watch_and_look(kq, kn, kn.state);
     if (error == Errno::ok && watch.facts.file_shared) {

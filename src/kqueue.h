@@ -169,7 +169,8 @@ class Kqueue {
         return stale_ - renew_at_ < UINT32_MAX / 2;  // it has reached it; both may wrap
     }
     void renew() KQ_REQUIRES(mutex_);
-    size_t carry_over_watches() KQ_REQUIRES(mutex_);
+    bool carry_over_watches(size_t& carried) KQ_REQUIRES(mutex_);
+    void give_up_renewal() KQ_REQUIRES(mutex_);
     void dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) KQ_REQUIRES(mutex_);
 
     // ---- kqueue.cc ----
@@ -185,6 +186,8 @@ class Kqueue {
 
     // Stale reports that are put up with before the kernel queue is renewed.
     static constexpr uint32_t kPatience = 8;
+    // And before it is tried again, if it could not be.
+    static constexpr uint32_t kImpatience = 1000;
 
     static uint32_t next_serial();
 

@@ -173,13 +173,19 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
 
     // Replaces the kernel queue by a new one behind the same public descriptor. The new one
     // has what belongs to the backend itself; whoever sleeps is woken. The old one still
-    // reports, by collect_old(), until end_renewal(). On failure all is as it was.
+    // reports, by collect_old(), until end_renewal(). On failure all is as it was; exists: the
+    // old one has a duplicate, or is watched by others than kqueues, who would keep it.
     { b.begin_renewal() } -> std::same_as<Errno>;
     // Registers in the new queue what is armed in the old one; facts are kept. Answers as
-    // still(); other errors: it is registered nowhere now, but facts.armed says what was.
+    // still(); after other errors the renewal has to be cancelled.
     { b.carry_over(fd, h, facts) } -> std::same_as<Errno>;
     { b.collect_old(out) } -> std::same_as<Result<size_t>>;
     { b.end_renewal() } -> std::same_as<void>;
+    // Or, before anything was collected: back to the old one, where all is registered as it
+    // was. To be followed by carry_back() for each fd, which finds out what is registered,
+    // and answers as still() for those that are armed.
+    { b.cancel_renewal() } -> std::same_as<void>;
+    { b.carry_back(fd, facts) } -> std::same_as<Errno>;
 
     // Reports what is ready, without waiting: at most out.size() wakeups, as
     // many as the kernel had to tell. May report spuriously, never loses: what

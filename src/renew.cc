@@ -20,11 +20,16 @@ void Kqueue::renew() {
     renew_at_ = stale_ + kPatience;
     (void)collect(INT32_MAX, true);
     if (backend_.begin_renewal() != Errno::ok) {
-        // Short of descriptors, or closed meanwhile: stale reports are put up with (kPause).
-        renew_at_ = stale_ + 1000;
+        // Shared, short of descriptors, or closed meanwhile: stale reports are put up with
+        // (kPause).
+        renew_at_ = stale_ + kImpatience;
         return;
     }
-    const size_t carried = carry_over_watches();
+    size_t carried = 0;
+    if (!carry_over_watches(carried)) {
+        give_up_renewal();
+        return;
+    }
     // An edge is told when it is registered; what it says was known to the old queue...
     edges_are_old_ = true;
     dispatch_all(&Backend::collect);
@@ -42,21 +47,29 @@ void Kqueue::renew() {
     });
 }
 
-// How many were registered again.
-size_t Kqueue::carry_over_watches() {
-    size_t carried = 0;
-    watches_.for_each([this, &carried](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
-        if (watch.facts.registered == 0) return;
+// False if it could not be done, for want of memory or descriptors. Counts them.
+bool Kqueue::carry_over_watches(size_t& carried) {
+    bool done = true;
+    watches_.for_each([this, &carried, &done](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
+        if (!done || watch.facts.registered == 0) return;
         const int number = static_cast<int>(fd);
         carried++;
         const Errno error =
             backend_.carry_over(number, fd_watch::handle_of(number, watch), watch.facts);
-        if (error == Errno::no_entry || error == Errno::bad_descriptor)
-            fd_watch::forget(*this, number);
-        else
-            fd_watch::settle_carried(*this, number, watch, error);
+        done = error == Errno::ok || error == Errno::no_entry || error == Errno::bad_descriptor;
+        if (done) fd_watch::settle_carried(*this, number, watch, error);
     });
-    return carried;
+    return done;
+}
+
+// The old kernel queue has them all still.
+void Kqueue::give_up_renewal() {
+    backend_.cancel_renewal();
+    renew_at_ = stale_ + kImpatience;
+    watches_.for_each([this](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
+        const int number = static_cast<int>(fd);
+        fd_watch::settle_carried(*this, number, watch, backend_.carry_back(number, watch.facts));
+    });
 }
 
 void Kqueue::dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) {

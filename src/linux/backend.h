@@ -36,6 +36,8 @@ class Backend {
     Errno carry_over(int fd, Handle handle, FdFacts& facts);
     Result<size_t> collect_old(std::span<Wakeup> out);
     void end_renewal();
+    void cancel_renewal();
+    Errno carry_back(int fd, FdFacts& facts);
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);

@@ -7,13 +7,21 @@
 #include <linux/netlink.h>
 #include <string.h>
 
+#include <atomic>
+
 #include "platform.h"
 #include "sys.h"
 
 namespace kq {
 namespace {
 
-constinit int the_socket = -1;  // under the process hub's mutex
+// Under the process hub's mutex, but for connector::descriptor().
+constinit std::atomic<int> the_socket{-1};
+
+void close_socket() {
+    const int fd = the_socket.exchange(-1);
+    if (fd >= 0) sys::close(fd);
+}
 
 // What the kernel may hold for us before some is lost: about 2,500 messages,
 // where we are allowed that much.
@@ -78,7 +86,7 @@ long receive(Received (&received)[kBatch], mmsghdr (&headers)[kBatch], size_t mo
         headers[i].msg_hdr.msg_name = &received[i].sender;
         headers[i].msg_hdr.msg_namelen = sizeof received[i].sender;
     }
-    return syscall(SYS_recvmmsg, the_socket, headers, count, MSG_DONTWAIT, nullptr);
+    return syscall(SYS_recvmmsg, the_socket.load(), headers, count, MSG_DONTWAIT, nullptr);
 }
 
 // The event in a message; false if it is none of the kernel's.
@@ -162,24 +170,24 @@ const char* open_socket() {
 }  // namespace
 
 int connector::descriptor() {
-    return the_socket;
+    return the_socket.load();
 }
 
 Errno processes::listen(const char*& why) {
     why = open_socket();
     if (why == nullptr) return Errno::ok;
-    sys::close_and_clear(the_socket);
+    close_socket();
     return Errno::unsupported;
 }
 
 void processes::stop_listening() {
     (void)tell(PROC_CN_MCAST_IGNORE, sizeof(Input));
-    sys::close_and_clear(the_socket);
+    close_socket();
 }
 
 // Telling the kernel would silence the parent, whose socket it is.
 void processes::abandon_in_child() {
-    sys::close_and_clear(the_socket);
+    close_socket();
 }
 
 Result<size_t> processes::hear(std::span<ProcessNews> out) {

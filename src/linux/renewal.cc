@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <utility>
+
 #include "anchors.h"
 #include "backend.h"
 #include "epoll.h"
@@ -18,6 +20,30 @@ namespace kq {
 
 using epoll::control;
 using epoll::lane_bit;
+
+namespace {
+
+// Whether somebody knows the set by itself and not by its number, and would be left
+// with the old one: a duplicate, or an epoll set of the program's own that has it.
+// Looks at the low numbers only, as find_duplicate() does. Other kqueues are told.
+bool is_shared(int set) {
+    constexpr int kSearched = 1024;
+    for (int fd = 0; fd < kSearched; fd++) {
+        if (fd == set) continue;
+        errno = 0;
+        const bool ours = anchors::has_joined(fd);
+        if (!ours && errno != 0) continue;  // no epoll
+        const int outer = ours ? set : fd;
+        const int inner = ours ? fd : set;
+        if (control(outer, EPOLL_CTL_ADD, inner, 0, Handle{}) == 0)
+            (void)control(outer, EPOLL_CTL_DEL, inner, 0, Handle{});
+        else if (errno == (ours ? EINVAL : EEXIST))  // none can be added to itself
+            return true;
+    }
+    return false;
+}
+
+}  // namespace
 
 // A descriptor of the library's own goes to the new set if the old one has it.
 void Backend::carry_own(int own, uint32_t events, Handle handle) {
@@ -40,6 +66,7 @@ void Backend::carry_backend_sources() {
 
 Errno Backend::begin_renewal() {
     const int number = lanes_[0];
+    if (is_shared(number)) return Errno::exists;
     const int fresh = epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return last_errno();
     Errno error = anchors::join(fresh, tag_);
@@ -92,6 +119,26 @@ Result<size_t> Backend::collect_old(std::span<Wakeup> out) {
 void Backend::end_renewal() {
     for (int& fd : old_)
         sys::close_and_clear(fd);
+}
+
+void Backend::cancel_renewal() {
+    if (anchors::has_joined(lanes_[0])) (void)dup3(old_[0], lanes_[0], O_CLOEXEC);
+    sys::close_and_clear(lanes_[1]);
+    lanes_[1] = std::exchange(old_[1], -1);
+    end_renewal();
+}
+
+Errno Backend::carry_back(int fd, FdFacts& facts) {
+    facts.registered = 0;
+    for (int lane = 0; lane < kLanes; lane++) {
+        if (lanes_[lane] < 0) continue;
+        if (control(lanes_[lane], EPOLL_CTL_ADD, fd, 0, Handle{}) == 0)
+            (void)control(lanes_[lane], EPOLL_CTL_DEL, fd, 0, Handle{});
+        else if (errno == EEXIST)
+            facts.registered |= lane_bit(lane);
+    }
+    const bool armed = facts.armed[0] != Mode::none || facts.armed[1] != Mode::none;
+    return armed && facts.registered == 0 ? Errno::no_entry : Errno::ok;
 }
 
 }  // namespace kq

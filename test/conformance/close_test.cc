@@ -4,6 +4,7 @@
 // number any more. It must never be reported, and must not keep the kqueue awake.
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -162,6 +163,7 @@ TEST_P(Outlived, R292_Dup2OntoTheNumberAndBothFilesAreReady) {
     ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | GetParam().flags)), 0);
     kept = GetParam().survivor.keep(number);
     ASSERT_EQ(::dup2(*other.read, number), number);
+    ::usleep(50'000);  // L-CLOSE: for some time the number is taken for what was added
     write_bytes(*other.write, 5);
     write_bytes(*pipe.write, 1);
     expect_none(q.collect());
@@ -254,6 +256,28 @@ TEST_F(Closed, R313_AWatchingQueueIsStillToldAfterAFileOutlivedItsDescriptor) {
         }
         EXPECT_EQ(outer.apply(change(inner.fd(), EVFILT_READ, EV_DELETE)), 0);
     }
+}
+
+// The program's own epoll set has the kqueue's file, not its number.
+TEST_F(Closed, R313_AnEpollSetIsStillToldAfterAFileOutlivedItsDescriptor) {
+    const Fd set(::epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    ASSERT_EQ(::epoll_ctl(*set, EPOLL_CTL_ADD, q.fd(), &event), 0);
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    Pipe pipe = make_pipe();
+    ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    Fd copy(::dup(*pipe.read));
+    pipe.read.reset();
+    write_bytes(*pipe.write, 1);
+    for (int i = 0; i < 50; i++)
+        expect_none(q.collect());
+    copy.reset();  // the end of what wakes it for nothing
+    expect_none(q.collect());
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    EXPECT_EQ(::epoll_wait(*set, &event, 1, 0), 1);
+    expect_only(q.collect(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    EXPECT_EQ(::epoll_wait(*set, &event, 1, 0), 0);
 }
 
 TEST_F(Closed, R291_AThreadAsleepIsStillWoken) {

@@ -133,6 +133,31 @@ TEST_F(Duplicate, R11_AThreadWaitsOnADuplicate) {
     expect_only(events, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
 }
 
+// A closed descriptor whose file lives on makes the library replace the kernel queue
+// of the original (Kqueue::renew), but not that of a duplicate.
+TEST_F(Duplicate, R11_SurvivesAFileThatOutlivedItsDescriptor) {
+    for (const bool used : {false, true}) {
+        Queue original;
+        ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
+        const Queue copy(::dup(original.fd()));
+        if (used) expect_trigger(copy, original);
+        Pipe gone = make_pipe();
+        ASSERT_EQ(original.apply(change(*gone.read, EVFILT_READ, EV_ADD)), 0);
+        const Fd kept(::dup(*gone.read));
+        gone.read.reset();
+        write_bytes(*gone.write, 1);
+        for (int i = 0; i < 50; i++)
+            expect_none(original.collect());
+        ASSERT_EQ(copy.apply(user(0, NOTE_TRIGGER)), 0);
+        expect_only(copy.wait(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+        const Pipe pipe = make_pipe();
+        ASSERT_EQ(original.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+        original.close();
+        write_bytes(*pipe.write, 1);
+        expect_only(copy.wait(), *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
+    }
+}
+
 TEST_F(Duplicate, R281_IsNotInheritedEither) {
     const Queue original;
     ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);

@@ -35,6 +35,8 @@ TEST_F(VnodeDescriptor, R62_R69_WhatIsNoFileIsRefused) {
     expect_refused(*sockets.first, EINVAL, "socket");
     expect_refused(*listener.fd, EINVAL, "listener");
     expect_refused(other.fd(), EINVAL, "kqueue");
+    ASSERT_EQ(q.apply(change(other.fd(), EVFILT_READ, EV_ADD)), 0);
+    expect_refused(other.fd(), EINVAL, "kqueue that is watched");
     expect_refused(q.fd(), EINVAL, "itself");
     expect_refused(*event, EINVAL, "eventfd");
     expect_refused(free_number(), EBADF, "not open");

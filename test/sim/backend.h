@@ -40,6 +40,8 @@ class Backend {
     Errno carry_over(int, Handle, FdFacts&) { return Errno::unimplemented; }
     Result<size_t> collect_old(std::span<Wakeup>) { return Errno::unimplemented; }
     void end_renewal() {}
+    void cancel_renewal() {}
+    Errno carry_back(int, FdFacts&) { return Errno::unimplemented; }
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
