@@ -160,7 +160,8 @@ class Kqueue {
     int deliver(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     bool deliver_one(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
     void look_at(List<Knote>& parked, int most) KQ_REQUIRES(mutex_);
-    Errno sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    Errno sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*))
+        KQ_REQUIRES(mutex_);
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
     void read_mailbox() KQ_REQUIRES(mutex_);
 

@@ -56,11 +56,9 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
             deadline = saturating_add(now(Clock::monotonic), wait);
         else if (deadline != kForever && now(Clock::monotonic) >= deadline)
             return 0;
-        // Somebody else's queue by now would never tell us. With several threads sleep() asks.
-        if (!slept && single_threaded() && !exists()) return Errno::bad_descriptor;
         fruitless = stale_ != stale ? fruitless + 1 : 0;
+        const Errno error = sleep(deadline, !slept, fruitless, cancelled);
         slept = true;
-        const Errno error = sleep(deadline, fruitless, cancelled);
         if (error == Errno::interrupted) return after_interruption(events, nevents);
         if (error != Errno::ok) return error;
     }
@@ -301,9 +299,12 @@ void sleep_cancellable(Sleeper& sleeper) {
 }  // namespace
 
 // Sleeps until the kernel has something, until `deadline`, or for a while; the
-// mutex is free meanwhile. `fruitless`: how often in a row stale reports ended
-// that with nothing to deliver.
-Errno Kqueue::sleep(Nanos deadline, int fruitless, void (*cancelled)(void*)) {
+// mutex is free meanwhile. `first`: in this call. `fruitless`: how often in a row
+// stale reports ended that with nothing to deliver.
+Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*)) {
+    // Somebody else's queue by now would never tell us. With several threads it is asked
+    // afterwards.
+    if (first && single_threaded() && !exists()) return Errno::bad_descriptor;
     Nanos wait = kForever;
     if (deadline != kForever) wait = std::max(deadline - now(Clock::monotonic), Nanos{0});
     if (!single_threaded()) wait = std::min(wait, kCloseCheckPeriod);
