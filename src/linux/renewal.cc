@@ -6,6 +6,7 @@
 // Lock: the kqueue's mutex.
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 
 #include <utility>
 
@@ -23,6 +24,14 @@ using epoll::lane_bit;
 
 namespace {
 
+// Whether `set` has `what`, as far as one can tell. A raw call, as in anchors.cc.
+bool has(int set, int what) {
+    epoll_event nothing{};
+    if (syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, what, &nothing) != 0) return errno == EEXIST;
+    (void)syscall(SYS_epoll_ctl, set, EPOLL_CTL_DEL, what, &nothing);
+    return false;
+}
+
 // Whether somebody knows the set by itself and not by its number, and would be left
 // with the old one: a duplicate, or an epoll set of the program's own that has it.
 // Looks at the low numbers only, as find_duplicate() does. Other kqueues are told.
@@ -36,11 +45,7 @@ bool is_shared(int set, int mark) {
         errno = 0;
         const bool ours = anchors::has_joined(fd);
         if (!ours && errno != 0) continue;  // no epoll
-        const int what = ours ? mark : set;
-        if (control(fd, EPOLL_CTL_ADD, what, 0, Handle{}) == 0)
-            (void)control(fd, EPOLL_CTL_DEL, what, 0, Handle{});
-        else
-            shared = errno == EEXIST;
+        shared = has(fd, ours ? mark : set);
     }
     (void)control(set, EPOLL_CTL_DEL, mark, 0, Handle{});
     return shared;
