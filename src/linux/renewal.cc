@@ -55,7 +55,7 @@ bool is_shared(int set, int mark) {
 
 // A descriptor of the library's own goes to the new set if the old one has it.
 void Backend::carry_own(int own, uint32_t events, Handle handle) {
-    if (own < 0 || control(old_[0], EPOLL_CTL_ADD, own, 0, handle) == 0 || errno != EEXIST) return;
+    if (own < 0 || !has(old_[0], own)) return;
     (void)control(lanes_[0], EPOLL_CTL_ADD, own, events, handle);
 }
 
