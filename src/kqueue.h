@@ -108,7 +108,8 @@ class Kqueue {
     // The knote is not true, and only looking at it will tell when it is.
     void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
 
-    // A knote was freed by its filter.
+    // A knote was made by its filter, not by an EV_ADD; was freed by its filter.
+    void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
     void note_freed() KQ_REQUIRES(mutex_) { knotes_.fetch_sub(1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
