@@ -182,6 +182,9 @@ class Kqueue {
     // And before it is tried again, if it could not be.
     static constexpr uint32_t kImpatience = 1000;
 
+    // Ticks for which others are given time to notice a renewal.
+    static constexpr uint32_t kLinger = 2;
+
     static uint32_t next_serial();
 
     Mutex mutex_;
@@ -207,6 +210,8 @@ class Kqueue {
     uint32_t tick_ KQ_GUARDED_BY(mutex_) = 0;
     uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;             // counts note_stale()
     uint32_t renew_at_ KQ_GUARDED_BY(mutex_) = kPatience;  // value of stale_, see renew()
+    bool lingers_ KQ_GUARDED_BY(mutex_) = false;           // held for those who waited, see renew()
+    uint32_t renewed_ KQ_GUARDED_BY(mutex_) = 0;           // tick_ at that time
     bool edges_are_old_ KQ_GUARDED_BY(mutex_) = false;
     uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;  // knotes that came onto the queue
     uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;    // activations_ when last announced

@@ -77,6 +77,9 @@ Errno Backend::begin_renewal() {
     const int fresh = epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return last_errno();
     Errno error = is_shared(number, fresh) ? Errno::exists : anchors::join(fresh, tag_);
+    // Readable until the core releases it: poll() looks at the new set when the old one
+    // wakes it, and finding nothing there would go on waiting at the old one, for ever.
+    if (error == Errno::ok) error = anchors::hold(fresh, tag_, true);
     const int old = error == Errno::ok ? fcntl(number, F_DUPFD_CLOEXEC, 0) : -1;
     if (error == Errno::ok && old < 0) error = last_errno();
     // The number may be closed by another thread at any moment, and must not be
