@@ -24,6 +24,15 @@ void start_afresh(FdFacts& facts) {
         armed = Mode::none;
 }
 
+// Registers the new kernel queue of a kqueue that is watched. What it has to tell may
+// have been told by the old one: counting says whether it is news.
+void follow(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
+    start_afresh(watch.facts);
+    if (tell_or_forget(kq, fd, watch, bit(Direction::read)) != Errno::ok) return;
+    Knote* kn = note_of(watch, EVFILT_READ);
+    if (kn != nullptr && !kn->has(kDisabled)) kq.activate(*kn);
+}
+
 }  // namespace
 
 FdWatch& watch_of(Kqueue& kq, const Knote& kn) {
@@ -136,8 +145,7 @@ Errno check_same(Kqueue& kq, int fd, FdWatch& watch) {
 
 void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) {
     if (error == Errno::no_entry && was_renewed(fd, watch)) {
-        start_afresh(watch.facts);
-        (void)tell_or_forget(kq, fd, watch, bit(Direction::read));
+        follow(kq, fd, watch);
     } else if (error != Errno::ok) {
         forget(kq, fd);
     } else if (watch.facts.registered == 0 && watch.facts.kind == FdKind::unknown &&
@@ -149,12 +157,14 @@ void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) {
 
 void follow_renewed(Kqueue& kq) {
     kq.watches().for_each([&kq](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
-        if (watch.facts.kind != FdKind::kqueue || watch.facts.registered == 0) return;
-        if (kq.backend().still(static_cast<int>(fd), watch.facts) == Errno::ok) return;
+        if (watch.facts.kind != FdKind::kqueue) return;
+        // What is not registered although it should be was refused the last time.
+        const bool silent = mode_for(knote_for(watch, EVFILT_READ)) == Mode::none;
+        if (watch.facts.registered == 0 && silent) return;
         const int number = static_cast<int>(fd);
-        if (!was_renewed(number, watch)) return;
-        start_afresh(watch.facts);
-        (void)tell_or_forget(kq, number, watch, bit(Direction::read));
+        if (watch.facts.registered != 0 && kq.backend().still(number, watch.facts) == Errno::ok)
+            return;
+        if (was_renewed(number, watch)) follow(kq, number, watch);
     });
 }
 

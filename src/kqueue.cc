@@ -195,7 +195,8 @@ void Kqueue::announce(After what) {
     announced_ = activations_;
     if (pending && news && !rung_ && what != After::counting)
         rung_ = backend_.announce(Announce::ring) == Errno::ok;
-    const bool hold = pending && !rung_;
+    if (tick_ - renewed_ >= kLinger) lingers_ = false;
+    const bool hold = (pending && !rung_) || lingers_;
     if (hold != held_ && backend_.announce(hold ? Announce::hold : Announce::release) == Errno::ok)
         held_ = hold;
 }

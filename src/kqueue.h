@@ -108,7 +108,8 @@ class Kqueue {
     // The knote is not true, and only looking at it will tell when it is.
     void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
 
-    // A knote was freed by its filter.
+    // A knote was made by its filter, not by an EV_ADD; was freed by its filter.
+    void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
     void note_freed() KQ_REQUIRES(mutex_) { knotes_.fetch_sub(1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
@@ -190,6 +191,9 @@ class Kqueue {
     // And before it is tried again, if it could not be.
     static constexpr uint32_t kImpatience = 1000;
 
+    // Ticks for which others are given time to notice a renewal.
+    static constexpr uint32_t kLinger = 2;
+
     static uint32_t next_serial();
 
     Mutex mutex_;
@@ -216,6 +220,8 @@ class Kqueue {
     uint32_t tick_ KQ_GUARDED_BY(mutex_) = 0;
     uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;             // counts note_stale()
     uint32_t renew_at_ KQ_GUARDED_BY(mutex_) = kPatience;  // value of stale_, see renew()
+    bool lingers_ KQ_GUARDED_BY(mutex_) = false;           // held for those who waited, see renew()
+    uint32_t renewed_ KQ_GUARDED_BY(mutex_) = 0;           // tick_ at that time
     bool edges_are_old_ KQ_GUARDED_BY(mutex_) = false;
     bool known_to_exist_ KQ_GUARDED_BY(mutex_) = false;  // was asked in this call
     uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;     // knotes that came onto the queue

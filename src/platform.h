@@ -172,7 +172,7 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     { b.still(fd, facts) } -> std::same_as<Errno>;
 
     // Replaces the kernel queue by a new one behind the same public descriptor. The new one
-    // has what belongs to the backend itself; whoever sleeps is woken. The old one still
+    // has what belongs to the backend itself, and is held; whoever sleeps is woken. The old one still
     // reports, by collect_old(), until end_renewal(). On failure all is as it was; exists: the
     // old one has a duplicate, or is watched by others than kqueues, who would keep it.
     { b.begin_renewal() } -> std::same_as<Errno>;

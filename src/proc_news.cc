@@ -37,6 +37,7 @@ ProcKnote* adopt(Kqueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.mute
     // Reaped already: the letter of its exit is on the way.
     if (error == Errno::no_process) set(child, kUnseen);
     set(child, kSubscribed);
+    kq.note_made();
     return fresh.release();
 }
 

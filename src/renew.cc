@@ -38,8 +38,11 @@ void Kqueue::renew() {
     dispatch_all(&Backend::collect_old);
     backend_.end_renewal();
     renew_at_ = stale_ + kPatience + static_cast<uint32_t>(carried / 4);
-    // In the new queue nothing is announced; settle() will.
-    rung_ = held_ = false;
+    // Whoever waited for the old one has to find the new one readable.
+    rung_ = false;
+    held_ = true;
+    lingers_ = !single_threaded();
+    renewed_ = tick_;
     mailbox::for_each([](Mailbox& box) {
         if (!box.watches_queues.load()) return;
         box.queue_was_renewed.store(true);

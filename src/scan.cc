@@ -35,6 +35,9 @@ constexpr int kIdleLooks = 16;   // parked files looked at in a call that has ot
 constexpr int kUnhurried = 16;
 constexpr Nanos kPause = 1 * kMillisecond;
 
+// While the queue is held after a renewal, it would wake us at once.
+constexpr Nanos kLingerPause = 5 * kMillisecond;
+
 }  // namespace
 
 Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* timeout,
@@ -308,9 +311,10 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     Nanos wait = kForever;
     if (deadline != kForever) wait = std::max(deadline - now(Clock::monotonic), Nanos{0});
     if (!single_threaded()) wait = std::min(wait, kCloseCheckPeriod);
-    const Nanos pause = fruitless >= kUnhurried ? std::min(wait, kPause) : 0;
-    Sleeper sleeper{this, backend_, pause, wait, cancelled, Errno::ok};
     settle(After::delivery);
+    Nanos pause = fruitless >= kUnhurried ? kPause : 0;
+    if (lingers_) pause = kLingerPause;
+    Sleeper sleeper{this, backend_, std::min(wait, pause), wait, cancelled, Errno::ok};
     trace_sleep(descriptor(), wait);
     mutex_.unlock();
     sleep_cancellable(sleeper);

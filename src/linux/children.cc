@@ -177,12 +177,12 @@ Life processes::ask(const ProcessFacts& facts, int& status) {
 
 // ---- the pidfds of a kqueue ----
 
+// A child that is forked in the midst of it walks through them, too.
 Pidfds::~Pidfds() {
-    for (Chunk* chunk = chunks_.load(); chunk != nullptr;) {
-        Owned<Chunk> dead(chunk);
+    abandon_in_child();
+    for (Chunk* chunk = chunks_.exchange(nullptr); chunk != nullptr;) {
+        const Owned<Chunk> dead(chunk);
         chunk = chunk->next;
-        for (Slot& slot : dead->slots)
-            if (slot.fd.load() >= 0) sys::close(slot.fd.load());
     }
 }
 

@@ -6,6 +6,7 @@
 // Lock: the kqueue's mutex.
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 
 #include <utility>
 
@@ -23,31 +24,38 @@ using epoll::lane_bit;
 
 namespace {
 
+// Whether `set` has `what`, as far as one can tell. A raw call, as in anchors.cc.
+bool has(int set, int what) {
+    epoll_event nothing{};
+    if (syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, what, &nothing) != 0) return errno == EEXIST;
+    (void)syscall(SYS_epoll_ctl, set, EPOLL_CTL_DEL, what, &nothing);
+    return false;
+}
+
 // Whether somebody knows the set by itself and not by its number, and would be left
 // with the old one: a duplicate, or an epoll set of the program's own that has it.
 // Looks at the low numbers only, as find_duplicate() does. Other kqueues are told.
-bool is_shared(int set) {
+// `mark` is a descriptor that nobody knows: what has it when the set has is the set.
+bool is_shared(int set, int mark) {
     constexpr int kSearched = 1024;
-    for (int fd = 0; fd < kSearched; fd++) {
-        if (fd == set) continue;
+    bool shared = false;
+    (void)control(set, EPOLL_CTL_ADD, mark, 0, Handle{});
+    for (int fd = 0; fd < kSearched && !shared; fd++) {
+        if (fd == set || fd == mark) continue;
         errno = 0;
         const bool ours = anchors::has_joined(fd);
         if (!ours && errno != 0) continue;  // no epoll
-        const int outer = ours ? set : fd;
-        const int inner = ours ? fd : set;
-        if (control(outer, EPOLL_CTL_ADD, inner, 0, Handle{}) == 0)
-            (void)control(outer, EPOLL_CTL_DEL, inner, 0, Handle{});
-        else if (errno == (ours ? EINVAL : EEXIST))  // none can be added to itself
-            return true;
+        shared = has(fd, ours ? mark : set);
     }
-    return false;
+    (void)control(set, EPOLL_CTL_DEL, mark, 0, Handle{});
+    return shared;
 }
 
 }  // namespace
 
 // A descriptor of the library's own goes to the new set if the old one has it.
 void Backend::carry_own(int own, uint32_t events, Handle handle) {
-    if (own < 0 || control(old_[0], EPOLL_CTL_ADD, own, 0, handle) == 0 || errno != EEXIST) return;
+    if (own < 0 || !has(old_[0], own)) return;
     (void)control(lanes_[0], EPOLL_CTL_ADD, own, events, handle);
 }
 
@@ -66,10 +74,12 @@ void Backend::carry_backend_sources() {
 
 Errno Backend::begin_renewal() {
     const int number = lanes_[0];
-    if (is_shared(number)) return Errno::exists;
     const int fresh = epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return last_errno();
-    Errno error = anchors::join(fresh, tag_);
+    Errno error = is_shared(number, fresh) ? Errno::exists : anchors::join(fresh, tag_);
+    // Readable until the core releases it: poll() looks at the new set when the old one
+    // wakes it, and finding nothing there would go on waiting at the old one, for ever.
+    if (error == Errno::ok) error = anchors::hold(fresh, tag_, true);
     const int old = error == Errno::ok ? fcntl(number, F_DUPFD_CLOEXEC, 0) : -1;
     if (error == Errno::ok && old < 0) error = last_errno();
     // The number may be closed by another thread at any moment, and must not be

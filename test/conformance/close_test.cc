@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -278,6 +279,35 @@ TEST_F(Closed, R313_AnEpollSetIsStillToldAfterAFileOutlivedItsDescriptor) {
     EXPECT_EQ(::epoll_wait(*set, &event, 1, 0), 1);
     expect_only(q.collect(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
     EXPECT_EQ(::epoll_wait(*set, &event, 1, 0), 0);
+}
+
+// One thread sleeps in poll(), another collects.
+TEST_F(Closed, R313_APollIsStillWokenAfterAFileOutlivedItsDescriptor) {
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    Pair pair = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q.apply(change(*pair.first, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    const Fd copy(::dup(*pair.first));
+    pair.first.reset();
+    std::atomic<bool> triggered{false};
+    bool early = true;
+    Thread waiter([&] {
+        // Stale reports wake it, too.
+        while (q.wait_until_readable() && !triggered)
+            ::usleep(100);
+        early = !triggered;
+    });
+    for (int i = 0; i < 100; i++) {
+        write_bytes(*pair.second, 1);
+        expect_none(q.collect());
+        ::usleep(500);
+    }
+    waiter.wait_until_asleep();
+    triggered = true;
+    const auto start = Clock::now();
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    waiter.join();
+    EXPECT_LT(since(start), milliseconds{1000});
+    EXPECT_FALSE(early);
 }
 
 TEST_F(Closed, R291_AThreadAsleepIsStillWoken) {

@@ -142,7 +142,9 @@ TEST_F(Fork, R284_ForkStorm) {
         while (!done) {
             const Queue brief;
             const Pipe pipe = make_pipe();
-            EXPECT_EQ(brief.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+            EXPECT_EQ(brief.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
+                                  change(::getpid(), EVFILT_PROC, EV_ADD, NOTE_EXIT)),
+                      0);
         }
     });
     const int kq = q.fd();

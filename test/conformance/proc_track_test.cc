@@ -192,6 +192,23 @@ TEST_F(ProcTrack, R215_AChildIsBornAndExits) {
     expect_silent(q);
 }
 
+// A queue that has knotes outlives the close of its descriptor: the ends of tracked
+// children do not make it look empty.
+TEST_F(ProcTrack, R11_ADuplicateGoesOnWithWhatIsLeft) {
+    Queue original;
+    Sleeper child(forks_once);
+    ASSERT_EQ(original.apply(watch(child.pid(), NOTE_TRACK | NOTE_EXIT),
+                             change(1, EVFILT_USER, EV_ADD | EV_CLEAR)),
+              0);
+    child.go();
+    (void)collect_exits(2, original);
+    const Queue copy(::dup(original.fd()));
+    original.close();
+    libkqueue_drain_pending_close();
+    ASSERT_EQ(copy.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    expect_only(copy.wait(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+}
+
 TEST_F(ProcTrack, R215_TheChildHasTheUdataOfItsParent) {
     Sleeper child(forks_once);
     ASSERT_EQ(q.apply(watch(child.pid(), NOTE_TRACK, tag(7))), 0);
