@@ -14,7 +14,7 @@ Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
 // A kqueue: active while events are queued there, which is what data counts.
 Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     Sample sample;
-    Kqueue* inner = registry::find(static_cast<int>(kn.ident));
+    Kqueue* inner = registry::find_watched(static_cast<int>(kn.ident));
     sample.closed = inner == nullptr;
     if (inner != nullptr) {
         uint32_t sequence = kn.sequence;

@@ -220,9 +220,6 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     { B::tag_of(fd) } -> std::same_as<uint32_t>;
     // Makes a number that names an earlier queue of the same tag name the present one.
     { B::follow(fd, fd) } -> std::same_as<void>;
-    // A descriptor of this process that names the queue of that tag; -1: none, or not
-    // found with bearable effort. Slow.
-    { B::find_duplicate(tag) } -> std::same_as<int>;
 
     // A wakeup Kind::signals will come, in every queue that asked for it, when a signal that is
     // caught (signals::start) becomes pending and is blocked where it could be received.

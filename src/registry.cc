@@ -99,6 +99,10 @@ Kqueue* find(int fd) {
     return nullptr;
 }
 
+Kqueue* find_watched(int fd) {
+    return find_known(fd);
+}
+
 void release(Kqueue* kqueue) {
     drop_reference(*Cell::of(kqueue));
 }

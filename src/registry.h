@@ -25,6 +25,9 @@ Result<int> create();
 
 // The kqueue of this number with a reference to be given to release(), or null.
 Kqueue* find(int fd);
+// As find(), but under the mutex of another kqueue: a number that was not used yet,
+// a duplicate, is not recognised.
+Kqueue* find_watched(int fd);
 void release(Kqueue* kqueue);
 
 // As release(), for callers that hold the mutex of another kqueue: if it was the

@@ -33,9 +33,22 @@ void forget_duplicates(Cell& cell) {
     cell.duplicates = 0;
 }
 
+// Of those that were used we know; dup() gives the lowest number that is free, so
+// one that was not used yet is looked for beside the original. All numbers would
+// be too many: closing a kqueue must not take longer than making it.
 bool rescue(Cell& cell) {
+    constexpr int kBefore = 8;
+    constexpr int kSearched = 24;
     if (!cell.kqueue()->has_knotes()) return false;
-    const int fd = Backend::find_duplicate(cell.kqueue()->serial());
+    const uint32_t tag = cell.kqueue()->serial();
+    int fd = -1;
+    const auto look = [&fd, tag, &cell](int number) {
+        if (fd < 0 && number >= 0 && number != cell.fd && Backend::tag_of(number) == tag)
+            fd = number;
+    };
+    if (cell.duplicates > 0) for_each_number(cell, look);
+    for (int i = 0; i < kSearched; i++)
+        look(cell.fd - kBefore + i);
     std::atomic<Cell*>* place = fd < 0 ? nullptr : make_place(fd);
     if (place == nullptr) return false;
     forget_number(cell.fd, cell);

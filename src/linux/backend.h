@@ -47,7 +47,6 @@ class Backend {
     static bool is_duplicate(int descriptor, int other);
     static uint32_t tag_of(int descriptor);
     static void follow(int duplicate, int descriptor);
-    static int find_duplicate(uint32_t tag);
     Errno hear_signals();
 
     Errno prepare_clock(Clock clock);

@@ -1,5 +1,5 @@
 // Other numbers of a kqueue: dup() makes them, and nobody tells us. See
-// find_duplicate() in platform.h. No lock but the registry's, where it says so.
+// is_duplicate() in platform.h. No lock but the registry's, where it says so.
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -39,16 +39,6 @@ Errno Backend::adopt(int descriptor, uint32_t tag) {
     move_to(descriptor);
     tag_ = tag;
     return anchors::ring(descriptor, tag);
-}
-
-// Looks at the low numbers only, which dup() gives first: a system call for each,
-// some 50 us in all. /proc/self/fd would tell all that are open, but takes a
-// microsecond for each, and servers have many.
-int Backend::find_duplicate(uint32_t tag) {
-    constexpr int kSearched = 1024;
-    for (int fd = 0; fd < kSearched; fd++)
-        if (anchors::tag_of(fd) == tag) return fd;
-    return -1;
 }
 
 }  // namespace kq

@@ -34,7 +34,7 @@ bool has(int set, int what) {
 
 // Whether somebody knows the set by itself and not by its number, and would be left
 // with the old one: a duplicate, or an epoll set of the program's own that has it.
-// Looks at the low numbers only, as find_duplicate() does. Other kqueues are told.
+// Looks at the low numbers only, which dup() gives first. Other kqueues are told.
 // `mark` is a descriptor that nobody knows: what has it when the set has is the set.
 bool is_shared(int set, int mark) {
     constexpr int kSearched = 1024;

@@ -51,7 +51,6 @@ class Backend {
     static bool is_duplicate(int, int) { return false; }
     static uint32_t tag_of(int) { return 0; }
     static void follow(int, int) {}
-    static int find_duplicate(uint32_t) { return -1; }
     Errno hear_signals() { return Errno::ok; }
     Errno prepare_clock(Clock clock);
     void set_deadline(Clock clock, Nanos t);
