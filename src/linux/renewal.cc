@@ -112,7 +112,7 @@ Errno Backend::carry_over(int fd, Handle handle, FdFacts& facts) {
         if (facts.armed[d] != Mode::none)
             events[facts.lane[d]] |= epoll::events_for(static_cast<Direction>(d), facts.armed[d]);
     for (int lane = 0; lane < kLanes; lane++) {
-        if (events[lane] == 0) continue;  // silent: the next EV_ADD adds it
+        if (events[lane] == 0) continue;  // silent: added when it is armed again
         const Errno error = open_lane(lane);
         if (error != Errno::ok) return error;
         if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events[lane], handle) != 0)

@@ -1,4 +1,4 @@
-// Blocked for a while in the thread that made an EV_ADD. See held_signals.h.
+// Blocked for a while in the thread that began to watch them. See held_signals.h.
 #include "held_signals.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
-// Holding signals back: blocked in one thread, between an EV_ADD and its next
-// kevent() that collects.
+// Holding signals back: blocked in one thread, from the moment it begins to watch
+// them until its next kevent() that collects.
 //
-// A signal that the program comes to ignore after EV_ADD would be gone, our
+// A signal that the program comes to ignore after that would be gone, our
 // handler with it; blocked, it stays pending until the handler is back.
 // Lock: the signal hub's, but for may_hold() and let_go().
 #ifndef KQ_POSIX_HELD_SIGNALS_H

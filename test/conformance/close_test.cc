@@ -11,11 +11,11 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <functional>
 #include <memory>
 
 #include "support/kq.h"
+#include "support/net.h"
 #include "support/thread.h"
 
 namespace kqtest {
@@ -41,21 +41,8 @@ std::shared_ptr<void> keep_in_child(int /*fd*/) {
 
 // In flight: sent over a socket, and not received yet.
 std::shared_ptr<void> keep_in_message(int fd) {
-    auto pair = std::make_shared<Pair>(make_socketpair(SOCK_STREAM));
-    char byte = 'x';
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    EXPECT_EQ(::sendmsg(*pair->first, &message, 0), 1);
+    auto pair = std::make_shared<Pair>(make_socketpair(SOCK_DGRAM));
+    send_descriptor(*pair->first, fd);
     return pair;
 }
 

@@ -12,14 +12,9 @@
 namespace kqtest {
 namespace {
 
-constexpr int kReported = EV_ADD | EV_CLEAR;
-
-Event add(int number) {
-    return change(number, EVFILT_SIGNAL, EV_ADD);
-}
-Event remove(int number) {
-    return change(number, EVFILT_SIGNAL, EV_DELETE);
-}
+using signals::add;
+using signals::kReported;
+using signals::remove;
 
 struct sigaction found {};  // by the handler that was set last
 volatile sig_atomic_t chained = 0;

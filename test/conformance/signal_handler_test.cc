@@ -16,14 +16,9 @@ extern "C" char** environ;
 namespace kqtest {
 namespace {
 
-constexpr int kReported = EV_ADD | EV_CLEAR;
-
-Event add(int number) {
-    return change(number, EVFILT_SIGNAL, EV_ADD);
-}
-Event remove(int number) {
-    return change(number, EVFILT_SIGNAL, EV_DELETE);
-}
+using signals::add;
+using signals::kReported;
+using signals::remove;
 
 class SignalHandler : public SignalTest {
   protected:

@@ -17,11 +17,8 @@ extern "C" char** environ;
 namespace kqtest {
 namespace {
 
-constexpr int kReported = EV_ADD | EV_CLEAR;
-
-Event add(int number) {
-    return change(number, EVFILT_SIGNAL, EV_ADD);
-}
+using signals::add;
+using signals::kReported;
 
 class SignalThreads : public SignalTest {
   protected:

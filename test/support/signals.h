@@ -13,6 +13,17 @@ namespace kqtest {
 
 using SignalFunction = void (*)(int);
 
+// Changes, and what is reported for them; for `using`.
+namespace signals {
+inline constexpr int kReported = EV_ADD | EV_CLEAR;
+inline Event add(int number) {
+    return change(number, EVFILT_SIGNAL, EV_ADD);
+}
+inline Event remove(int number) {
+    return change(number, EVFILT_SIGNAL, EV_DELETE);
+}
+}  // namespace signals
+
 // Sets what is done with a signal, without flags; a failure fails the test.
 void set_disposition(int number, SignalFunction function, int flags = 0);
 // SIG_DFL, SIG_IGN or the function.
