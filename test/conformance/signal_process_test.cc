@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <fstream>
@@ -209,18 +210,19 @@ TEST_F(SignalThreads, R299_ASignalToOneOfManyThatSleepWakesItAtOnce) {
             while (!done)
                 own.collect(1, milliseconds{300});
         });
-    milliseconds longest{0};
+    std::vector<milliseconds> took;
     for (int round = 0; round < 30; round++) {
         for (const Thread& waiter : waiters)
             waiter.wait_until_asleep();
         const auto start = now();
         waiters[static_cast<size_t>(round % 3)].signal(SIGUSR1);
         EXPECT_EQ(q.wait().size(), 1U);
-        longest = std::max(longest, since(start));
+        took.push_back(since(start));
     }
     done = true;
     waiters.clear();
-    EXPECT_LT(longest.count(), 60);
+    std::sort(took.begin(), took.end());
+    EXPECT_LT(took[took.size() / 2].count(), 20) << "the median; in slices it would be 50";
 }
 
 // ---- processes ----
