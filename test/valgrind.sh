@@ -11,6 +11,7 @@ leave_out() { left_out=$left_out:$1; } # <pattern> <reason>
 leave_out '*R284*' 'storms of threads and fork(): one thread runs at a time here; done by test/stress'
 leave_out '*R281_NoMemory*' 'mallinfo2() does not know the allocator of valgrind'
 leave_out '*R285*' '_Fork() and clone(): memcheck does not follow children without handlers'
+leave_out 'Proc*' 'valgrind has no pidfd_open(), and no process connector'
 leave_out 'Idle.*' 'counts wakeups of the machine, not of the library'
 leave_out '*R305*' 'measures how long a call takes'
 leave_out '*R259*' 'ticks of short timers while everything is twenty times slower'

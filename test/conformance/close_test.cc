@@ -59,6 +59,9 @@ long sleeps() {
 struct Case {
     Survivor survivor;
     int flags;
+    friend std::ostream& operator<<(std::ostream& out, const Case& c) {
+        return out << c.survivor.name << " " << c.flags;
+    }
 };
 
 class Outlived : public KqTest, public testing::WithParamInterface<Case> {

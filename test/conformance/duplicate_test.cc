@@ -19,6 +19,8 @@ void notice_closed_queues() {
 
 class Duplicate : public KqTest {
   protected:
+    Duplicate() { notice_closed_queues(); }
+
     static Event user(int flags, unsigned fflags = 0) {
         return change(1, EVFILT_USER, flags, fflags);
     }

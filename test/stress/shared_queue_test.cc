@@ -29,7 +29,7 @@ void serve(int kq, const std::atomic<bool>& stop, int nevents) {
 // The lanes of one queue: a knote of each kind whose activations go to one thread.
 class Lanes {
   public:
-    explicit Lanes(const Queue& q);
+    explicit Lanes(const Queue& q, bool with_signals = true);
 
     std::vector<std::unique_ptr<Lane>> all;
 
@@ -53,10 +53,11 @@ class Lanes {
     Pair pair_ = make_socketpair(SOCK_STREAM);
 };
 
-Lanes::Lanes(const Queue& q) : q_(q) {
+Lanes::Lanes(const Queue& q, bool with_signals) : q_(q) {
     add_user_lanes();
     add_timer_lane();
     add_descriptor_lanes();
+    if (!with_signals) return;
     Lane& signal = make("SIGNAL", [] { send(SIGUSR1); });
     change(SIGUSR1, EVFILT_SIGNAL, EV_ADD, 0, 0, signal);
 }
@@ -170,11 +171,19 @@ TEST_F(SharedQueue, R301_TicksAreCountedOnce) {
     });
 }
 
+// ThreadSanitizer keeps a signal for the thread it came to until that calls something, and forgets
+// it when the thread is canceled first.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kSignalsSurviveCanceling = false;
+#else
+constexpr bool kSignalsSurviveCanceling = true;
+#endif
+
 // A canceled waiter takes nothing with it.
 TEST_F(SharedQueue, R54_CanceledWaitersTakeNothingWithThem) {
     rage([this] {
         const Queue q;
-        Lanes lanes(q);
+        Lanes lanes(q, kSignalsSurviveCanceling);
         std::atomic<bool> stop{false};
         Thread stays([&] { serve(q.fd(), stop, 1); });
         std::vector<Thread> drivers;
