@@ -60,11 +60,13 @@ bool rescue(Cell& cell) {
 
 void learn_duplicate(int fd) {
     if (!Backend::is_queue(fd)) return;
-    const uint32_t tag = Backend::tag_of(fd);
-    if (tag == 0) return;
     const Guard guard(cells.mutex);
     std::atomic<Cell*>* place = make_place(fd);
-    if (place == nullptr) return;
+    // Only now: a kqueue that another thread was just making has been published meanwhile,
+    // and is not to be taken for one that lost its Kqueue.
+    if (place == nullptr || place->load() != nullptr) return;
+    const uint32_t tag = Backend::tag_of(fd);
+    if (tag == 0) return;
     Cell* cell = find_by_tag(tag);
     if (cell == nullptr) {
         // Closed long ago, and without knotes: it begins anew.
