@@ -12,6 +12,7 @@ leave_out '*R284*' 'storms of threads and fork(): one thread runs at a time here
 leave_out '*R281_NoMemory*' 'mallinfo2() does not know the allocator of valgrind'
 leave_out '*R285*' '_Fork() and clone(): memcheck does not follow children without handlers'
 leave_out 'Proc*' 'valgrind has no pidfd_open(), and no process connector'
+leave_out '*R173_ASleeper*' 'a child forked beside a thread that waits: the memory of that thread counts as lost in it'
 leave_out 'Idle.*' 'counts wakeups of the machine, not of the library'
 leave_out '*R305*' 'measures how long a call takes'
 leave_out '*R259*' 'ticks of short timers while everything is twenty times slower'

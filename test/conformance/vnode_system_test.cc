@@ -128,7 +128,7 @@ TEST_F(VnodeSystem, WithoutProcItIsRefused) {
     const Fd file = tree.file("file");
     Child child([&] {
         if (::unshare(CLONE_NEWNS) != 0) return 77;
-        if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
+        if (::mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
         if (::umount2("/proc", MNT_DETACH) != 0) return 77;
         const Queue mine;
         for (int i = 0; i < 3; i++)
@@ -205,7 +205,7 @@ TEST_F(VnodeSystem, R196_AFileSystemThatIsTakenAway) {
     Child child([&] {
         tree.mkdir("mount");
         if (::unshare(CLONE_NEWNS) != 0) return 77;
-        if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
+        if (::mount("none", "/", "none", MS_REC | MS_PRIVATE, nullptr) != 0) return 77;
         if (::mount("none", tree.path("mount").c_str(), "tmpfs", 0, nullptr) != 0) return 77;
         Fd file = tree.file("mount/file");
         const Queue mine;
