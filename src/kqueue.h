@@ -2,8 +2,9 @@
 //
 // Owns its mutex, backend, knotes, timers and the active queue between kernel
 // and caller. run() is a kevent() call; the registry makes, finds and destroys
-// Kqueues. Its code is in three files: kqueue.cc (life, queue, shared helpers),
-// change.cc (one changelist entry), scan.cc (collect, deliver, sleep).
+// Kqueues. Its code is in four files: kqueue.cc (life, queue, shared helpers),
+// change.cc (one changelist entry), scan.cc (collect, deliver, sleep), renew.cc (a
+// new kernel queue).
 //
 // The promise behind poll() on a kqueue and behind sleeping threads: whenever
 // the mutex is free, either nothing is queued that the kernel does not know of,
