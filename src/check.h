@@ -6,6 +6,10 @@
 #ifndef KQ_CHECK_H
 #define KQ_CHECK_H
 
+// For the few functions on the way from kevent() to the kernel and back: each frame
+// that is open across a system call costs (see linux/raw_call.h).
+#define KQ_INLINE [[gnu::always_inline]] inline
+
 namespace kq {
 
 // Prints a line to stderr; what happens to it changes nothing. No cancellation

@@ -157,8 +157,12 @@ class Kqueue {
     bool mend() KQ_REQUIRES(mutex_);
     Result<int> after_interruption(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
+    Result<bool> collect_inline(int wanted, bool again) KQ_REQUIRES(mutex_);
+    Result<bool> take_in(Wakeup* wakeups, int room, Result<size_t> got, int wanted, bool again)
+        KQ_REQUIRES(mutex_);
     bool dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
     Result<int> pass_once(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
+    Result<int> hand_out(Result<bool> more, struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     int deliver(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     bool deliver_one(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
     void look_at(List<Knote>& parked, int most) KQ_REQUIRES(mutex_);

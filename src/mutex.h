@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#include <utility>
+
 #include "check.h"
 
 #if defined(__clang__)
@@ -26,7 +28,13 @@
 
 namespace kq {
 
+bool single_threaded();  // see platform.h
+
 // Not recursive. Constant-initialised, so it may be a global.
+//
+// In a process that never had a second thread it is a flag: nobody else can want it, and
+// a thread that is made later finds what was stored before. Under contention it spins for a while
+// where the C library knows how to: what it guards takes about as long as to fall asleep.
 class KQ_CAPABILITY("mutex") Mutex {
   public:
     constexpr Mutex() = default;
@@ -34,12 +42,32 @@ class KQ_CAPABILITY("mutex") Mutex {
     Mutex(const Mutex&) = delete;
     Mutex& operator=(const Mutex&) = delete;
 
-    void lock() KQ_ACQUIRE() { KQ_CHECK(pthread_mutex_lock(&mutex_) == 0); }
-    void unlock() KQ_RELEASE() { KQ_CHECK(pthread_mutex_unlock(&mutex_) == 0); }
-    bool try_lock() KQ_TRY_ACQUIRE(true) { return pthread_mutex_trylock(&mutex_) == 0; }
+    void lock() KQ_ACQUIRE() {
+        if (!single_threaded()) {
+            KQ_CHECK(pthread_mutex_lock(&mutex_) == 0);
+            return;
+        }
+        KQ_CHECK(!flag_);
+        flag_ = true;
+    }
+    void unlock() KQ_RELEASE() {
+        if (flag_)
+            flag_ = false;
+        else
+            KQ_CHECK(pthread_mutex_unlock(&mutex_) == 0);
+    }
+    bool try_lock() KQ_TRY_ACQUIRE(true) {
+        if (!single_threaded()) return pthread_mutex_trylock(&mutex_) == 0;
+        return !std::exchange(flag_, true);
+    }
 
   private:
+#if defined(PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP)
+    pthread_mutex_t mutex_ = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+#else
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+#endif
+    bool flag_ = false;  // held without the other
 };
 
 // Holds a mutex for a scope.

@@ -68,6 +68,20 @@ bool unpublish(Cell& cell) {
     return true;
 }
 
+namespace {
+
+// Where there is no other thread, the word needs no atomic operation, the dearest thing on this
+// way. A thread that is made later finds what was stored before.
+void add_reference(Cell& cell) {
+    if (single_threaded())
+        cell.word.store(cell.word.load(std::memory_order_relaxed) + kReference,
+                        std::memory_order_relaxed);
+    else
+        cell.word.fetch_add(kReference);
+}
+
+}  // namespace
+
 Kqueue* find_known(int fd) {
     std::atomic<Cell*>* place = place_of(fd);
     if (place == nullptr) return nullptr;
@@ -78,14 +92,18 @@ Kqueue* find_known(int fd) {
             begin_anew_in_copy();
             return nullptr;
         }
-        cell->word.fetch_add(kReference);
+        add_reference(*cell);
         if (place->load() == cell) return cell->kqueue();
         drop_reference(*cell);
     }
 }
 
 bool take_reference_off(Cell& cell) {
-    uint64_t word = cell.word.load();
+    uint64_t word = cell.word.load(std::memory_order_relaxed);
+    if (single_threaded() && references_of(word) > 1) {
+        cell.word.store(word - kReference, std::memory_order_relaxed);
+        return false;
+    }
     for (;;) {
         KQ_CHECK(references_of(word) > 0);
         uint64_t next = word - kReference;

@@ -40,6 +40,31 @@ constexpr Nanos kLingerPause = 5 * kMillisecond;
 
 }  // namespace
 
+// Moves what the kernel has to tell to the active queue, about as much as the
+// caller has room for: what is taken too early has to be kept and announced.
+// Where that has happened already all is taken, so that what stays queued and
+// what the kernel reports anew each time get the same share; so, too,
+// if the first reports came to nothing: `again`. True if there may be more.
+KQ_INLINE Result<bool> Kqueue::collect_inline(int wanted, bool again) {
+    Wakeup wakeups[kBatch];
+    if (!again) pass_++;
+    const int missing = wanted - queued_;
+    const bool all = again || missing < 1 || missing > kBatch || unbacked_ > 0;
+    const int room = all ? kBatch : missing;
+    const Result<size_t> got = backend_.collect({wakeups, static_cast<size_t>(room)});
+    if (got.ok() && got.value() == 0) return false;
+    return take_in(wakeups, room, got, wanted, again);
+}
+
+// One pass without waiting: collect, deliver, and if that is nothing, look
+// everywhere before saying so.
+KQ_INLINE Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
+    const Result<bool> more = collect_inline(nevents, false);
+    if (more.ok() && !more.value() && active_.empty() && idle_.empty() && recheck_.empty())
+        return 0;
+    return hand_out(more, events, nevents);
+}
+
 Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* timeout,
                          void (*cancelled)(void*)) {
     // Only now, after the changes were applied.
@@ -84,10 +109,8 @@ Result<int> Kqueue::after_interruption(struct kevent* events, int nevents) {
     return count;
 }
 
-// One pass without waiting: collect, deliver, and if that is nothing, look
-// everywhere before saying so.
-Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
-    Result<bool> more = collect(nevents, false);
+// The rest of a pass, after its first collection.
+Result<int> Kqueue::hand_out(Result<bool> more, struct kevent* events, int nevents) {
     look_at(idle_, kIdleLooks);
     int count = deliver(events, nevents);
     for (int i = 0; more.ok() && more.value() && count == 0 && i < kMaxBatches; i++) {
@@ -103,25 +126,18 @@ Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
     return count;
 }
 
-// Moves what the kernel has to tell to the active queue, about as much as the
-// caller has room for: what is taken too early has to be kept and announced.
-// Where that has happened already all is taken, so that what stays queued and
-// what the kernel reports anew each time get the same share; so, too,
-// if the first reports came to nothing: `again`. True if there may be more.
 Result<bool> Kqueue::collect(int wanted, bool again) {
-    Wakeup wakeups[kBatch];
-    if (!again) {
-        pass_++;
-        tick_ = coarse_tick();
-    }
+    return collect_inline(wanted, again);
+}
+
+// Takes in the first batch, which had `room`. It may activate nothing (stale reports,
+// disabled knotes): goes on until the kernel has no more, repeats itself, or there
+// is enough; but not for ever.
+Result<bool> Kqueue::take_in(Wakeup* wakeups, int room, Result<size_t> got, int wanted,
+                             bool again) {
+    if (!again) tick_ = coarse_tick();
     const uint32_t stale = stale_;
-    // Reports may activate nothing (stale ones, disabled knotes): go on until the
-    // kernel has no more, repeats itself, or there is enough; but not for ever.
-    for (int i = 0; i < kMaxBatches; i++) {
-        const int missing = wanted - queued_;
-        const bool all = again || i > 0 || missing < 1 || missing > kBatch || unbacked_ > 0;
-        const int room = all ? kBatch : missing;
-        const Result<size_t> got = backend_.collect({wakeups, static_cast<size_t>(room)});
+    for (int i = 1;; i++) {
         if (!got.ok()) return got.error();
         bool repeated = false;
         bool rung = false;  // by ourselves: that is to be heard, too
@@ -132,9 +148,10 @@ Result<bool> Kqueue::collect(int wanted, bool again) {
         // Not of our giving, or from before: is the number still ours?
         if (stale_ != stale && !exists()) return Errno::bad_descriptor;
         if (got.value() < static_cast<size_t>(room) && !rung) return false;
-        if (repeated || queued_ >= wanted) return true;
+        if (repeated || queued_ >= wanted || i == kMaxBatches) return true;
+        room = kBatch;
+        got = backend_.collect({wakeups, static_cast<size_t>(room)});
     }
-    return true;
 }
 
 // True if the kernel reported what it had reported in this pass already.

@@ -22,11 +22,6 @@ void TimerQueue::stop(TimerKnote& timer) {
     if (timer.waiting()) heaps_[index(timer.clock)].remove(&timer);
 }
 
-Nanos TimerQueue::earliest(Clock clock) const {
-    const TimerKnote* top = heaps_[index(clock)].top();
-    return top == nullptr ? kForever : top->deadline;
-}
-
 TimerKnote* TimerQueue::take_due(Clock clock, Nanos t) {
     TimerKnote* top = heaps_[index(clock)].top();
     if (top == nullptr || top->deadline > t) return nullptr;

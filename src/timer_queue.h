@@ -37,7 +37,10 @@ class TimerQueue {
     void stop(TimerKnote& timer);
 
     // When the earliest waiting timer is due; kForever if there is none.
-    [[nodiscard]] Nanos earliest(Clock clock) const;
+    [[nodiscard]] Nanos earliest(Clock clock) const {
+        const TimerKnote* top = heaps_[index(clock)].top();
+        return top == nullptr ? kForever : top->deadline;
+    }
 
     // Takes out of the heap and returns one timer that is due at t, or null.
     TimerKnote* take_due(Clock clock, Nanos t);

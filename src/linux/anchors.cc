@@ -26,7 +26,7 @@ long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t ev
     epoll_event event{};
     event.events = events;
     event.data.u64 = Handle(Handle::Kind::announcement, which, tag).bits();
-    return syscall(SYS_epoll_ctl, epoll, operation, anchors[which].load(), &event);
+    return sys::call(SYS_epoll_ctl, epoll, operation, anchors[which].load(), &event);
 }
 
 // Whether the number of an anchor is another file by now.

@@ -22,7 +22,6 @@ namespace {
 using epoll::control;
 using epoll::events_for;
 using epoll::lane_bit;
-using epoll::take_wakeups;
 
 // ---- events ----
 
@@ -186,16 +185,6 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
 
 // ---- waiting ----
 
-Result<size_t> Backend::collect(std::span<Wakeup> out) {
-    const Result<size_t> count = take_wakeups(lanes_, out);
-    for (size_t i = 0; count.ok() && i < count.value(); i++)
-        if (out[i].handle.kind() == Handle::Kind::timers) {
-            const uint32_t clock = out[i].handle.index();
-            if (clock < kClocks) armed_[clock] = kForever;  // it has fired
-        }
-    return count;
-}
-
 // poll() on the epoll descriptor, and not epoll_wait(): it takes nothing, it is
 // not ended by SIGSTOP and SIGCONT, it knows nanoseconds on every kernel, and a
 // signal handler ends it even with SA_RESTART.
@@ -274,11 +263,8 @@ Errno Backend::prepare_clock(Clock clock) {
     return Errno::ok;
 }
 
-// Lazy: a timer set too early wakes us once for nothing, which is cheaper than
-// to move it at every change of a timeout that is always pushed back.
-void Backend::set_deadline(Clock clock, Nanos t) {
+void Backend::arm(Clock clock, Nanos t) {
     const auto c = static_cast<size_t>(clock);
-    if (t >= armed_[c]) return;
     itimerspec when{};
     when.it_value = to_timespec(t > 0 ? t : 1);  // 0 would disarm it
     KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);

@@ -11,6 +11,7 @@
 #include <atomic>
 
 #include "children.h"
+#include "epoll.h"
 #include "platform.h"
 #include "vnodes.h"
 
@@ -50,7 +51,11 @@ class Backend {
     Errno hear_signals();
 
     Errno prepare_clock(Clock clock);
-    void set_deadline(Clock clock, Nanos t);
+    // Lazy: a timer set too early wakes us once for nothing, which is cheaper than
+    // to move it at every change of a timeout that is always pushed back.
+    void set_deadline(Clock clock, Nanos t) {
+        if (t < armed_[static_cast<size_t>(clock)]) arm(clock, t);
+    }
 
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take_files(VnodeWatch::Tell tell, void* context) { vnodes_.take(tell, context); }
@@ -66,6 +71,7 @@ class Backend {
   private:
     static constexpr int kLanes = 2;
 
+    void arm(Clock clock, Nanos t);
     void carry_own(int own, uint32_t events, Handle handle);
     void carry_backend_sources();
     Errno open_lane(int lane);
@@ -80,6 +86,16 @@ class Backend {
     VnodeWatch vnodes_;
     Pidfds pidfds_;
 };
+
+[[gnu::always_inline]] inline Result<size_t> Backend::collect(std::span<Wakeup> out) {
+    const Result<size_t> count = epoll::take_wakeups(lanes_, out);
+    for (size_t i = 0; count.ok() && i < count.value(); i++)
+        if (out[i].handle.kind() == Handle::Kind::timers) {
+            const uint32_t clock = out[i].handle.index();
+            if (clock < kClocks) armed_[clock] = kForever;  // it has fired
+        }
+    return count;
+}
 
 }  // namespace kq
 

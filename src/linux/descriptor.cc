@@ -67,7 +67,7 @@ uint64_t eventfd_count(int fd, uint64_t otherwise) {
 // Bytes to be read, or -1; what cannot count gives `otherwise`.
 int64_t bytes_readable(int fd, int64_t otherwise) {
     int bytes = 0;
-    if (ioctl(fd, FIONREAD, &bytes) == 0) return bytes;
+    if (sys::ioctl(fd, FIONREAD, &bytes) == 0) return bytes;
     return errno == EBADF ? -1 : otherwise;
 }
 

@@ -180,7 +180,7 @@ Sample readable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
     if (ready == 0) return sample;
     int bytes = 0;
-    if (ioctl(fd, FIONREAD, &bytes) != 0) {
+    if (sys::ioctl(fd, FIONREAD, &bytes) != 0) {
         sample.closed = errno == EBADF;
         if (errno != EINVAL) return sample;
         // A listener. Others may have accepted what the kernel told us of.

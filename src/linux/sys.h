@@ -12,36 +12,42 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "raw_call.h"
+
 namespace kq::sys {
 
 inline void close(int fd) {
-    (void)syscall(SYS_close, fd);
+    (void)call(SYS_close, fd);
 }
 
 inline ssize_t read(int fd, void* buffer, size_t size) {
-    return syscall(SYS_read, fd, buffer, size);
+    return call(SYS_read, fd, buffer, size);
 }
 
 inline int open_for_reading(const char* path) {
-    return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0));
+    return static_cast<int>(call(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0));
 }
 
 inline ssize_t send(int fd, const void* data, size_t size, int flags) {
-    return syscall(SYS_sendto, fd, data, size, flags, nullptr, 0);
+    return call(SYS_sendto, fd, data, size, flags, 0, 0);
 }
 
 inline ssize_t recv(int fd, void* data, size_t size, int flags) {
-    return syscall(SYS_recvfrom, fd, data, size, flags, nullptr, nullptr);
+    return call(SYS_recvfrom, fd, data, size, flags, 0, 0);
 }
 
 // fstat(). The C library asks with an empty path, which takes a fifth longer; where its
 // struct is the kernel's own, ask directly.
 inline int fstat(int fd, struct stat* st) {
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
-    return static_cast<int>(syscall(SYS_fstat, fd, st));
+    return static_cast<int>(call(SYS_fstat, fd, st));
 #else
     return ::fstat(fd, st);
 #endif
+}
+
+inline int ioctl(int fd, unsigned long request, void* argument) {
+    return static_cast<int>(call(SYS_ioctl, fd, request, argument));
 }
 
 // The POLL bits of fd now; POLLNVAL if it is not open.
@@ -49,7 +55,7 @@ inline short poll_now(int fd, short events) {
     pollfd pfd{fd, events, 0};
     // A zero timeout, in whatever layout the kernel of a 32-bit machine expects.
     const long long zero[2] = {0, 0};
-    return syscall(SYS_ppoll, &pfd, 1, zero, nullptr, size_t{8}) > 0 ? pfd.revents : short{0};
+    return call(SYS_ppoll, &pfd, 1, zero, 0, size_t{8}) > 0 ? pfd.revents : short{0};
 }
 
 // Closes what `fd` holds, if anything.
