@@ -73,9 +73,10 @@ Errno Kqueue::register_change(const struct kevent& change) {
 
 Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
     // Filters without a descriptor would not notice that the kqueue was closed, the others would
-    // register with whatever has its number now.
-    if (!known_to_exist_ && !exists()) return Errno::bad_descriptor;
-    known_to_exist_ = true;
+    // register with whatever has its number now, unless they ask by themselves.
+    const bool asks = (change.flags & EV_DISABLE) == 0 && ops.asks_queue != nullptr &&
+                      ops.asks_queue(*this, change.ident);
+    if (!asks && check_exists() != Errno::ok) return Errno::bad_descriptor;
     const Result<Knote*> created = ops.create(*this, change);
     if (!created.ok()) return created.error();
     Knote& kn = *created.value();

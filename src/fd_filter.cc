@@ -168,6 +168,12 @@ Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
     return kn.release();
 }
 
+// Where a silent registration is re-armed: see Backend::asks_public.
+bool asks_queue(Kqueue& kq, uintptr_t ident) {
+    const FdWatch* watch = kq.watches().find(ident);
+    return watch != nullptr && kq.backend().asks_public(watch->facts);
+}
+
 Errno attach(Kqueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
@@ -179,9 +185,11 @@ Errno attach(Kqueue& kq, Knote& kn) {
     if (kn.has(kDisabled)) return attach_disabled(kq, watch, kn);
     link(watch, kn);
     Errno error = tell(kq, fd, watch, bit(direction_of(kn)));
-    if (error == Errno::no_entry) {  // it was: begin afresh
+    if (error == Errno::no_entry) {  // it was: begin afresh, but not in somebody else's queue
         unlink(watch, kn);
         forget(kq, fd);
+        error = kq.check_exists();
+        if (error != Errno::ok) return error;
         link(watch, kn);
         error = tell(kq, fd, watch, bit(direction_of(kn)));
     }
@@ -330,13 +338,19 @@ void look_parked(Kqueue& kq, Knote& base) {
 
 // ---- delivery ----
 
+// How long the answer to "is it still the file?" is good for any report, in ticks; and
+// which part of the reports is asked for once it is older than one tick.
+constexpr uint32_t kOld = 8;
+constexpr uint32_t kAskedAmong = 8;
+
 uint16_t current_ready(Kqueue& kq, FdKnote& kn) {
     if ((kn.filter_bits & kUnpollable) != 0) return 0;
     const bool fresh = kn.pass == kq.pass();
     // Is it still the file that was registered? The kernel reports that one, whatever
-    // the number names by now. Asking each time would cost too much; but it is asked
-    // for what waited on the queue, and for a descriptor that is not busy.
-    if (!fresh || kn.sequence != kq.tick()) {
+    // the number names by now. Asking each time would cost too much; but it is asked for
+    // what waited on the queue, for a descriptor that is not busy, and otherwise now and then.
+    const uint32_t age = kq.tick() - kn.sequence;
+    if (!fresh || age >= kOld || (age != 0 && kq.pass() % kAskedAmong == 0)) {
         FdFacts& facts = watch_of(kq, kn).facts;
         if (facts.registered != 0 && kq.backend().still(fd_of(kn), facts) != Errno::ok)
             return kClosed;

@@ -13,6 +13,7 @@ Result<Knote*> find(Kqueue& kq, uintptr_t ident, int16_t filter) KQ_REQUIRES(kq.
 Errno absent(uintptr_t ident);
 Result<Knote*> create(Kqueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex());
 Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
+bool asks_queue(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex());
 Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex());
 Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());

@@ -72,6 +72,10 @@ struct FilterOps {
     // A knote that process() had parked is looked at, off its list: activates it
     // if it is true, or parks it again. Null for filters that park none.
     void (*look)(Kqueue& kq, Knote& kn);
+
+    // Whether attach() of an enabled knote is going to ask the kernel something that fails if
+    // the number of the kqueue is not ours any more. Null: never.
+    bool (*asks_queue)(Kqueue& kq, uintptr_t ident) = nullptr;
 };
 
 // The row for a filter number, or null if there is no such filter.

@@ -66,6 +66,7 @@ constinit const FilterOps kReadFilter = {
     fd_filter::disable,
     process,
     fd_filter::look_parked,
+    fd_filter::asks_queue,
 };
 
 }  // namespace kq

@@ -33,6 +33,7 @@ constinit const FilterOps kWriteFilter = {
     fd_filter::disable,
     process,
     fd_filter::look_parked,
+    fd_filter::asks_queue,
 };
 
 }  // namespace kq

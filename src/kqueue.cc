@@ -2,6 +2,8 @@
 // Everything here runs under the kqueue's mutex unless it says otherwise.
 #include "kqueue.h"
 
+#include <utility>
+
 #include "fd_watch.h"
 #include "process_hub.h"
 
@@ -50,18 +52,33 @@ Kqueue::~Kqueue() {
 
 Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
                         int nevents, const timespec* timeout, void (*cancelled)(void*)) {
-    const Guard guard(mutex_);
-    if (is_haunted()) renew();
-    known_to_exist_ = false;
-    bool stopped = false;
-    Result<int> result = apply_changes(changes, nchanges, events, nevents, stopped);
-    if (stopped || nevents == 0) {
-        settle(After::changes);
-        return result;
+    Result<int> result = 0;
+    bool promised = false;
+    {
+        const Guard guard(mutex_);
+        if (is_haunted()) renew();
+        known_to_exist_ = false;
+        bool stopped = false;
+        result = apply_changes(changes, nchanges, events, nevents, stopped);
+        const bool scans = !stopped && nevents != 0;
+        if (scans) result = scan(events, nevents, timeout, cancelled);
+        settle(scans ? After::delivery : After::changes);
+        promised = std::exchange(promised_, false);
     }
-    result = scan(events, nevents, timeout, cancelled);
-    settle(After::delivery);
+    if (promised) ring_as_promised();
     return result;
+}
+
+// What announce() left to be done without the mutex: who is woken would only wait for it.
+// The knotes may have been taken off the queue meanwhile, and the ring be for nothing: whoever
+// saw that says so, and then hears of it, or we do.
+void Kqueue::ring_as_promised() {
+    const bool rung = backend_.announce(Announce::ring) == Errno::ok;
+    ringing_.fetch_sub(1);
+    if (rung && !needless_.exchange(false)) return;
+    const Guard guard(mutex_);
+    if (!rung) rung_ = false;
+    settle(After::sleep);
 }
 
 int64_t Kqueue::count_pending(uint32_t& sequence) {
@@ -188,13 +205,20 @@ void Kqueue::announce(After what) {
     // Rung for what was taken back meanwhile: hear it ourselves.
     if ((rung_ || stray_) && unbacked_ == 0) {
         stray_ = false;
+        if (ringing_.load() > 0) needless_.store(true);
+        // In this order: a ring that is done just now is heard here, or by him who does it.
         (void)collect(1, false);
     }
     const bool pending = unbacked_ > 0;
     const bool news = activations_ != announced_;
     announced_ = activations_;
-    if (pending && news && !rung_ && what != After::counting)
-        rung_ = backend_.announce(Announce::ring) == Errno::ok;
+    // A promise of another thread may take its time.
+    const bool late = ringing_.load() > 0;
+    if (pending && news && (!rung_ || late) && what != After::counting) {
+        promised_ = what != After::sleep && !late && !single_threaded();
+        if (promised_) ringing_.fetch_add(1);
+        rung_ = promised_ || backend_.announce(Announce::ring) == Errno::ok;
+    }
     if (tick_ - renewed_ >= kLinger) lingers_ = false;
     const bool hold = (pending && !rung_) || lingers_;
     if (hold != held_ && backend_.announce(hold ? Announce::hold : Announce::release) == Errno::ok)

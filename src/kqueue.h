@@ -79,6 +79,12 @@ class Kqueue {
     // The number of the descriptor is no longer ours: calls in progress end
     // with bad_descriptor.
     void mark_dead() { dead_.store(true); }
+    // As exists(), asked once in a call; bad_descriptor: it does not.
+    Errno check_exists() KQ_REQUIRES(mutex_) {
+        if (!known_to_exist_ && !exists()) return Errno::bad_descriptor;
+        known_to_exist_ = true;
+        return Errno::ok;
+    }
     // After a failed open(), or if the user will never see the descriptor.
     void close_unpublished() KQ_EXCLUDES(mutex_);
     void abandon_in_child() { backend_.abandon_in_child(); }
@@ -182,9 +188,10 @@ class Kqueue {
 
     // ---- kqueue.cc ----
     // What settle() is called after.
-    enum class After : uint8_t { changes, delivery, counting };
+    enum class After : uint8_t { changes, delivery, sleep, counting };
     void settle(After what) KQ_REQUIRES(mutex_);
     void announce(After what) KQ_REQUIRES(mutex_);
+    void ring_as_promised() KQ_EXCLUDES(mutex_);
     void enqueue(Knote& kn) KQ_REQUIRES(mutex_);
     void dequeue(Knote& kn) KQ_REQUIRES(mutex_);
 
@@ -218,9 +225,12 @@ class Kqueue {
     List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
     Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
     Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
-    bool rung_ KQ_GUARDED_BY(mutex_) = false;   // Announce::ring, not collected yet
-    bool held_ KQ_GUARDED_BY(mutex_) = false;   // Announce::hold
-    bool stray_ KQ_GUARDED_BY(mutex_) = false;  // of note_stray(), not collected yet
+    bool rung_ KQ_GUARDED_BY(mutex_) = false;      // Announce::ring, not collected yet
+    bool held_ KQ_GUARDED_BY(mutex_) = false;      // Announce::hold
+    bool promised_ KQ_GUARDED_BY(mutex_) = false;  // a ring by the call that is just ending
+    std::atomic<int> ringing_{0};                  // rings promised and not done yet
+    std::atomic<bool> needless_{false};            // such a one was not needed any more
+    bool stray_ KQ_GUARDED_BY(mutex_) = false;     // of note_stray(), not collected yet
     uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
     uint32_t tick_ KQ_GUARDED_BY(mutex_) = 0;
     uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;             // counts note_stale()

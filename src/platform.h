@@ -166,6 +166,10 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
     // invalid: the queue itself. too_many_links: nested too deep, or a cycle.
     { b.watch(fd, want, rearm, h, facts) } -> std::same_as<Errno>;
 
+    // Whether watch() of fd, as far as that is registered, answers no_entry if the public
+    // descriptor names another queue by now (and fd is not registered there, too). Asks nobody.
+    { c.asks_public(facts) } -> std::same_as<bool>;
+
     // Whether fd still is the open file that is registered (facts.registered is
     // not 0). no_entry: it is another one, and nothing of it is registered now;
     // bad_descriptor: not open. Arms and reports nothing.

@@ -9,7 +9,8 @@
 namespace kq::registry {
 namespace {
 
-constexpr int kSweepEachTime = 2;
+// How many of the others a new kqueue looks at, whether they were closed.
+constexpr int kSweepEachTime = 1;
 
 // Looks at `looks` live kqueues and retires those that are closed, `most` at
 // the most; they are returned in `closed`, for drop_reference(). One need not be
@@ -18,10 +19,8 @@ int collect_closed(Cell** closed, int most, size_t looks, int fresh = -1) KQ_REQ
     int count = 0;
     for (; looks > 0 && count < most && cells.used_count > 0; looks--) {
         if (cells.next_look >= cells.used_count) cells.next_look = 0;
-        if (cells.used[cells.next_look]->fd == fresh && ++cells.next_look >= cells.used_count)
-            cells.next_look = 0;
         Cell& cell = *cells.used[cells.next_look++];
-        const bool live = state_of(cell.word.load()) == State::live;
+        const bool live = state_of(cell.word.load()) == State::live && cell.fd != fresh;
         if (live && !cell.kqueue()->exists() && !rescue(cell) && unpublish(cell))
             closed[count++] = &cell;
     }

@@ -109,23 +109,6 @@ Result<int> Kqueue::after_interruption(struct kevent* events, int nevents) {
     return count;
 }
 
-// The rest of a pass, after its first collection.
-Result<int> Kqueue::hand_out(Result<bool> more, struct kevent* events, int nevents) {
-    look_at(idle_, kIdleLooks);
-    int count = deliver(events, nevents);
-    for (int i = 0; more.ok() && more.value() && count == 0 && i < kMaxBatches; i++) {
-        more = collect(nevents, true);
-        count = deliver(events, nevents);
-    }
-    if (!more.ok()) return more.error();
-    if (count == 0 && (!idle_.empty() || !recheck_.empty())) {
-        look_at(idle_, INT_MAX);
-        look_at(recheck_, INT_MAX);
-        count = deliver(events, nevents);
-    }
-    return count;
-}
-
 Result<bool> Kqueue::collect(int wanted, bool again) {
     return collect_inline(wanted, again);
 }
@@ -231,26 +214,10 @@ void Kqueue::look_at(List<Knote>& parked, int most) {
     marker.unlink();
 }
 
-// Takes what is queued now, each knote at most once: what is queued meanwhile
-// stands behind the marker and waits its turn, so all get theirs.
-int Kqueue::deliver(struct kevent* events, int nevents) {
-    if (active_.empty()) return 0;
-    int count = 0;
-    Knote marker;
-    active_.push_back(&marker);
-    while (count < nevents && active_.front() != &marker) {
-        Knote& kn = *active_.front();
-        dequeue(kn);
-        if (!deliver_one(kn, events[count])) continue;
-        trace_event(descriptor(), events[count]);
-        count++;
-    }
-    marker.unlink();
-    return count;
-}
+// ---- delivering ----
 
 // One knote, off the queue, at its turn. True if `event` was filled.
-bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
+KQ_INLINE bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
     const FilterOps* ops = find_filter(kn.filter);
     struct kevent report {};
     report.ident = kn.ident;
@@ -286,6 +253,44 @@ bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
         enqueue(kn);  // still true as far as anybody knows: to the tail
     }
     return true;
+}
+
+// Takes what is queued now, each knote at most once: what is queued meanwhile
+// stands behind the marker and waits its turn, so all get theirs.
+KQ_INLINE int Kqueue::deliver(struct kevent* events, int nevents) {
+    if (active_.empty()) return 0;
+    int count = 0;
+    Knote marker;
+    active_.push_back(&marker);
+    while (count < nevents && active_.front() != &marker) {
+        Knote& kn = *active_.front();
+        dequeue(kn);
+        if (!deliver_one(kn, events[count])) continue;
+        trace_event(descriptor(), events[count]);
+        count++;
+    }
+    marker.unlink();
+    return count;
+}
+
+// The rest of a pass, after its first collection.
+Result<int> Kqueue::hand_out(Result<bool> more, struct kevent* events, int nevents) {
+    look_at(idle_, kIdleLooks);
+    bool looked_at_all = false;
+    for (int i = 0;; i++) {
+        if (!more.ok()) return more.error();
+        const int count = deliver(events, nevents);
+        if (count != 0) return count;
+        if (more.value() && i < kMaxBatches) {
+            more = collect(nevents, true);
+            continue;
+        }
+        if (looked_at_all || (idle_.empty() && recheck_.empty())) return 0;
+        looked_at_all = true;
+        more = false;
+        look_at(idle_, INT_MAX);
+        look_at(recheck_, INT_MAX);
+    }
 }
 
 // ---- sleeping ----
@@ -328,7 +333,7 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     Nanos wait = kForever;
     if (deadline != kForever) wait = std::max(deadline - now(Clock::monotonic), Nanos{0});
     if (!single_threaded()) wait = std::min(wait, kCloseCheckPeriod);
-    settle(After::delivery);
+    settle(After::sleep);
     Nanos pause = fruitless >= kUnhurried ? kPause : 0;
     if (lingers_) pause = kLingerPause;
     Sleeper sleeper{this, backend_, std::min(wait, pause), wait, cancelled, Errno::ok};

@@ -32,6 +32,9 @@ class Backend {
     [[nodiscard]] bool exists() const;
 
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    [[nodiscard]] static bool asks_public(const FdFacts& facts) {
+        return (facts.registered & epoll::lane_bit(0)) != 0;
+    }
     Errno still(int fd, FdFacts& facts);
     Errno begin_renewal();
     Errno carry_over(int fd, Handle handle, FdFacts& facts);
@@ -83,6 +86,8 @@ class Backend {
     int old_[kLanes] = {-1, -1};  // of the queue that is being replaced
     int timers_[kClocks] = {-1, -1};
     Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
+    uint32_t armed_at_[kClocks] = {0, 0};          // coarse_tick() then
+    uint32_t in_a_row_[kClocks] = {0, 0};          // how often in short time: see arm()
     VnodeWatch vnodes_;
     Pidfds pidfds_;
 };

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "check.h"
 #include "platform.h"
 #include "proc_path.h"
 #include "sockets.h"
@@ -65,7 +66,7 @@ uint64_t eventfd_count(int fd, uint64_t otherwise) {
 }
 
 // Bytes to be read, or -1; what cannot count gives `otherwise`.
-int64_t bytes_readable(int fd, int64_t otherwise) {
+KQ_INLINE int64_t bytes_readable(int fd, int64_t otherwise) {
     int bytes = 0;
     if (sys::ioctl(fd, FIONREAD, &bytes) == 0) return bytes;
     return errno == EBADF ? -1 : otherwise;
@@ -104,7 +105,7 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-Sample readable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+KQ_INLINE Sample readable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
     if (!facts.readable_end) return sample;
     sample.data = bytes_readable(fd, 0);

@@ -34,6 +34,7 @@ class Backend {
     [[nodiscard]] int descriptor() const { return fd_; }
     [[nodiscard]] bool exists() const;
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    static bool asks_public(const FdFacts& facts) { return facts.registered != 0; }
     Errno still(int fd, FdFacts& facts);
     // Only real kernels are haunted: never needed here.
     Errno begin_renewal() { return Errno::unimplemented; }
