@@ -33,6 +33,7 @@ Errno attach_unpollable(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mu
     // Neither a file nor anything to wait for: /dev/null and its like.
     if (watch.facts.kind != FdKind::regular) watch.facts.kind = FdKind::always;
     kn.filter_bits |= kUnpollable;
+    kn.data = 0;
     look_again(kq, static_cast<FdKnote&>(kn));
     return Errno::ok;
 }
@@ -96,8 +97,8 @@ Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 
 // Whether the knote is true, with its low-water mark if it has one.
 bool reached(const FdKnote& kn, const Sample& sample) {
-    const bool marked = (kn.saved_fflags & NOTE_LOWAT) != 0 && kn.mark > 0;
-    return sample.eof || (marked && !sample.unmarked ? sample.data >= kn.mark : sample.active);
+    const bool marked = (kn.saved_fflags & NOTE_LOWAT) != 0 && kn.data > 0;
+    return sample.eof || (marked && !sample.unmarked ? sample.data >= kn.data : sample.active);
 }
 
 // Whether a knote that is not true can become so without an edge. Free space,
@@ -164,7 +165,7 @@ Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
     Owned<FdKnote> kn = make<FdKnote>();
     if (!kn) return Errno::no_memory;
     kn->saved_fflags = change.fflags;
-    kn->mark = change.data;
+    kn->data = change.data;
     return kn.release();
 }
 
@@ -242,7 +243,6 @@ Errno detach(Kqueue& kq, Knote& kn) {
 }
 
 Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
-    auto& fd_kn = static_cast<FdKnote&>(kn);
     const uint32_t old = kn.saved_fflags;
     const uint8_t old_bits = kn.filter_bits;
     kn.saved_fflags = change.fflags;
@@ -255,7 +255,7 @@ Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
         kn.filter_bits = old_bits;
         return error;
     }
-    fd_kn.mark = change.data;
+    if ((kn.filter_bits & kUnpollable) == 0) kn.data = change.data;
     return Errno::ok;
 }
 

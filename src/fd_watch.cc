@@ -56,17 +56,6 @@ Errno prepare(Kqueue& kq, uintptr_t ident) {
     return kq.watches().at(ident) == nullptr ? Errno::no_memory : Errno::ok;
 }
 
-Mode mode_for(const FdKnote* kn) {
-    if (kn == nullptr || kn->has(kDisabled) || (kn->filter_bits & kUnpollable) != 0)
-        return Mode::none;
-    // Ready by the kernel's measure is not yet true by the user's: edges, and we compare.
-    if ((kn->filter_bits & kForcedEdge) != 0 || (kn->saved_fflags & NOTE_LOWAT) != 0)
-        return Mode::edge;
-    if ((kn->flags & EV_CLEAR) != 0) return Mode::edge;
-    if ((kn->flags & (EV_ONESHOT | EV_DISPATCH)) != 0) return Mode::once;
-    return Mode::level;
-}
-
 Handle handle_of(int fd, const FdWatch& watch) {
     return {Handle::Kind::descriptor, static_cast<uint32_t>(fd), watch.generation};
 }

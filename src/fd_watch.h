@@ -25,8 +25,9 @@ enum FdBits : uint8_t {
     kWatched = 8,     // unpollable, and the backend is to tell when the file is modified
 };
 
+// `data` is the low-water mark in bytes, with NOTE_LOWAT; of an unpollable one: what there
+// was to be read when last looked at.
 struct FdKnote : Knote {
-    intptr_t mark = 0;  // low-water mark in bytes, with NOTE_LOWAT
     uint32_t pass = 0;  // Kqueue::pass() when `ready` was reported
     // Of a watched kqueue: its activations when last reported. Of others: the
     // Kqueue::tick() when the number was last known to name the file.
@@ -61,7 +62,16 @@ inline FdKnote* knote_for(const FdWatch& watch, int16_t filter) {
 }
 
 // How the kernel shall report a knote (null, disabled, unpollable: not at all).
-Mode mode_for(const FdKnote* kn);
+inline Mode mode_for(const FdKnote* kn) {
+    if (kn == nullptr || kn->has(kDisabled) || (kn->filter_bits & kUnpollable) != 0)
+        return Mode::none;
+    // Ready by the kernel's measure is not yet true by the user's: edges, and we compare.
+    if ((kn->filter_bits & kForcedEdge) != 0 || (kn->saved_fflags & NOTE_LOWAT) != 0)
+        return Mode::edge;
+    if ((kn->flags & EV_CLEAR) != 0) return Mode::edge;
+    if ((kn->flags & (EV_ONESHOT | EV_DISPATCH)) != 0) return Mode::once;
+    return Mode::level;
+}
 
 // What the kernel gives back for this descriptor and this open file.
 Handle handle_of(int fd, const FdWatch& watch);

@@ -68,24 +68,25 @@ enum class FdKind : uint8_t {
     kqueue,  // one of ours; set by the core
 };
 
-// What core and platform remember about the open file behind a number. All
+// What core and platform remember about the open file behind a number: there is one for each
+// descriptor up to the largest that is watched, so it is kept small. All
 // zero is right for a number nothing is known of; reset when the number is
 // found to name another open file.
 struct FdFacts {
     FdKind kind = FdKind::unknown;
-    bool readable_end = false;           // opened for reading; valid once kind is known
-    bool writable_end = false;           // opened for writing; likewise
+    bool readable_end : 1 = false;       // opened for reading; valid once kind is known
+    bool writable_end : 1 = false;       // opened for writing; likewise
+    bool file_silent : 1 = false;        // backend's: no kernel tells of changes of this file
+    bool file_untold : 1 = false;        // watch_file(): not all that is wanted will be told
+    bool file_shared : 1 = false;        // watch_file(): what is told may have been before the call
     uint8_t registered = 0;              // backend's: which of its lanes have this descriptor
     uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
     Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
                                                          // what it has disarmed since by reporting
-    uint16_t so_error = 0;     // the error of a dead connection, once fetched
+    uint8_t so_error = 0;      // the errno of a dead connection, once fetched
+    uint32_t identity = 0;     // to recognise another file; of a kqueue: the core's
     int32_t file_watch = 0;    // backend's: of watch_file()
     int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
-    bool file_silent = false;  // backend's: no kernel tells of changes of this file
-    bool file_untold = false;  // watch_file(): not all that is wanted will be told
-    bool file_shared = false;  // watch_file(): what is told may have been before the call
-    uint32_t identity = 0;     // to recognise another file; of a kqueue: the core's
 
     [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
 };

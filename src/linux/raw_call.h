@@ -12,14 +12,18 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#include <type_traits>
+
 namespace kq::sys {
 
 #if (defined(__x86_64__) && defined(__LP64__)) || defined(__aarch64__)
 
 namespace raw {
 
-inline long argument(long n) {
-    return n;
+template <class Integer>
+requires std::is_integral_v<Integer>
+inline long argument(Integer n) {
+    return static_cast<long>(n);
 }
 inline long argument(const volatile void* p) {
     return reinterpret_cast<long>(p);

@@ -113,7 +113,7 @@ void note_end(int fd, FdFacts& facts, bool eof, bool error, Sample& sample) {
     sample.unmarked = error && !eof;  // left for the next call on the socket to return
     if (eof && error) {
         const int fetched = option(fd, SOL_SOCKET, SO_ERROR, 0);
-        if (fetched != 0) facts.so_error = static_cast<uint16_t>(fetched);
+        if (fetched != 0) facts.so_error = static_cast<uint8_t>(fetched);
     } else if (!eof) {
         facts.so_error = 0;  // connected again since
     }

@@ -180,18 +180,20 @@ Errno VnodeWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     const bool directory = facts.kind == FdKind::directory;
     const uint32_t mask = wanted == 0 ? 0 : mask_for(wanted, directory);
     const uint32_t parent = directory && (wanted & kRemoved) != 0 ? IN_DELETE | IN_MOVED_TO : 0;
-    facts.file_shared = false;
-    Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch, facts.file_shared);
+    bool shared = false;
+    Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch, shared);
+    facts.file_shared = shared;
     // Whoever may not read a file may not watch it, but can look at it.
     const bool refused = error == Errno::access_denied;
     facts.file_untold = refused || facts.file_silent;
     if (refused) error = Errno::ok;
     if (error != Errno::ok) return error;
     int32_t& wd = facts.parent_watch;
-    if (set_one(fd, Role::parent, parent, handle, wd, facts.file_shared) != Errno::ok) {
-        (void)set_one(fd, Role::parent, 0, handle, wd, facts.file_shared);  // that of another place
+    if (set_one(fd, Role::parent, parent, handle, wd, shared) != Errno::ok) {
+        (void)set_one(fd, Role::parent, 0, handle, wd, shared);  // that of another place
         facts.file_untold = true;
     }
+    facts.file_shared = shared;
     return Errno::ok;
 }
 
