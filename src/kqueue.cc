@@ -73,11 +73,12 @@ Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct keven
 // The knotes may have been taken off the queue meanwhile, and the ring be for nothing: whoever
 // saw that says so, and then hears of it, or we do.
 void Kqueue::ring_as_promised() {
-    const bool rung = backend_.announce(Announce::ring) == Errno::ok;
+    const bool rung = Backend::post(descriptor(), serial_) == Errno::ok;
     ringing_.fetch_sub(1);
     if (rung && !needless_.exchange(false)) return;
     const Guard guard(mutex_);
     if (!rung) rung_ = false;
+    stray_ = true;
     settle(After::sleep);
 }
 
@@ -212,9 +213,10 @@ void Kqueue::announce(After what) {
     const bool pending = unbacked_ > 0;
     const bool news = activations_ != announced_;
     announced_ = activations_;
-    // A promise of another thread may take its time.
+    // A promise of another thread may take its time. Its ring is one too many then.
     const bool late = ringing_.load() > 0;
     if (pending && news && (!rung_ || late) && what != After::counting) {
+        if (late) needless_.store(true);
         promised_ = what != After::sleep && !late && !single_threaded();
         if (promised_) ringing_.fetch_add(1);
         rung_ = promised_ || backend_.announce(Announce::ring) == Errno::ok;

@@ -38,6 +38,12 @@ void descriptors(const Queue& q, const Pipe& pipe) {
                       change(*pipe.write, EVFILT_WRITE, EV_ADD | EV_CLEAR)),
               0);
 }
+// What was reported once leaves a silent registration behind.
+void one_shots(const Queue& q, const Pipe& pipe) {
+    write_bytes(*pipe.write, 1);
+    EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_ONESHOT)), 0);
+    EXPECT_EQ(q.collect().size(), 1u);
+}
 void timers(const Queue& q, const Pipe&) {
     EXPECT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD, 0, 60'000)), 0);
 }
@@ -141,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(With, Closed,
                          testing::Values(Before{"Nothing", nothing}, Before{"OneEvent", one_event},
                                          Before{"Leftovers", leftovers},
                                          Before{"Descriptors", descriptors},
-                                         Before{"Timers", timers}),
+                                         Before{"OneShots", one_shots}, Before{"Timers", timers}),
                          kind_name);
 
 // One thread uses a number that is not its queue's any more, while others make queues of it.

@@ -240,5 +240,32 @@ TEST_F(Threads, R306_TwoWaitersGetOneOfTwoEventsEach) {
     }
 }
 
+// The kernel is told after the mutex was given back: still before the call returns, and not if
+// another thread has taken the event meanwhile.
+TEST_F(Threads, R6_ReadableWhenTheTriggerReturnsAndNotForTheRest) {
+    constexpr int kThreads = 3;
+    constexpr int kRounds = 3'000;
+    for (int i = 0; i < kThreads; i++)
+        ASSERT_EQ(q_.apply(change(i, EVFILT_USER, EV_ADD)), 0);
+    std::atomic<int> unseen{0};
+    {
+        std::vector<Thread> threads;
+        for (int i = 0; i < kThreads; i++)
+            threads.emplace_back([&, i] {
+                // By level: it stays pending, whoever looks, until this thread takes it back.
+                for (int round = 0; round < kRounds; round++) {
+                    EXPECT_EQ(q_.apply(change(i, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+                    if (!q_.readable()) unseen++;
+                    EXPECT_EQ(
+                        q_.apply(change(i, EVFILT_USER, EV_DELETE), change(i, EVFILT_USER, EV_ADD)),
+                        0);
+                }
+            });
+    }
+    EXPECT_EQ(unseen, 0);
+    expect_none(q_.collect());
+    EXPECT_FALSE(q_.readable());
+}
+
 }  // namespace
 }  // namespace kqtest

@@ -371,6 +371,40 @@ TEST_F(Timer, R49_TimersComeInTheOrderOfTheirDeadlines) {
     EXPECT_EQ(idents(q.collect()), (std::vector<uintptr_t>{10, 20, 30, 40, 50}));
 }
 
+// Each is the earliest so far: the library need not tell the kernel of each. But none is late.
+TEST_F(Timer, R236_ABurstOfEverEarlierTimersFiresInTime) {
+    constexpr int kTimers = 100;
+    const auto start = now();
+    for (int i = 0; i < kTimers; i++)
+        ASSERT_EQ(q.apply(change(i, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 500 - 3 * i)), 0);
+    for (int left = kTimers; left > 0;) {
+        ASSERT_TRUE(q.wait_until_readable());
+        for (const Event& event : q.collect()) {
+            left--;
+            const milliseconds due{500 - 3 * static_cast<int>(event.ident)};
+            EXPECT_GE(since(start), due) << event.ident;
+            EXPECT_LT(since(start), due + milliseconds{400}) << event.ident;
+        }
+        ASSERT_LT(since(start), kLimit);
+    }
+}
+
+// The burst does not move what others wait for: poll() hears of the last and earliest.
+TEST_F(Timer, R6_PollHearsOfTheEarliestOfABurst) {
+    for (int i = 0; i < 50; i++)
+        ASSERT_EQ(q.apply(change(i, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 60'000 - 1'000 * i)), 0);
+    ASSERT_EQ(q.apply(change(99, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 50)), 0);
+    const auto start = now();
+    while (since(start) < kLimit) {
+        ASSERT_TRUE(q.wait_until_readable());
+        const std::vector<Event> events = q.collect();
+        if (events.empty()) continue;  // L-STALE-POLL
+        expect_only(events, 99, EVFILT_TIMER, EV_ADD | EV_CLEAR | EV_ONESHOT, 0, 1);
+        return;
+    }
+    FAIL() << "no event";
+}
+
 TEST_F(Timer, R12_ThousandsOfTimersNeedNoDescriptors) {
     constexpr int kMany = 5000;
     const size_t descriptors = open_descriptors().size();
