@@ -20,7 +20,7 @@ function(kq_core_flags target)
         -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-plt
         # libstdc++'s own assertions call into libstdc++.
         -U_GLIBCXX_ASSERTIONS -D_GLIBCXX_NO_ASSERTIONS
-        # Names can be made local in machine code only.
+        # Whoever packages it may ask for it everywhere: here it is for us to say, see kq_lto.
         -fno-lto)
     target_compile_definitions(${target} PRIVATE
         ${KQUEUE_BACKEND_DEFINITIONS}
@@ -35,6 +35,19 @@ kq_warnings(kq_objects)
 # src/platform.h includes "backend.h": this directory says whose.
 target_include_directories(kq_objects PRIVATE
     "${PROJECT_SOURCE_DIR}/src/${kq_backend}" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
+
+# Across files: the way from kevent() to the kernel and back passes through several, and each
+# frame that is open across a system call costs (src/linux/raw_call.h): a tenth of short calls.
+# Both libraries end as machine code; other compilers would need another linker for it.
+set(kq_lto "")
+if(KQUEUE_LTO AND NOT KQUEUE_INSTRUMENTED AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    include(CheckIPOSupported)
+    check_ipo_supported(RESULT kq_lto_works LANGUAGES CXX OUTPUT kq_lto_output)
+    if(kq_lto_works)
+        set(kq_lto "$<$<NOT:$<CONFIG:Debug>>:-flto=auto>")
+        target_compile_options(kq_objects PRIVATE ${kq_lto})
+    endif()
+endif()
 
 # The objects are C++, what links them is C: no C++ run-time library is implied.
 set(CMAKE_CXX_IMPLICIT_LINK_LIBRARIES "")
@@ -51,7 +64,8 @@ set_target_properties(kqueue PROPERTIES
 target_link_options(kqueue PRIVATE
     LINKER:-z,relro,-z,now,-z,nodelete
     LINKER:--as-needed
-    "LINKER:--version-script=${kq_map}")
+    "LINKER:--version-script=${kq_map}"
+    ${kq_lto})
 if(NOT KQUEUE_INSTRUMENTED)
     target_link_options(kqueue PRIVATE -static-libgcc LINKER:-z,defs)
 endif()
@@ -74,6 +88,10 @@ if(CMAKE_OBJCOPY AND NOT KQUEUE_INSTRUMENTED)
     endif()
     if(KQUEUE_LD_FORCE_GROUP_ALLOCATION)
         list(APPEND kq_relocatable_flags -Wl,--force-group-allocation)
+    endif()
+    if(kq_lto)
+        # Names can be made local in machine code only.
+        list(APPEND kq_relocatable_flags "${kq_lto}" "$<$<NOT:$<CONFIG:Debug>>:-flinker-output=nolto-rel>")
     endif()
 
     set(kq_single "${CMAKE_CURRENT_BINARY_DIR}/libkqueue.o")

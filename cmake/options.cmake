@@ -8,6 +8,7 @@ option(KQUEUE_BUILD_TESTS "Build the tests (needs GoogleTest)" ${PROJECT_IS_TOP_
 option(KQUEUE_INSTALL "Generate the install rules" ON)
 option(KQUEUE_WARNINGS "Compile this project with its own set of warnings" OFF)
 option(KQUEUE_WERROR "Make those warnings errors" OFF)
+option(KQUEUE_LTO "Optimise across the library's files (GCC; not in Debug or instrumented builds)" ON)
 option(KQUEUE_COVERAGE "Instrument for gcov" OFF)
 set(KQUEUE_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 set_property(CACHE KQUEUE_SANITIZE PROPERTY STRINGS "" address,undefined thread)
