@@ -365,7 +365,7 @@ TEST_F(ProcTrack, TheListenerGoesWithTheLastThatAsks) {
     }
     for (int i = 0; i < 3; i++)
         const Queue looks_for_a_closed_one;
-    EXPECT_EQ(count_descriptors(), idle + 1);
+    EXPECT_EQ(count_descriptors(), idle);
 }
 
 }  // namespace
