@@ -60,6 +60,17 @@ TEST_F(Regress, R297_DeletingAStaleKnoteLeavesTheNewOne) {
     EXPECT_EQ(q_.collect().size(), 1u);
 }
 
+// EV_ADD|EV_DELETE found the knote of the closed file, deleted that and answered
+// ENOENT; it has to make one for the new file, which has none.
+TEST_F(Regress, R104_AddAndDeleteWhereAClosedFileWasWatched) {
+    Pair old = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD)), 0);
+    const Pair fresh = reuse(old.first);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_ADD | EV_DELETE)), 0);
+    write_bytes(*fresh.second, 1);
+    expect_only(q_.collect(), *fresh.first, EVFILT_READ, EV_ADD, 0, 1);
+}
+
 // The same with a knote that is added disabled.
 TEST_F(Regress, R290_ANewDisabledKnoteBesideAStaleOne) {
     Pair old = make_socketpair(SOCK_STREAM);
