@@ -82,6 +82,15 @@ TEST_F(Regress, R290_ANewDisabledKnoteBesideAStaleOne) {
     EXPECT_EQ(q_.collect().size(), 1u);
 }
 
+// The ends of a pipe have one inode, so a disabled knote of the one went on when its
+// number was given to the other.
+TEST_F(Regress, R292_TheOtherEndOfThePipeIsAnotherFile) {
+    const Pipe pipe = make_pipe();
+    ASSERT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_DISABLE)), 0);
+    ASSERT_EQ(dup2(*pipe.write, *pipe.read), *pipe.read);
+    EXPECT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, 0)), ENOENT);
+}
+
 // What was known of a file was believed of the socket that got its number.
 TEST_F(Regress, R290_ASocketWhereAFileWas) {
     TempFile file("x");
