@@ -91,6 +91,24 @@ TEST_F(Regress, R292_TheOtherEndOfThePipeIsAnotherFile) {
     EXPECT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, 0)), ENOENT);
 }
 
+// The event of a watched kqueue waited on the queue while that one was closed and
+// its number given to another, which was reported by the knote of the first.
+TEST_F(Regress, R313_AnotherKqueueHasTheNumberOfTheWatchedOne) {
+    Queue first;
+    const Event timer = change(1, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
+    ASSERT_EQ(q_.apply(change(first.fd(), EVFILT_READ, EV_ADD),
+                       change(1, EVFILT_TIMER, EV_ADD, NOTE_NSECONDS, 1)),
+              0);
+    ASSERT_EQ(first.apply(timer), 0);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_TIMER, EV_DELETE)), 0);  // looks what there is
+    const int number = first.fd();
+    first.close();
+    const Queue second;
+    ASSERT_EQ(second.fd(), number);
+    ASSERT_EQ(second.apply(timer), 0);
+    expect_none(q_.collect());
+}
+
 // What was known of a file was believed of the socket that got its number.
 TEST_F(Regress, R290_ASocketWhereAFileWas) {
     TempFile file("x");
