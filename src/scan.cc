@@ -85,14 +85,14 @@ Result<int> Kqueue::after_interruption(struct kevent* events, int nevents) {
 }
 
 // One pass without waiting: collect, deliver, and if that is nothing, look
-// everywhere before saying so.
+// everywhere before saying so. A call that fails delivers nothing: it would be lost.
 Result<int> Kqueue::pass_once(struct kevent* events, int nevents) {
     Result<bool> more = collect(nevents, false);
     look_at(idle_, kIdleLooks);
-    int count = deliver(events, nevents);
+    int count = more.ok() ? deliver(events, nevents) : 0;
     for (int i = 0; more.ok() && more.value() && count == 0 && i < kMaxBatches; i++) {
         more = collect(nevents, true);
-        count = deliver(events, nevents);
+        if (more.ok()) count = deliver(events, nevents);
     }
     if (!more.ok()) return more.error();
     if (count == 0 && (!idle_.empty() || !recheck_.empty())) {
