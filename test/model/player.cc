@@ -14,7 +14,7 @@ constexpr int kStaleLooks = 2;
 class Player {
   public:
     Player(const Traits& traits, const Maker& make, Statistics& statistics)
-        : traits_(traits), model_(traits), subject_(make()), statistics_(statistics) {
+        : model_(traits), subject_(make()), statistics_(statistics) {
         model_.set_time(subject_->now());
     }
 
@@ -169,7 +169,6 @@ class Player {
         }
     }
 
-    Traits traits_;
     Model model_;
     std::unique_ptr<Subject> subject_;
     Statistics& statistics_;
