@@ -63,9 +63,8 @@ Errno Kqueue::register_change(const struct kevent& change) {
         if ((flags & EV_ADD) == 0) return ops->absent(change.ident);
         return create_knote(*ops, change);
     }
-    if ((flags & EV_DELETE) != 0) return drop(*kn);
-
-    const Errno error = modify_knote(*ops, *kn, change);
+    const bool remove = (flags & EV_DELETE) != 0;
+    const Errno error = remove ? drop(*kn) : modify_knote(*ops, *kn, change);
     // The ident has come to mean something else since; its knotes are gone.
     if (error == Errno::no_entry && (flags & EV_ADD) != 0) return create_knote(*ops, change);
     return error;

@@ -11,24 +11,27 @@ Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return fd_filter::find(kq, ident, EVFILT_READ);
 }
 
+void count_queue(Kqueue& inner, FdKnote& kn, Sample& sample) {
+    uint32_t sequence = kn.sequence;
+    sample.data = inner.count_pending(sequence);
+    // What we did to count may itself have made the inner descriptor ready
+    // anew: with EV_CLEAR only a new activation there is a new event.
+    sample.active = sample.data > 0 && ((kn.flags & EV_CLEAR) == 0 || sequence != kn.sequence);
+    kn.sequence = sequence;
+    if (sample.data >= 0) return;
+    sample.data = 1;  // busy: more than none
+    sample.active = true;
+}
+
 // A kqueue: active while events are queued there, which is what data counts.
 Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     Sample sample;
     Kqueue* inner = registry::find_watched(static_cast<int>(kn.ident));
-    sample.closed = inner == nullptr;
-    if (inner != nullptr) {
-        uint32_t sequence = kn.sequence;
-        sample.data = inner->count_pending(sequence);
-        registry::release_later(inner);
-        // What we did to count may itself have made the inner descriptor ready
-        // anew: with EV_CLEAR only a new activation there is a new event.
-        sample.active = sample.data > 0 && ((kn.flags & EV_CLEAR) == 0 || sequence != kn.sequence);
-        kn.sequence = sequence;
-        if (sample.data < 0) {  // busy: more than none
-            sample.data = 1;
-            sample.active = true;
-        }
-    }
+    // It may have been closed while we were queued, and the number be another kqueue's.
+    const uint32_t watched = fd_watch::watch_of(kq, kn).facts.identity;
+    sample.closed = inner == nullptr || inner->serial() != watched;
+    if (!sample.closed) count_queue(*inner, kn, sample);
+    if (inner != nullptr) registry::release_later(inner);
     return fd_filter::judge(kq, kn, sample, event);
 }
 

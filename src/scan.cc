@@ -273,7 +273,8 @@ KQ_INLINE int Kqueue::deliver(struct kevent* events, int nevents) {
     return count;
 }
 
-// The rest of a pass, after its first collection.
+// The rest of a pass, after its first collection. A call that fails delivers nothing: it would
+// be lost.
 Result<int> Kqueue::hand_out(Result<bool> more, struct kevent* events, int nevents) {
     look_at(idle_, kIdleLooks);
     bool looked_at_all = false;

@@ -60,6 +60,17 @@ TEST_F(Regress, R297_DeletingAStaleKnoteLeavesTheNewOne) {
     EXPECT_EQ(q_.collect().size(), 1u);
 }
 
+// EV_ADD|EV_DELETE found the knote of the closed file, deleted that and answered
+// ENOENT; it has to make one for the new file, which has none.
+TEST_F(Regress, R104_AddAndDeleteWhereAClosedFileWasWatched) {
+    Pair old = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD)), 0);
+    const Pair fresh = reuse(old.first);
+    ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_ADD | EV_DELETE)), 0);
+    write_bytes(*fresh.second, 1);
+    expect_only(q_.collect(), *fresh.first, EVFILT_READ, EV_ADD, 0, 1);
+}
+
 // The same with a knote that is added disabled.
 TEST_F(Regress, R290_ANewDisabledKnoteBesideAStaleOne) {
     Pair old = make_socketpair(SOCK_STREAM);
@@ -69,6 +80,33 @@ TEST_F(Regress, R290_ANewDisabledKnoteBesideAStaleOne) {
     ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_READ, EV_ADD)), 0);
     ASSERT_EQ(q_.apply(change(*fresh.first, EVFILT_WRITE, EV_ENABLE)), 0);
     EXPECT_EQ(q_.collect().size(), 1u);
+}
+
+// The ends of a pipe have one inode, so a disabled knote of the one went on when its
+// number was given to the other.
+TEST_F(Regress, R292_TheOtherEndOfThePipeIsAnotherFile) {
+    const Pipe pipe = make_pipe();
+    ASSERT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_DISABLE)), 0);
+    ASSERT_EQ(dup2(*pipe.write, *pipe.read), *pipe.read);
+    EXPECT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, 0)), ENOENT);
+}
+
+// The event of a watched kqueue waited on the queue while that one was closed and
+// its number given to another, which was reported by the knote of the first.
+TEST_F(Regress, R313_AnotherKqueueHasTheNumberOfTheWatchedOne) {
+    Queue first;
+    const Event timer = change(1, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
+    ASSERT_EQ(q_.apply(change(first.fd(), EVFILT_READ, EV_ADD),
+                       change(1, EVFILT_TIMER, EV_ADD, NOTE_NSECONDS, 1)),
+              0);
+    ASSERT_EQ(first.apply(timer), 0);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_TIMER, EV_DELETE)), 0);  // looks what there is
+    const int number = first.fd();
+    first.close();
+    const Queue second;
+    ASSERT_EQ(second.fd(), number);
+    ASSERT_EQ(second.apply(timer), 0);
+    expect_none(q_.collect());
 }
 
 // What was known of a file was believed of the socket that got its number.

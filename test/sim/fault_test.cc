@@ -134,6 +134,15 @@ TEST_F(Faults, AKernelQueueThatFailsIsReported) {
     EXPECT_EQ(q.wait().size(), 1u);
 }
 
+// The call failed after it had delivered what was queued: that was lost.
+TEST_F(Faults, AKernelQueueThatFailsTakesNoEventWithIt) {
+    ASSERT_EQ(q.change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER), Errno::ok);
+    world().fail(Fault::collect, Errno::no_memory);
+    EXPECT_TRUE(q.wait().empty());
+    EXPECT_EQ(q.error(), Errno::no_memory);
+    EXPECT_EQ(q.wait().size(), 1u);
+}
+
 TEST_F(Faults, AKqueueThatCannotBeOpened) {
     for (const Errno reason : kReasons) {
         world().fail(Fault::open, reason);

@@ -44,11 +44,11 @@ int World::open(FdKind kind, int fd) {
     return fd;
 }
 
-int World::dup(int fd) {
+int World::dup(int fd, int other) {
     const std::shared_ptr<OpenFile> file = table_.at(fd);
-    int other = 3;
-    while (table_.count(other) != 0)
-        other++;
+    if (other < 0)
+        for (other = 3; table_.count(other) != 0;)
+            other++;
     file->numbers++;
     table_[other] = file;
     return other;

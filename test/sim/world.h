@@ -101,7 +101,7 @@ class World {
 
     // A new open file at the lowest free number, or at `fd`.
     int open(FdKind kind, int fd = -1);
-    int dup(int fd);
+    int dup(int fd, int other = -1);  // the lowest free number, or `other`
     void close(int fd);
     // The file behind an open number.
     OpenFile& file(int fd);

@@ -1,0 +1,139 @@
+// The executable specification of kqueue: what each call may answer, after all that has happened.
+//
+// Written from semantics.md, whose rules (R-.., D-..) and sections the code names, and from
+// BUGS.md (L-..) where Linux differs; to be read against them, not against src/. Where a rule
+// leaves a choice the model follows what was answered and checks only that it was allowed: it
+// holds for each knote whether it must be reported, may be, or must not.
+#ifndef KQMODEL_MODEL_H
+#define KQMODEL_MODEL_H
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "model/files.h"
+#include "model/program.h"
+
+namespace kqmodel {
+
+using Nanos = int64_t;
+
+struct Now {
+    Nanos monotonic = 0;
+    Nanos realtime = 0;
+};
+
+class Model {
+  public:
+    explicit Model(const Traits& traits);
+
+    // ---- what the program does; false: it cannot be done, and nothing was ----
+    bool open(Kind kind, int a, int b);
+    bool close(int slot);
+    bool dup(int from, int to);
+    bool shut(int slot);
+    void renew(int queue);
+    void set_time(Now now) { now_ = now; }
+    Files& files() { return files_; }
+
+    // ---- kevent() ----
+
+    // The answer to the changes alone. `stopped`: the call returns that; else events are
+    // collected.
+    struct Answer {
+        int result = 0;  // entries, or -1
+        int error = 0;
+        std::vector<Entry> entries;
+        bool stopped = false;
+    };
+    Answer apply(int queue, const std::vector<Entry>& changes, int room);
+    // The system refused the change: nothing is as it asks, but for EV_DELETE, which is done.
+    void refused(int queue, const Entry& change);
+
+    // Whether a call without timeout would return.
+    [[nodiscard]] bool something_is_due(int queue) const;
+
+    // Takes over the events that a call collected. Empty, or what is wrong with them.
+    std::string accept(int queue, int room, bool waited, const std::vector<Entry>& events);
+
+    // Whether poll() finds the queue readable; after a call that had more than enough room: a
+    // queue from which nothing is to come must say so.
+    [[nodiscard]] Truth pending(int queue) const;
+    [[nodiscard]] Truth leftover(int queue) const;
+    // Whether poll() must find nothing, even before a call has looked: there is no knote, and
+    // nothing that L-STALE-POLL excuses. found_quiet(): poll() found nothing.
+    [[nodiscard]] bool must_be_quiet(int queue) const;
+    void found_quiet(int queue) { queues_[queue].excused = false; }
+
+    // L-LATE: EV_ENABLE or EV_DISABLE of a knote whose descriptor was closed; may be answered 0.
+    [[nodiscard]] bool is_late(int queue, const Entry& change) const;
+
+  private:
+    struct Key {
+        int filter;
+        int ident;
+        auto operator<=>(const Key&) const = default;
+    };
+    struct Knote {
+        unsigned flags = 0;  // as events show them
+        bool disabled = false;
+        uintptr_t tag = 0;
+        int file = -1;               // READ, WRITE: what the number named; -1: a kqueue
+        Truth news = Truth::yes;     // READ, WRITE: since the last report
+        unsigned fflags = 0;         // READ: as given; USER: stored
+        int64_t data = 0;            // likewise
+        bool triggered = false;      // USER
+        bool asked_oneshot = false;  // TIMER, from here on
+        bool absolute = false;
+        bool at_once = false;  // was due when it was started
+        Nanos span = 0;
+        Nanos deadline = 0;
+        int overtaken = 0;  // events reported while it waited
+
+        [[nodiscard]] bool has(unsigned flag) const { return (flags & flag) != 0; }
+    };
+    struct Queue {
+        std::map<Key, Knote> knotes;
+        std::deque<Key> triggered;   // USER knotes that are to be reported, in this order
+        std::map<Key, Knote> stale;  // whose descriptor was closed, until the next EV_ADD
+        std::set<std::pair<int, int>> seen;  // (file, slot) that were watched
+        bool timed = false;                  // had a timer once
+        bool excused = false;                // L-STALE-POLL, L-CLOSE
+    };
+
+    // changes: model_changes.cc
+    int change(int queue, const Entry& entry);
+    int create(int queue, const Key& key, const Entry& entry);
+    int modify(Queue& q, const Key& key, Knote& kn, const Entry& entry);
+    static void operate(Queue& q, const Key& key, Knote& kn, const Entry& entry);
+    static void queue_user(Queue& q, const Key& key, const Knote& kn);
+    static void unqueue_user(Queue& q, const Key& key);
+    static bool parse_timer(const Entry& entry, bool oneshot, Knote& kn);
+    void start_timer(Knote& kn) const;
+    [[nodiscard]] bool is_open(int ident) const;
+    void drop_watchers(int ident);
+
+    // events: model.cc
+    [[nodiscard]] Truth condition(const Key& key, const Knote& kn) const;
+    [[nodiscard]] Truth nested(const Queue& inner, const Knote& kn) const;
+    [[nodiscard]] Truth due(const Key& key, const Knote& kn) const;
+    [[nodiscard]] bool comes_soon(const Key& key, const Knote& kn) const;
+    std::string accept_event(Queue& q, const Entry& event);
+    std::string check_values(const Key& key, const Knote& kn, const Entry& event);
+    std::string check_descriptor(const Key& key, const Knote& kn, const Entry& event);
+    std::string check_timer(const Knote& kn, const Entry& event) const;
+    std::string check_nested(const Entry& event) const;
+    [[nodiscard]] bool is_ghost(const Queue& q, const Entry& event) const;
+    void reported(Queue& q, const Key& key, Knote& kn);
+    void news(int file, Side side, Truth truth);
+    std::string check_fairness(Queue& q, const std::vector<Entry>& events) const;
+
+    Traits traits_;
+    Now now_;
+    Files files_;
+    Queue queues_[kQueues]{};
+};
+
+}  // namespace kqmodel
+
+#endif

@@ -1,0 +1,152 @@
+// Would the model notice? A library that lies about one thing must be found out soon, and the
+// program that shows it must be short.
+#include <gtest/gtest.h>
+#include <sys/event.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "model/player.h"
+#include "model/real.h"
+
+namespace kqmodel {
+namespace {
+
+struct Lie {
+    const char* name;
+    void (*tell)(Outcome& outcome, const Step& call);
+    bool (*readable)(bool truth) = [](bool truth) { return truth; };
+};
+
+// An event of this filter, or null.
+Entry* find(Outcome& outcome, int filter) {
+    const auto at =
+        std::find_if(outcome.entries.begin(), outcome.entries.end(), [filter](const Entry& entry) {
+            return entry.filter == filter && (entry.flags & EV_ERROR) == 0;
+        });
+    return at == outcome.entries.end() ? nullptr : &*at;
+}
+
+void drop(Outcome& outcome, int filter) {
+    const Entry* event = find(outcome, filter);
+    if (event == nullptr) return;
+    outcome.entries.erase(outcome.entries.begin() + (event - outcome.entries.data()));
+    outcome.result--;
+}
+
+void swap_user(Outcome& outcome, const Step&) {
+    Entry* first = find(outcome, EVFILT_USER);
+    if (first == nullptr) return;
+    for (Entry& other : outcome.entries)
+        if (other.filter == EVFILT_USER && &other != first) return std::swap(*first, other);
+}
+
+template <auto Member, int Filter>
+void spoil(Outcome& outcome, const Step&) {
+    if (Entry* event = find(outcome, Filter)) event->*Member ^= 2;
+}
+
+template <int From, int To>
+void rename_error(Outcome& outcome, const Step&) {
+    if (outcome.error == From) outcome.error = To;
+    for (Entry& entry : outcome.entries)
+        if ((entry.flags & EV_ERROR) != 0 && entry.data == From) entry.data = To;
+}
+
+void forget_receipts(Outcome& outcome, const Step&) {
+    outcome.result -= static_cast<int>(std::erase_if(outcome.entries, [](const Entry& entry) {
+        return (entry.flags & EV_ERROR) != 0 && entry.data == 0;
+    }));
+}
+
+void say_again(Outcome& outcome, const Step& call) {
+    if (outcome.result < 1 || outcome.result >= call.room) return;
+    if ((outcome.entries.back().flags & EV_ERROR) != 0) return;
+    outcome.entries.push_back(outcome.entries.back());
+    outcome.result++;
+}
+
+// The answer of the last call once more.
+void invent(Outcome& outcome, const Step& call) {
+    if (outcome.result != 0 || call.room == 0) return;
+    outcome.entries.push_back({EVFILT_USER, 1, EV_ADD | EV_CLEAR, 0, 0, 0});
+    outcome.result = 1;
+}
+
+constexpr auto honest = [](Outcome&, const Step&) {};
+
+constexpr Lie kLies[] = {
+    {"LosesRead", [](Outcome& outcome, const Step&) { drop(outcome, EVFILT_READ); }},
+    {"LosesWrite", [](Outcome& outcome, const Step&) { drop(outcome, EVFILT_WRITE); }},
+    {"LosesUser", [](Outcome& outcome, const Step&) { drop(outcome, EVFILT_USER); }},
+    {"LosesTimer", [](Outcome& outcome, const Step&) { drop(outcome, EVFILT_TIMER); }},
+    {"SaysAgain", say_again},
+    {"Invents", invent},
+    {"Misorders", swap_user},
+    {"WrongReadData", spoil<&Entry::data, EVFILT_READ>},
+    {"WrongUserData", spoil<&Entry::data, EVFILT_USER>},
+    {"WrongFflags", spoil<&Entry::fflags, EVFILT_WRITE>},
+    {"WrongUserFflags", spoil<&Entry::fflags, EVFILT_USER>},
+    {"WrongFlags", spoil<&Entry::flags, EVFILT_READ>},
+    {"WrongUdata", spoil<&Entry::tag, EVFILT_WRITE>},
+    {"WrongErrno", rename_error<ENOENT, EINVAL>},
+    {"WrongErrnoOfClosed", rename_error<EBADF, ENOENT>},
+    {"NoReceipts", forget_receipts},
+    {"PollIsBlind", honest, [](bool) { return false; }},
+    {"PollIsNervous", honest, [](bool) { return true; }},
+};
+
+// The library, but for the lie.
+class Liar : public Subject {
+  public:
+    explicit Liar(const Lie& lie) : lie_(lie), real_(make_real()) {}
+
+    Outcome kevent(const Step& call, Wait wait) override {
+        Outcome outcome = real_->kevent(call, wait);
+        lie_.tell(outcome, call);
+        return outcome;
+    }
+    bool readable(int queue) override { return lie_.readable(real_->readable(queue)); }
+    void renew(int queue) override { real_->renew(queue); }
+    Now now() override { return real_->now(); }
+    void advance(Nanos by) override { real_->advance(by); }
+    void open(Kind kind, int a, int b) override { real_->open(kind, a, b); }
+    void close(int slot) override { real_->close(slot); }
+    void dup(int from, int to) override { real_->dup(from, to); }
+    void write(int slot, int64_t count) override { real_->write(slot, count); }
+    void read(int slot, int64_t count) override { real_->read(slot, count); }
+    int64_t fill(int slot) override { return real_->fill(slot); }
+    void shut(int slot) override { real_->shut(slot); }
+
+  private:
+    const Lie& lie_;
+    std::unique_ptr<Subject> real_;
+};
+
+class Sensitivity : public testing::TestWithParam<Lie> {};
+
+TEST_P(Sensitivity, ALieIsFoundAndShrunk) {
+    constexpr int kMost = 20'000;
+    constexpr int kShort = 8;
+    const Maker make = [] { return std::make_unique<Liar>(GetParam()); };
+    const Traits traits = real_traits();
+    Statistics statistics;
+    for (uint64_t seed = 1; statistics.operations < kMost; seed++) {
+        Choices choices(seed);
+        const Program program = make_program(choices, traits, 200);
+        if (!play(program, traits, make, statistics)) continue;
+        const Program smaller = shrink(program, traits, make);
+        EXPECT_LE(smaller.size(), size_t{kShort}) << to_string(smaller);
+        EXPECT_TRUE(play(smaller, traits, make, statistics)) << to_string(smaller);
+        printf("after %ld operations, by\n%s", statistics.operations, to_string(smaller).c_str());
+        return;
+    }
+    FAIL() << "not found in " << statistics.operations << " operations";
+}
+
+INSTANTIATE_TEST_SUITE_P(, Sensitivity, testing::ValuesIn(kLies),
+                         [](const testing::TestParamInfo<Lie>& lie) { return lie.param.name; });
+
+}  // namespace
+}  // namespace kqmodel

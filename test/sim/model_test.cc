@@ -1,0 +1,34 @@
+// Random programs on the model (test/model) and on the core: every answer and event, and after
+// every call the promise of kqueue.h. Timers to the nanosecond; faults; wakeups for nothing.
+//
+// KQ_MODEL_OPERATIONS=n compares so many in each variant instead; KQ_MODEL_SEED=n begins there.
+#include "model/player.h"
+#include "model_subject.h"
+
+namespace sim {
+namespace {
+
+class ModelSim : public testing::TestWithParam<Variant> {};
+
+TEST_P(ModelSim, RandomProgramsAgreeWithTheCore) {
+    const kqmodel::Maker make = [] { return make_subject(GetParam()); };
+    kqmodel::Statistics statistics;
+    const uint64_t number = (GetParam().share_lanes ? 2 : 0) + (GetParam().single_threaded ? 1 : 0);
+    const uint64_t seed = kqmodel::seed_wanted(1 + 1'000'000 * number);
+    const std::string story = kqmodel::search(
+        model_traits(), make, seed, kqmodel::operations_wanted(KQ_MODEL_OPERATIONS), statistics);
+    printf("seeds from %llu: %s\n", static_cast<unsigned long long>(seed),
+           to_string(statistics).c_str());
+    EXPECT_EQ(story, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(, ModelSim,
+                         testing::Values(Variant{false, false}, Variant{false, true},
+                                         Variant{true, false}, Variant{true, true}),
+                         [](const testing::TestParamInfo<Variant>& variant) {
+                             return std::string(variant.param.share_lanes ? "shared" : "own") +
+                                    (variant.param.single_threaded ? "_single" : "_several");
+                         });
+
+}  // namespace
+}  // namespace sim
