@@ -182,8 +182,7 @@ Errno VnodeWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     const uint32_t parent = directory && (wanted & kRemoved) != 0 ? IN_DELETE | IN_MOVED_TO : 0;
     facts.file_shared = false;
     Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch, facts.file_shared);
-    // Whoever may not read a file may not watch it, but can look at it.
-    const bool refused = error == Errno::access_denied;
+    const bool refused = is_refusal(error);
     facts.file_untold = refused || facts.file_silent;
     if (refused) error = Errno::ok;
     if (error != Errno::ok) return error;

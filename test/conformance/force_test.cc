@@ -31,7 +31,7 @@ TEST_F(Force, S31_ReportsAKnoteThatIsNotTrue) {
     const Pipe p = make_pipe();
     ASSERT_EQ(q.apply(change(*p.read, EVFILT_READ, EV_ADD), change(1, EVFILT_USER, EV_ADD),
                       change(2, EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000),
-                      change(3, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE | NOTE_SECONDS, 1l << 40),
+                      change(3, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE | NOTE_SECONDS, INTPTR_MAX),
                       change(SIGUSR2, EVFILT_SIGNAL, EV_ADD)),
               0);
     expect_none(q.collect());
