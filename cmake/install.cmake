@@ -12,10 +12,14 @@ install(TARGETS kqueue EXPORT libkqueue
 install(TARGETS kqueue_static EXPORT libkqueue ARCHIVE COMPONENT development)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/kqueue"
     COMPONENT development FILES_MATCHING PATTERN "*.h")
-if(EXISTS "${PROJECT_SOURCE_DIR}/src/kqueue.2")
-    install(FILES "${PROJECT_SOURCE_DIR}/src/kqueue.2" DESTINATION "${CMAKE_INSTALL_MANDIR}/man2"
-        COMPONENT development)
-endif()
+
+# ---- kqueue(2), and its other names ----
+set(kq_manual "${PROJECT_SOURCE_DIR}/src/kqueue.2")
+foreach(name IN ITEMS kevent kevent64 kqueue1 kqueuex)
+    file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/man/${name}.2" ".so man2/kqueue.2\n")
+    list(APPEND kq_manual "${CMAKE_CURRENT_BINARY_DIR}/man/${name}.2")
+endforeach()
+install(FILES ${kq_manual} DESTINATION "${CMAKE_INSTALL_MANDIR}/man2" COMPONENT development)
 
 # ---- find_package(libkqueue) ----
 configure_package_config_file(

@@ -74,8 +74,8 @@ endif()
 # An archive of the objects as they are would put all their names, and copies
 # of std:: templates, in the namespace of the program that links it.
 if(CMAKE_OBJCOPY AND NOT KQUEUE_INSTRUMENTED)
-    file(STRINGS "${kq_map}" kq_exports REGEX "^    [a-z_]+;$")
-    list(TRANSFORM kq_exports REPLACE "^ +([a-z_]+);$" "--keep-global-symbol=\\1")
+    file(STRINGS "${kq_map}" kq_exports REGEX "^    [a-z0-9_]+;$")
+    list(TRANSFORM kq_exports REPLACE "^ +([a-z0-9_]+);$" "--keep-global-symbol=\\1")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${kq_map}")
 
     # Sections of COMDAT groups must stop being group members, or the linker

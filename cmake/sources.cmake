@@ -9,6 +9,7 @@ set(KQUEUE_CORE_SOURCES
     src/change.cc
     src/scan.cc
     src/renew.cc
+    src/wide.cc
     src/filter_table.cc
     src/filter_read.cc
     src/filter_write.cc
@@ -28,6 +29,7 @@ set(KQUEUE_CORE_SOURCES
     src/mailbox.cc
     src/signal_hub.cc
     src/trace.cc
+    src/trace_names.cc
     src/check.cc)
 list(TRANSFORM KQUEUE_CORE_SOURCES PREPEND "${PROJECT_SOURCE_DIR}/")
 

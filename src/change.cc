@@ -55,6 +55,7 @@ Errno Kqueue::register_change(const struct kevent& change) {
     if ((flags & EV_ENABLE) != 0 && (flags & EV_DISABLE) != 0) return Errno::invalid;
     const FilterOps* ops = find_filter(change.filter);
     if (ops == nullptr) return Errno::invalid;
+    if ((flags & EV_ADD) != 0 && (flags & EV_KEEPUDATA) != 0) return Errno::invalid;
 
     const Result<Knote*> found = ops->find(*this, change.ident);
     if (!found.ok()) return found.error();
@@ -99,9 +100,9 @@ Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
 // is given; what is pending stays pending.
 Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change) {
     // A bare EV_ENABLE or EV_DISABLE leaves the filter's request alone (D-11),
-    // but for a trigger that comes with it.
-    const bool bare =
-        (change.flags & EV_ADD) == 0 && (change.flags & (EV_ENABLE | EV_DISABLE)) != 0;
+    // but for a trigger that comes with it. So does EV_FORCEONESHOT.
+    const bool bare = (change.flags & EV_ADD) == 0 &&
+                      (change.flags & (EV_ENABLE | EV_DISABLE | EV_FORCEONESHOT)) != 0;
     const bool triggers = change.filter == EVFILT_USER && (change.fflags & NOTE_TRIGGER) != 0;
     if (!bare || triggers) {
         const Errno error = ops.modify(*this, kn, change);
@@ -123,8 +124,17 @@ Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent&
         if (was_active) kn.set(kActive);  // remembered until EV_ENABLE; not queued meanwhile
         ops.disable(*this, kn);
     }
-    kn.udata = change.udata;
+    if ((change.flags & EV_KEEPUDATA) == 0) kn.udata = change.udata;
+    if ((change.flags & EV_FORCEONESHOT) != 0) kn.set(kForced);
+    if (kn.has(kForced)) force(kn);
     return Errno::ok;
+}
+
+// It waits on the queue for its report, whatever the change or its filter did to it.
+void Kqueue::force(Knote& kn) {
+    kn.flags |= EV_ONESHOT;
+    set_backed(kn, false);  // the kernel knows nothing of it
+    activate(kn);
 }
 
 }  // namespace kq

@@ -231,9 +231,7 @@ void forget(Kqueue& kq, int fd) {
     (void)kq.backend().watch_file(fd, 0, handle_of(fd, *watch), watch->facts);
     while (Knote* kn = watch->notes) {
         unlink(*watch, *kn);
-        kq.deactivate(*kn);
-        find_filter(kn->filter)->destroy(kn);
-        kq.note_freed();
+        kq.free_detached(*kn);
     }
     reset(*watch);
 }

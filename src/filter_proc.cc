@@ -20,7 +20,8 @@ namespace {
 constexpr Nanos kPatience = 200 * kMillisecond;
 
 constexpr uint32_t kNeedLetters = NOTE_FORK | NOTE_EXEC | NOTE_TRACK;
-constexpr uint32_t kAccepted = NOTE_EXIT | kNeedLetters | NOTE_TRACKERR | NOTE_CHILD;
+constexpr uint32_t kExitNotes = NOTE_EXIT | NOTE_EXITSTATUS;
+constexpr uint32_t kAccepted = kExitNotes | kNeedLetters | NOTE_TRACKERR | NOTE_CHILD;
 
 uint32_t next_generation() {
     static constinit std::atomic<uint32_t> last{0};
@@ -211,7 +212,7 @@ bool finish(Kqueue& kq, ProcKnote& kn, int status) {
     clear(kn, kLeaving);
     set(kn, kExited);
     if ((kn.saved_fflags & NOTE_EXIT) != 0) {
-        kn.fflags |= NOTE_EXIT;
+        kn.fflags |= kn.saved_fflags & kExitNotes;
         kn.data = status;
     }
     if (kn.fflags == 0 && !has(kn, kBorn)) {

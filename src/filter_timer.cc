@@ -149,8 +149,8 @@ void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 
 Verdict process(Kqueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
-    event.data = 1;
-    if (repeats(timer)) {
+    event.data = timer.waiting() ? 0 : 1;  // waits only if the report was forced
+    if (!timer.waiting() && repeats(timer)) {
         const int64_t ticks = catch_up(timer.deadline, timer.span, now(timer.clock));
         event.data = ticks > INTPTR_MAX ? INTPTR_MAX : static_cast<intptr_t>(ticks);
         kq.timers().start(timer);

@@ -29,6 +29,10 @@ enum Status : uint8_t {
     // Off the active queue, on one of the kqueue's lists of sources that have
     // to be looked at again (see Kqueue::park).
     kParked = 16,
+    // EV_FORCEONESHOT: reported once whatever its filter says, then dropped.
+    kForced = 32,
+    // Has an Extension, see extension.h.
+    kExtended = 64,
 };
 
 struct Knote : Link {        // the link: active queue or a list of parked knotes
@@ -63,8 +67,8 @@ struct Knote : Link {        // the link: active queue or a list of parked knote
 // What a knote keeps of the flags of the change that creates it: how it
 // behaves (and EV_ADD, which existing programs compare), not what was done.
 inline uint16_t kept_flags(unsigned flags) {
-    return static_cast<uint16_t>(flags &
-                                 ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE | EV_DISABLE});
+    return static_cast<uint16_t>(flags & ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE |
+                                                   EV_DISABLE | EV_FORCEONESHOT | EV_KEEPUDATA});
 }
 
 }  // namespace kq

@@ -113,10 +113,15 @@ void Kqueue::unindex(Knote& kn) {
 Errno Kqueue::drop(Knote& kn) {
     const FilterOps* ops = find_filter(kn.filter);
     const Errno answer = ops->detach(*this, kn);
-    deactivate(kn);
-    ops->destroy(&kn);
-    note_freed();
+    free_detached(kn);
     return answer;
+}
+
+void Kqueue::free_detached(Knote& kn) {
+    deactivate(kn);
+    if (kn.has(kExtended)) forget_extension(kn);
+    find_filter(kn.filter)->destroy(&kn);
+    knotes_.fetch_sub(1);
 }
 
 Mailbox* Kqueue::mailbox() {

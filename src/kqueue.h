@@ -2,9 +2,9 @@
 //
 // Owns its mutex, backend, knotes, timers and the active queue between kernel
 // and caller. run() is a kevent() call; the registry makes, finds and destroys
-// Kqueues. Its code is in four files: kqueue.cc (life, queue, shared helpers),
+// Kqueues. Its code is in five files: kqueue.cc (life, queue, shared helpers),
 // change.cc (one changelist entry), scan.cc (collect, deliver, sleep), renew.cc (a
-// new kernel queue).
+// new kernel queue), wide.cc (kevent64).
 //
 // The promise behind poll() on a kqueue and behind sleeping threads: whenever
 // the mutex is free, either nothing is queued that the kernel does not know of,
@@ -18,6 +18,7 @@
 #include <atomic>
 
 #include "backend.h"
+#include "extension.h"
 #include "filter.h"
 #include "hash_index.h"
 #include "knote.h"
@@ -68,6 +69,11 @@ class Kqueue {
     Result<int> run(const struct kevent* changes, int nchanges, struct kevent* events, int nevents,
                     const timespec* timeout, void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
 
+    // Likewise one kevent64() call; the flags are known ones.
+    Result<int> run_wide(const struct kevent64_s* changes, int nchanges, struct kevent64_s* events,
+                         int nevents, unsigned flags, const timespec* timeout,
+                         void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
+
     // For a kqueue that watches this one: how many events are queued here, and
     // a number that changes with every activation. -1 if the mutex is taken: the
     // holder is inside kevent(), and waiting here while holding another
@@ -115,11 +121,12 @@ class Kqueue {
     // The knote is not true, and only looking at it will tell when it is.
     void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
 
-    // A knote was made by its filter, not by an EV_ADD; was freed by its filter.
+    // A knote was made by its filter, not by an EV_ADD.
     void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
-    void note_freed() KQ_REQUIRES(mutex_) { knotes_.fetch_sub(1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
+    // Frees a knote that is in no index and has no source any more.
+    void free_detached(Knote& kn) KQ_REQUIRES(mutex_);
 
     // This queue's mailbox, made when it is first asked for; null: no memory.
     Mailbox* mailbox() KQ_REQUIRES(mutex_);
@@ -156,6 +163,7 @@ class Kqueue {
     Errno create_knote(const FilterOps& ops, const struct kevent& change) KQ_REQUIRES(mutex_);
     Errno modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change)
         KQ_REQUIRES(mutex_);
+    void force(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- scan.cc ----
     Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
@@ -186,6 +194,19 @@ class Kqueue {
     void give_up_renewal() KQ_REQUIRES(mutex_);
     void dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) KQ_REQUIRES(mutex_);
 
+    // ---- wide.cc ----
+    Result<int> apply_wide(const struct kevent64_s* changes, int nchanges,
+                           struct kevent64_s* events, int nevents, bool& stopped)
+        KQ_REQUIRES(mutex_);
+    Result<int> apply_one_wide(const struct kevent64_s& change, struct kevent64_s* answer,
+                               bool& stopped) KQ_REQUIRES(mutex_);
+    Extension* find_extension(const Knote& kn) const KQ_REQUIRES(mutex_);
+    Errno prepare_extension(const struct kevent64_s& change, Owned<Extension>& fresh)
+        KQ_REQUIRES(mutex_);
+    void extend(const struct kevent64_s& change, Owned<Extension> fresh) KQ_REQUIRES(mutex_);
+    void forget_extension(Knote& kn) KQ_REQUIRES(mutex_);
+    void note_extension(const Knote& kn, const struct kevent& event) KQ_REQUIRES(mutex_);
+
     // ---- kqueue.cc ----
     // What settle() is called after.
     enum class After : uint8_t { changes, delivery, sleep, counting };
@@ -215,6 +236,8 @@ class Kqueue {
     Backend backend_;  // by rule: under mutex_, but for what platform.h exempts
 
     HashIndex<Knote> index_ KQ_GUARDED_BY(mutex_);
+    HashIndex<Extension> extensions_ KQ_GUARDED_BY(mutex_);  // of kExtended knotes
+    WideList* wide_ KQ_GUARDED_BY(mutex_) = nullptr;         // of the call that holds the mutex
     SlotTable<FdWatch> watches_ KQ_GUARDED_BY(mutex_);
     TimerQueue timers_ KQ_GUARDED_BY(mutex_);
 

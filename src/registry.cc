@@ -17,12 +17,12 @@ constexpr int kSweepEachTime = 1;
 // looked at: the number that was just made.
 int collect_closed(Cell** closed, int most, size_t looks, int fresh = -1) KQ_REQUIRES(cells.mutex) {
     int count = 0;
-    for (; looks > 0 && count < most && cells.used_count > 0; looks--) {
+    for (size_t seen = cells.used_count; seen > 0 && looks > 0 && count < most; seen--) {
         if (cells.next_look >= cells.used_count) cells.next_look = 0;
         Cell& cell = *cells.used[cells.next_look++];
-        const bool live = state_of(cell.word.load()) == State::live && cell.fd != fresh;
-        if (live && !cell.kqueue()->exists() && !rescue(cell) && unpublish(cell))
-            closed[count++] = &cell;
+        if (state_of(cell.word.load()) != State::live || cell.fd == fresh) continue;
+        looks--;
+        if (!cell.kqueue()->exists() && !rescue(cell) && unpublish(cell)) closed[count++] = &cell;
     }
     return count;
 }
@@ -70,10 +70,8 @@ Result<int> create() {
             const Guard guard(cells.mutex);
             fd = create_locked(closed, count);
             // Closed queues that nobody used since are found here, a few at a time.
-            const size_t others = cells.used_count > 0 ? cells.used_count - 1 : 0;
-            const size_t looks = others < kSweepEachTime ? others : size_t{kSweepEachTime};
-            count +=
-                collect_closed(closed + count, kSweepEachTime, looks, fd.ok() ? fd.value() : -1);
+            count += collect_closed(closed + count, kSweepEachTime, kSweepEachTime,
+                                    fd.ok() ? fd.value() : -1);
         }
         for (int i = 0; i < count; i++)
             drop_reference(*closed[i]);

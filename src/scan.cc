@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "fd_watch.h"
 #include "filter_proc.h"
@@ -124,6 +125,7 @@ Result<bool> Kqueue::take_in(Wakeup* wakeups, int room, Result<size_t> got, int 
         if (!got.ok()) return got.error();
         bool repeated = false;
         bool rung = false;  // by ourselves: that is to be heard, too
+        trace_wakeups(descriptor(), {wakeups, got.value()});
         for (size_t w = 0; w < got.value(); w++) {
             repeated = dispatch(wakeups[w]) || repeated;
             rung = rung || wakeups[w].handle.kind() == Handle::Kind::signals;
@@ -229,16 +231,19 @@ KQ_INLINE bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
             return false;
         case Verdict::no_longer_true:
         case Verdict::parked:
+            if (kn.has(kForced)) break;
             kn.clear(kActive);
             return false;
         case Verdict::aside:
             event = report;
+            if (kn.has(kExtended)) note_extension(kn, event);
             enqueue(kn);
             return true;
         case Verdict::report:
             break;
     }
     event = report;
+    if (kn.has(kExtended)) note_extension(kn, event);
     if ((report.flags & EV_ONESHOT) != 0) {  // wins over DISPATCH and CLEAR
         (void)drop(kn);
         return true;
@@ -339,9 +344,12 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     if (lingers_) pause = kLingerPause;
     Sleeper sleeper{this, backend_, std::min(wait, pause), wait, cancelled, Errno::ok};
     trace_sleep(descriptor(), wait);
+    WideList* const wide = std::exchange(wide_, nullptr);  // others may deliver meanwhile
     mutex_.unlock();
     sleep_cancellable(sleeper);
     mutex_.lock();
+    wide_ = wide;
+    trace_wake(descriptor(), sleeper.result);
     if (sleeper.result != Errno::ok && sleeper.result != Errno::timed_out) return sleeper.result;
     // With other threads about, the number may be another file, or another queue, by now.
     if (dead_.load() || (!single_threaded() && !backend_.exists())) return Errno::bad_descriptor;

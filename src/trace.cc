@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "filter.h"
+#include "trace_names.h"
 
 namespace kq {
 namespace {
@@ -15,46 +15,6 @@ namespace {
 constinit std::atomic<const char*> line_prefix{nullptr};
 constinit std::atomic<TraceFunction> line_function{nullptr};
 constinit std::atomic<bool> initialized{false};
-
-struct Name {
-    unsigned bit;
-    const char* text;
-};
-
-constexpr Name kFlagNames[] = {
-    {EV_ADD, "EV_ADD"},         {EV_DELETE, "EV_DELETE"},     {EV_ENABLE, "EV_ENABLE"},
-    {EV_DISABLE, "EV_DISABLE"}, {EV_ONESHOT, "EV_ONESHOT"},   {EV_CLEAR, "EV_CLEAR"},
-    {EV_RECEIPT, "EV_RECEIPT"}, {EV_DISPATCH, "EV_DISPATCH"}, {EV_ERROR, "EV_ERROR"},
-    {EV_EOF, "EV_EOF"},
-};
-
-const char* filter_name(short filter) {
-    if (filter == EVFILT_LIBKQUEUE) return "EVFILT_LIBKQUEUE";
-    const FilterOps* ops = find_filter(filter);
-    return ops == nullptr ? "EVFILT_?" : ops->name;
-}
-
-// "EV_ADD|EV_CLEAR", and in hexadecimal what has no name.
-struct FlagText {
-    char text[160] = "";
-
-    explicit FlagText(unsigned flags) {
-        size_t used = 0;
-        const auto append = [this, &used](const char* word) {
-            const int n = snprintf(text + used, sizeof text - used, "%s%s", used ? "|" : "", word);
-            if (n > 0) used += static_cast<size_t>(n);
-            if (used >= sizeof text) used = sizeof text - 1;
-        };
-        for (const Name& name : kFlagNames)
-            if ((flags & name.bit) != 0) {
-                append(name.text);
-                flags &= ~name.bit;
-            }
-        char rest[16];
-        (void)snprintf(rest, sizeof rest, "0x%x", flags);
-        if (flags != 0 || used == 0) append(rest);
-    }
-};
 
 void print(const char* text) {
     const char* prefix = line_prefix.load(std::memory_order_relaxed);
@@ -68,16 +28,6 @@ void print(const char* text) {
     say(line);
 }
 
-void print_kevent(int kq, const char* what, const struct kevent& kev, const char* result) {
-    const FlagText flags(kev.flags);
-    char line[400];
-    (void)snprintf(
-        line, sizeof line,
-        "%d: %s {ident=%" PRIuPTR ", %s, %s, fflags=0x%x, data=%" PRIdPTR ", udata=%p}%s", kq, what,
-        kev.ident, filter_name(kev.filter), flags.text, kev.fflags, kev.data, kev.udata, result);
-    print(line);
-}
-
 }  // namespace
 
 namespace trace_detail {
@@ -85,29 +35,57 @@ namespace trace_detail {
 constinit std::atomic<bool> enabled{false};
 
 void change(int kq, const struct kevent& change, Errno error) {
-    char result[32] = "";
-    if (error != Errno::ok) (void)snprintf(result, sizeof result, " -> errno %d", to_int(error));
-    print_kevent(kq, "change", change, result);
+    names::Text line;
+    line.append("%d: change ", kq);
+    names::append(line, change);
+    if (error != Errno::ok) {
+        line.append(" -> ");
+        names::append(line, error);
+    }
+    print(line.c_str());
 }
 
 void event(int kq, const struct kevent& event) {
-    print_kevent(kq, "event", event, "");
+    names::Text line;
+    line.append("%d: event ", kq);
+    names::append(line, event);
+    print(line.c_str());
+}
+
+void wakeups(int kq, std::span<const Wakeup> reports) {
+    for (const Wakeup& report : reports) {
+        names::Text line;
+        line.append("%d: kernel: ", kq);
+        names::append(line, report);
+        print(line.c_str());
+    }
 }
 
 void sleep(int kq, Nanos wait) {
-    char line[80];
+    names::Text line;
     if (wait == kForever)
-        (void)snprintf(line, sizeof line, "%d: sleep until woken", kq);
+        line.append("%d: sleep until woken", kq);
     else
-        (void)snprintf(line, sizeof line, "%d: sleep for at most %" PRId64 " ns", kq, wait);
-    print(line);
+        line.append("%d: sleep for at most %" PRId64 " ns", kq, wait);
+    print(line.c_str());
+}
+
+void wake(int kq, Errno how) {
+    names::Text line;
+    line.append("%d: wake: ", kq);
+    if (how == Errno::ok)
+        line.append("the kernel has something");
+    else if (how == Errno::timed_out)
+        line.append("time is over");
+    else
+        names::append(line, how);
+    print(line.c_str());
 }
 
 void forget(int kq, int fd) {
-    char line[80];
-    (void)snprintf(line, sizeof line, "%d: descriptor %d is another file now, knotes dropped", kq,
-                   fd);
-    print(line);
+    names::Text line;
+    line.append("%d: descriptor %d is another file now, knotes dropped", kq, fd);
+    print(line.c_str());
 }
 
 }  // namespace trace_detail

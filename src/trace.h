@@ -1,4 +1,5 @@
-// KQUEUE_DEBUG: one readable line on stderr per change, event and sleep.
+// KQUEUE_DEBUG: one readable line on stderr per change, report of the kernel,
+// event, sleep and wake.
 //
 // Off, each call costs one predictable branch. Any thread.
 #ifndef KQ_TRACE_H
@@ -7,8 +8,10 @@
 #include <sys/event.h>
 
 #include <atomic>
+#include <span>
 
 #include "nanos.h"
+#include "platform_types.h"
 #include "result.h"
 
 namespace kq {
@@ -17,7 +20,9 @@ namespace trace_detail {
 extern std::atomic<bool> enabled;
 void change(int kq, const struct kevent& change, Errno error);
 void event(int kq, const struct kevent& event);
+void wakeups(int kq, std::span<const Wakeup> reports);
 void sleep(int kq, Nanos wait);
+void wake(int kq, Errno how);
 void forget(int kq, int fd);
 }  // namespace trace_detail
 
@@ -47,6 +52,14 @@ inline void trace_event(int kq, const struct kevent& event) {
 // The thread goes to sleep for at most `wait`.
 inline void trace_sleep(int kq, Nanos wait) {
     if (trace_enabled()) trace_detail::sleep(kq, wait);
+}
+// It does not sleep any more; the answer of Backend::sleep().
+inline void trace_wake(int kq, Errno how) {
+    if (trace_enabled()) trace_detail::wake(kq, how);
+}
+// The kernel reported these.
+inline void trace_wakeups(int kq, std::span<const Wakeup> reports) {
+    if (trace_enabled()) trace_detail::wakeups(kq, reports);
 }
 // The knotes of a descriptor were dropped: it is not the file it was.
 inline void trace_forget(int kq, int fd) {

@@ -6,7 +6,8 @@
  *
  * The numbers below are an ABI: programs linked against the C libkqueue
  * (libkqueue.so.0) were compiled with them. Usable from C89 and C++98 on.
- * A filter that this build lacks has no EVFILT_ macro: test with #ifdef.
+ * A filter that this build lacks has no EVFILT_ macro, and no EV_, NOTE_ or
+ * KEVENT_ name is defined that is not served: test with #ifdef.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -21,8 +22,16 @@
 extern "C" {
 #endif
 
-/* This header is libkqueue's, not an operating system's own. */
-#define LIBKQUEUE 1
+/*
+ * ---- what can be tested with #ifdef ----
+ * The number of the header, as NOTE_VERSION answers that of the library; then
+ * functions that the C libkqueue and some of the BSDs do not have.
+ */
+#define LIBKQUEUE 1 /* this header is libkqueue's, not an operating system's own */
+#define LIBKQUEUE_VERSION 0x03000000
+#define LIBKQUEUE_HAS_KQUEUE1 1
+#define LIBKQUEUE_HAS_KQUEUEX 1
+#define LIBKQUEUE_HAS_KEVENT64 1
 
 struct timespec; /* strict C89 and C++98 modes hide it in <time.h> */
 
@@ -74,6 +83,9 @@ struct kevent {
 #define EV_CLEAR 0x0020    /* reset after each report: transitions, not states */
 #define EV_RECEIPT 0x0040  /* answer the change with an EV_ERROR entry, data 0 if it succeeded */
 #define EV_DISPATCH 0x0080 /* disable after each report */
+/* ---- flags: more about one change ---- */
+#define EV_FORCEONESHOT 0x0100 /* report an existing knote once, true or not, then delete it */
+#define EV_KEEPUDATA 0x0200    /* leave udata of an existing knote alone; not with EV_ADD */
 
 #define EV_SYSFLAGS 0xF000 /* the library's; ignored in a change */
 #define EV_FLAG1 0x2000
@@ -100,6 +112,7 @@ struct kevent {
 
 /* ---- EVFILT_PROC ---- */
 #define NOTE_EXIT 0x80000000
+#define NOTE_EXITSTATUS 0x04000000 /* with NOTE_EXIT; data has the status with or without it */
 #define NOTE_FORK 0x40000000
 #define NOTE_EXEC 0x20000000
 #define NOTE_PCTRLMASK 0xf0000000
@@ -113,6 +126,8 @@ struct kevent {
 #define NOTE_USECONDS 0x0002
 #define NOTE_NSECONDS 0x0004
 #define NOTE_ABSOLUTE 0x0008 /* data is a moment since the Epoch, not a period */
+#define NOTE_MSECONDS 0x0000 /* the name for none of these */
+#define NOTE_ABSTIME NOTE_ABSOLUTE
 
 /* ---- EVFILT_USER: the two top bits say what to do with the low 24 ---- */
 #define NOTE_FFNOP 0x00000000
@@ -177,6 +192,57 @@ int kqueue(void);
  */
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout);
+
+/*
+ * As kqueue(). The descriptor is close-on-exec whether asked for or not.
+ * kqueue1(): O_CLOEXEC and O_NONBLOCK of <fcntl.h>, or 0; kqueuex(): KQUEUE_CLOEXEC
+ * or 0. EINVAL for other bits. O_NONBLOCK has no meaning for a kqueue.
+ */
+#define KQUEUE_CLOEXEC 0x00000001u
+int kqueue1(int flags);
+int kqueuex(unsigned int flags);
+
+/*
+ * A change or an event whose members have 64 bits everywhere, and two words
+ * more, which come back with the knote's events as the last change gave them.
+ * 48 bytes.
+ */
+struct kevent64_s {
+    uint64_t ident;  /* EINVAL in a change if the system has no such number */
+    int16_t filter;  /* EVFILT_* */
+    uint16_t flags;  /* EV_* */
+    uint32_t fflags; /* NOTE_*, per filter */
+    int64_t data;    /* in a change cut to what fits intptr_t */
+    uint64_t udata;  /* the caller's, returned as given */
+    uint64_t ext[2]; /* likewise */
+};
+
+#define EV_SET64(kevp, id, filt, fl, ffl, dat, ud, ext0, ext1) \
+    do {                                                       \
+        struct kevent64_s* libkqueue_kevp_ = (kevp);           \
+        libkqueue_kevp_->ident = (id);                         \
+        libkqueue_kevp_->filter = (filt);                      \
+        libkqueue_kevp_->flags = (fl);                         \
+        libkqueue_kevp_->fflags = (ffl);                       \
+        libkqueue_kevp_->data = (dat);                         \
+        libkqueue_kevp_->udata = (ud);                         \
+        libkqueue_kevp_->ext[0] = (ext0);                      \
+        libkqueue_kevp_->ext[1] = (ext1);                      \
+    } while (0)
+
+#define KEVENT_FLAG_NONE 0x0u
+#define KEVENT_FLAG_IMMEDIATE 0x1u    /* a timeout of zero, whatever timeout says */
+#define KEVENT_FLAG_ERROR_EVENTS 0x2u /* write answers to changes only, collect nothing */
+
+/*
+ * kevent() with the other struct. Knotes are the same: one made by either call
+ * can be changed, and is reported, by both. Collects at most 64 events a call.
+ * Returns and fails as kevent(); also EINVAL for unknown flags, and ENOMEM, as
+ * answer to a change, if ext could not be kept.
+ */
+int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,
+             struct kevent64_s* eventlist, int nevents, unsigned int flags,
+             const struct timespec* timeout);
 
 /* Kept for programs that link the static C libkqueue; need not be called. */
 void libkqueue_init(void);

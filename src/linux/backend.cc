@@ -6,8 +6,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/single_threaded.h>
 #include <sys/timerfd.h>
+#if __has_include(<sys/single_threaded.h>)
+    #include <sys/single_threaded.h>
+#else
+constexpr bool __libc_single_threaded = false;  // musl, and glibc before 2.32, do not tell
+#endif
 
 #include "anchors.h"
 #include "check.h"
@@ -296,6 +300,10 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
     if (vnodes_.descriptor() < 0 && wanted != 0) {
         if (lanes_[0] < 0) return Errno::bad_descriptor;  // abandoned in a forked child
         Errno error = vnodes_.open();
+        if (VnodeWatch::is_refusal(error)) {
+            facts.file_untold = true;
+            return Errno::ok;
+        }
         if (error != Errno::ok) return error;
         const Handle mine(Handle::Kind::files, 0, 0);
         if (control(lanes_[0], EPOLL_CTL_ADD, vnodes_.descriptor(), EPOLLIN, mine) != 0) {

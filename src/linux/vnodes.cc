@@ -183,8 +183,7 @@ Errno VnodeWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     bool shared = false;
     Errno error = set_one(fd, Role::self, mask, handle, facts.file_watch, shared);
     facts.file_shared = shared;
-    // Whoever may not read a file may not watch it, but can look at it.
-    const bool refused = error == Errno::access_denied;
+    const bool refused = is_refusal(error);
     facts.file_untold = refused || facts.file_silent;
     if (refused) error = Errno::ok;
     if (error != Errno::ok) return error;

@@ -35,6 +35,12 @@ class VnodeWatch {
 
     // Makes the inotify instance: too_many_open at the limit of the user.
     Errno open();
+    // Of open(), and of watching a file: whoever may not read it may not watch it, a sandbox may
+    // deny it all. Files can be looked at nevertheless.
+    static bool is_refusal(Errno error) {
+        return error == Errno::access_denied || error == Errno::not_permitted ||
+               error == Errno::unimplemented;
+    }
     // The inotify descriptor, readable when there is something to take(); -1
     // before open().
     [[nodiscard]] int descriptor() const { return inotify_; }

@@ -5,15 +5,16 @@
  */
 #include <sys/event.h>
 
+#include <kqueue/signal.h>
 #include <stddef.h>
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define ASSERT(condition) extern char JOIN(assert_on_line_, __LINE__)[(condition) ? 1 : -1]
 #define VALUE(name, value) ASSERT((name) == (value))
-#define MEMBER(name, at, type)                      \
-    ASSERT(offsetof(struct kevent, name) == (at) && \
-           sizeof(((struct kevent*)0)->name) == sizeof(type))
+#define MEMBER_OF(tag, name, at, type) \
+    ASSERT(offsetof(struct tag, name) == (at) && sizeof(((struct tag*)0)->name) == sizeof(type))
+#define MEMBER(name, at, type) MEMBER_OF(kevent, name, at, type)
 
 enum { WORD = sizeof(void*) };
 
@@ -26,7 +27,24 @@ MEMBER(fflags, WORD + 4, unsigned int);
 MEMBER(data, WORD + 8, intptr_t);
 MEMBER(udata, 2 * WORD + 8, void*);
 
+/* ---- struct kevent64_s: 48 bytes everywhere ---- */
+ASSERT(sizeof(struct kevent64_s) == 48);
+MEMBER_OF(kevent64_s, ident, 0, uint64_t);
+MEMBER_OF(kevent64_s, filter, 8, int16_t);
+MEMBER_OF(kevent64_s, flags, 10, uint16_t);
+MEMBER_OF(kevent64_s, fflags, 12, uint32_t);
+MEMBER_OF(kevent64_s, data, 16, int64_t);
+MEMBER_OF(kevent64_s, udata, 24, uint64_t);
+MEMBER_OF(kevent64_s, ext, 32, uint64_t[2]);
+
 VALUE(LIBKQUEUE, 1);
+VALUE(LIBKQUEUE_HAS_KQUEUE1, 1);
+VALUE(LIBKQUEUE_HAS_KQUEUEX, 1);
+VALUE(LIBKQUEUE_HAS_KEVENT64, 1);
+VALUE(KQUEUE_CLOEXEC, 1);
+VALUE(KEVENT_FLAG_NONE, 0);
+VALUE(KEVENT_FLAG_IMMEDIATE, 1);
+VALUE(KEVENT_FLAG_ERROR_EVENTS, 2);
 
 /* ---- filters ---- */
 VALUE(EVFILT_READ, -1);
@@ -51,6 +69,11 @@ VALUE(EV_ONESHOT, 0x0010);
 VALUE(EV_CLEAR, 0x0020);
 VALUE(EV_RECEIPT, 0x0040);
 VALUE(EV_DISPATCH, 0x0080);
+VALUE(EV_FORCEONESHOT, 0x0100);
+VALUE(EV_KEEPUDATA, 0x0200);
+#if defined(EV_UDATA_SPECIFIC) || defined(EV_VANISHED) || defined(EV_DISPATCH2)
+    #error "nor has a flag"
+#endif
 VALUE(EV_SYSFLAGS, 0xF000);
 VALUE(EV_FLAG1, 0x2000);
 VALUE(EV_ERROR, 0x4000);
@@ -77,6 +100,7 @@ VALUE(NOTE_OPEN, 0x0800);
 VALUE(NOTE_EXIT, 0x80000000);
 VALUE(NOTE_FORK, 0x40000000);
 VALUE(NOTE_EXEC, 0x20000000);
+VALUE(NOTE_EXITSTATUS, 0x04000000);
 VALUE(NOTE_PCTRLMASK, 0xf0000000);
 VALUE(NOTE_PDATAMASK, 0x000fffff);
 VALUE(NOTE_TRACK, 0x00000001);
@@ -88,6 +112,8 @@ VALUE(NOTE_SECONDS, 0x0001);
 VALUE(NOTE_USECONDS, 0x0002);
 VALUE(NOTE_NSECONDS, 0x0004);
 VALUE(NOTE_ABSOLUTE, 0x0008);
+VALUE(NOTE_MSECONDS, 0);
+VALUE(NOTE_ABSTIME, NOTE_ABSOLUTE);
 
 /* ---- EVFILT_USER ---- */
 VALUE(NOTE_FFNOP, 0x00000000);
@@ -125,10 +151,17 @@ VALUE(NOTE_FILE_POLL_INTERVAL, 0x0008);
 typedef int kqueue_function(void);
 typedef int kevent_function(int, const struct kevent*, int, struct kevent*, int,
                             const struct timespec*);
+typedef int kqueue1_function(int);
+typedef int kqueuex_function(unsigned int);
+typedef int kevent64_function(int, const struct kevent64_s*, int, struct kevent64_s*, int,
+                              unsigned int, const struct timespec*);
 typedef void plain_function(void);
 
 kqueue_function* abi_kqueue = kqueue;
 kevent_function* abi_kevent = kevent;
+kqueue1_function* abi_kqueue1 = kqueue1;
+kqueuex_function* abi_kqueuex = kqueuex;
+kevent64_function* abi_kevent64 = kevent64;
 plain_function* abi_init = libkqueue_init;
 plain_function* abi_drain = libkqueue_drain_pending_close;
 

@@ -8,7 +8,7 @@ lib=$2
 case $1 in
 exports)
     expect "exported names" "$("$NM" -D --defined-only "$lib" | awk '{ print $3 }' | sort)" \
-        "kevent kqueue libkqueue_drain_pending_close libkqueue_init"
+        "kevent kevent64 kqueue kqueue1 kqueuex libkqueue_drain_pending_close libkqueue_init"
     ;;
 soname)
     expect "SONAME" "$(dynamic SONAME)" "libkqueue.so.0"

@@ -8,7 +8,7 @@ lib=$2
 case $1 in
 exports)
     expect "global names" "$("$NM" -g --defined-only "$lib" | awk 'NF == 3 { print $3 }' | sort)" \
-        "kevent kqueue libkqueue_drain_pending_close libkqueue_init"
+        "kevent kevent64 kqueue kqueue1 kqueuex libkqueue_drain_pending_close libkqueue_init"
     ;;
 undefined)
     # Mangled names, run-time support of C++, its personality routine, unwinder.

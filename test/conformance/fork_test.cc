@@ -28,7 +28,7 @@ void fill_queue(const Queue& q, const Pipe& pipe, const TempFile& file) {
         EXPECT_EQ(q.apply(change(i, EVFILT_TIMER, EV_ADD, 0, 60'000 + i)), 0);
     }
     EXPECT_EQ(
-        q.apply(change(1000, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE | NOTE_SECONDS, 4'000'000'000)),
+        q.apply(change(1000, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE | NOTE_SECONDS, 2'000'000'000)),
         0);
     EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
                       change(*pipe.write, EVFILT_WRITE, EV_ADD | EV_DISABLE)),

@@ -1,4 +1,5 @@
 // EVFILT_LIBKQUEUE and what <sys/event.h> promises at compile time.
+#include <stdlib.h>
 #include <sys/event.h>
 
 #include <atomic>
@@ -136,6 +137,15 @@ class Libkqueue : public KqTest {
     intptr_t set(unsigned code, intptr_t data, void* udata = nullptr) const {
         return ask(question(code, data, udata)).data;
     }
+    // What the library says about one call.
+    std::string traced_call(const std::vector<Event>& changes, int nevents,
+                            const timespec* timeout) const {
+        testing::internal::CaptureStderr();
+        set(NOTE_DEBUG, 1);
+        (void)q.call(changes, nevents, timeout);
+        set(NOTE_DEBUG, 0);
+        return testing::internal::GetCapturedStderr();
+    }
     Queue q;
 };
 
@@ -233,6 +243,67 @@ TEST_F(Libkqueue, DebugOutputGoesToStderrWithItsPrefix) {
     const std::string said = testing::internal::GetCapturedStderr();
     EXPECT_NE(said.find(prefix), std::string::npos) << said;
     set(NOTE_DEBUG_PREFIX, 0, reinterpret_cast<void*>(old_prefix));
+}
+
+TEST_F(Libkqueue, DebugOutputHasNamesForNumbers) {
+    const Pipe p = make_pipe();
+    const std::string number = std::to_string(*p.read);
+    const std::string kq = "KQ " + std::to_string(q.fd()) + ": ";
+    write_bytes(*p.write, 3);
+    const std::string said =
+        traced_call({change(*p.read, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, tag(16)),
+                     change(7, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_FFCOPY | NOTE_TRIGGER | 3),
+                     change(9, EVFILT_TIMER, EV_DELETE, NOTE_SECONDS | NOTE_ABSOLUTE)},
+                    0, kForever);
+    const auto says = [](const std::string& all, const std::string& line) {
+        return all.find(line + "\n") != std::string::npos;
+    };
+    EXPECT_TRUE(says(said, kq + "change {ident " + number +
+                               ", EVFILT_READ, EV_ADD|EV_CLEAR, fflags 0x0, data 0, udata 0x10}"))
+        << said;
+    EXPECT_TRUE(says(said, kq + "change {ident 7, EVFILT_USER, EV_ADD|EV_ONESHOT, "
+                                "fflags NOTE_TRIGGER|NOTE_FFCOPY|0x3, data 0, udata 0x0}"))
+        << said;
+    EXPECT_TRUE(says(said, kq + "change {ident 9, EVFILT_TIMER, EV_DELETE, fflags "
+                                "NOTE_SECONDS|NOTE_ABSOLUTE, data 0, udata 0x0} -> ENOENT"))
+        << said;
+    const std::string events = traced_call({}, 2, &kAtOnce);
+    EXPECT_TRUE(says(events, kq + "kernel: descriptor " + number + " readable")) << events;
+    EXPECT_TRUE(says(events, kq + "event {ident " + number +
+                                 ", EVFILT_READ, EV_ADD|EV_CLEAR, "
+                                 "fflags 0x0, data 3, udata 0x10}"))
+        << events;
+    EXPECT_TRUE(says(events, kq + "event {ident 7, EVFILT_USER, EV_ADD|EV_ONESHOT, "
+                                  "fflags 0x3, data 0, udata 0x0}"))
+        << events;
+}
+
+TEST_F(Libkqueue, DebugOutputTellsOfSleepAndWake) {
+    const std::string kq = "KQ " + std::to_string(q.fd()) + ": ";
+    const timespec moment{0, 1000};
+    const std::string empty = traced_call({}, 1, &moment);
+    EXPECT_NE(empty.find(kq + "sleep for at most "), std::string::npos) << empty;
+    EXPECT_NE(empty.find(kq + "wake: time is over\n"), std::string::npos) << empty;
+    ASSERT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 20)), 0);
+    const std::string timer = traced_call({}, 1, kForever);
+    EXPECT_NE(timer.find(kq + "wake: the kernel has something\n"), std::string::npos) << timer;
+    EXPECT_NE(timer.find(kq + "kernel: timers\n"), std::string::npos) << timer;
+}
+
+// As a user does it: a program of its own, switched on from outside.
+TEST_F(Libkqueue, KqueueDebugInTheEnvironmentSwitchesItOn) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const auto use = [] {
+        const Queue other;
+        ::exit(other.apply(change(1, EVFILT_USER, EV_ADD)));
+    };
+    for (const char* off : {"", "0"}) {
+        ::setenv("KQUEUE_DEBUG", off, 1);
+        EXPECT_EXIT(use(), testing::ExitedWithCode(0), "^$") << off;
+    }
+    ::setenv("KQUEUE_DEBUG", "1", 1);
+    EXPECT_EXIT(use(), testing::ExitedWithCode(0), "change .ident 1, EVFILT_USER, EV_ADD, ");
+    ::unsetenv("KQUEUE_DEBUG");
 }
 
 TEST_F(Libkqueue, AQuestionWithoutRoomForTheAnswerIsEfault) {

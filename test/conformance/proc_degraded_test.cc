@@ -3,11 +3,8 @@
 #ifdef __linux__
 
     #include <fcntl.h>
-    #include <linux/filter.h>
-    #include <linux/seccomp.h>
     #include <sched.h>
     #include <signal.h>
-    #include <sys/prctl.h>
     #include <sys/syscall.h>
     #include <sys/wait.h>
     #include <unistd.h>
@@ -16,6 +13,7 @@
     #include <cstddef>
     #include <string>
 
+    #include "support/deny.h"
     #include "support/kq.h"
     #include "support/process.h"
     #include "support/thread.h"
@@ -28,19 +26,6 @@ constexpr int kNotPermitted = 77;
 
 Event watch(pid_t pid, unsigned fflags = NOTE_EXIT) {
     return change(pid, EVFILT_PROC, EV_ADD, fflags);
-}
-
-// From now on a system call fails with this errno; all others are as they were.
-bool deny(long number, int error) {
-    sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const sock_fprog filter{sizeof program / sizeof program[0], program};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
 // Runs `body` in a child that cannot call pidfd_open(). `errors`: what it said.

@@ -277,6 +277,14 @@ TEST_F(Proc, UnknownEventsAreInvalid) {
     expect_exit(q.wait(), child.pid(), 0);
 }
 
+TEST_F(Proc, D22_ExitStatusIsReportedIfAskedFor) {
+    Sleeper child(exits_with(3));
+    ASSERT_EQ(q.apply(watch(child.pid(), NOTE_EXIT | NOTE_EXITSTATUS)), 0);
+    child.go();
+    expect_only(q.wait(), child.pid(), EVFILT_PROC, kExitFlags, NOTE_EXIT | NOTE_EXITSTATUS,
+                3 << 8);
+}
+
 TEST_F(Proc, R70_AFailureDisturbsNoOther) {
     Sleeper first(exits_with(1));
     Sleeper second(exits_with(2));

@@ -140,12 +140,12 @@ TEST_F(ReadFile, R140_TruncatedBelowTheOffsetIsNegative) {
 
 TEST_F(ReadFile, R140_DataIsNotCutTo32Bits) {
     if (sizeof(intptr_t) < 8) GTEST_SKIP() << "data has 32 bits";
-    constexpr intptr_t kSize = intptr_t{5} << 30;
-    truncate(kSize);
+    constexpr int64_t kSize = int64_t{5} << 30;
+    truncate(static_cast<off_t>(kSize));
     ASSERT_EQ(add(), 0);
-    expect(0, kSize);
-    seek(2 * kSize);
-    expect(0, -kSize);
+    expect(0, static_cast<intptr_t>(kSize));
+    seek(static_cast<off_t>(2 * kSize));
+    expect(0, static_cast<intptr_t>(-kSize));
 }
 
 // ---- flags ----

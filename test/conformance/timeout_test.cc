@@ -1,4 +1,5 @@
 // How long kevent() waits.
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <limits>
@@ -109,14 +110,18 @@ TEST_F(Timeout, R22_KnotesThatStaySilentDoNotShortenTheWait) {
 }
 
 TEST_F(Timeout, R23_EnormousTimeoutsWait) {
+    constexpr int64_t kLargest = std::numeric_limits<time_t>::max();
+    const auto seconds = [=](int64_t count, long more = 0) {
+        return timespec{static_cast<time_t>(std::min(count, kLargest)), more};
+    };
     const timespec enormous[] = {
-        {std::numeric_limits<int32_t>::max(), 0},
-        {time_t{std::numeric_limits<int32_t>::max()} + 1, 0},
-        {time_t{std::numeric_limits<int32_t>::max()} / 1000 + 1, 0},  // as milliseconds: too many
-        {time_t{std::numeric_limits<uint32_t>::max()} + 1, 0},
-        {std::numeric_limits<time_t>::max() / 1'000'000'000 + 1, 0},
-        {std::numeric_limits<time_t>::max(), 0},
-        {std::numeric_limits<time_t>::max(), 999'999'999},
+        seconds(INT32_MAX),
+        seconds(int64_t{INT32_MAX} + 1),
+        seconds(INT32_MAX / 1000 + 1),  // as milliseconds: too many
+        seconds(int64_t{UINT32_MAX} + 1),
+        seconds(INT64_MAX / 1'000'000'000 + 1),
+        seconds(kLargest),
+        seconds(kLargest, 999'999'999),
     };
     for (const timespec& timeout : enormous) {
         SCOPED_TRACE(timeout.tv_sec);

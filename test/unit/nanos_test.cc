@@ -10,7 +10,9 @@ namespace kq {
 namespace {
 
 constexpr Nanos kLeast = std::numeric_limits<Nanos>::min();
+#ifdef __SIZEOF_INT128__
 __extension__ typedef __int128 Wide;  // NOLINT: an alias cannot be marked as extension
+#endif
 
 constexpr time_t kMaxSeconds = std::numeric_limits<time_t>::max();
 
@@ -35,6 +37,7 @@ TEST(Nanos, ProductsSaturate) {
     EXPECT_EQ(saturating_mul(kLeast, -1), kForever);
 }
 
+#ifdef __SIZEOF_INT128__
 TEST(Nanos, AgreeWithWiderArithmetic) {
     std::mt19937_64 random(99);
     const auto clamp = [](Wide x) {
@@ -47,6 +50,8 @@ TEST(Nanos, AgreeWithWiderArithmetic) {
         ASSERT_EQ(saturating_mul(a, b), clamp(Wide{a} * b)) << a << " * " << b;
     }
 }
+
+#endif
 
 // what kevent() refuses.
 TEST(Nanos, TimespecValidity) {
@@ -63,16 +68,22 @@ TEST(Nanos, TimespecValidity) {
 TEST(Nanos, FromTimespec) {
     EXPECT_EQ(to_nanos({0, 0}), 0);
     EXPECT_EQ(to_nanos({1, 5}), kSecond + 5);
+    if (sizeof(time_t) < sizeof(Nanos)) {
+        EXPECT_EQ(to_nanos({kMaxSeconds, 5}), kMaxSeconds * kSecond + 5);
+        return;
+    }
     EXPECT_EQ(to_nanos({kMaxSeconds, 0}), kForever);
     EXPECT_EQ(to_nanos({kMaxSeconds, 999'999'999}), kForever);
-    EXPECT_EQ(to_nanos({kForever / kSecond, 999'999'999}), kForever);
+    EXPECT_EQ(to_nanos({static_cast<time_t>(kForever / kSecond), 999'999'999}), kForever);
 }
 
 TEST(Nanos, ToTimespecAndBack) {
     for (const Nanos t : {Nanos{0}, Nanos{1}, kSecond - 1, kSecond, 12345678901234567, kForever}) {
         const timespec ts = to_timespec(t);
         EXPECT_TRUE(is_valid(ts));
-        EXPECT_EQ(to_nanos(ts), t);
+        if (ts.tv_sec != kMaxSeconds) {
+            EXPECT_EQ(to_nanos(ts), t);
+        }
     }
 }
 

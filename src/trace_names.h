@@ -1,0 +1,38 @@
+// Names, not numbers: how trace lines show a struct kevent and what else there is
+// to say. Called by trace.cc; no state, any thread.
+#ifndef KQ_TRACE_NAMES_H
+#define KQ_TRACE_NAMES_H
+
+#include <stddef.h>
+#include <sys/event.h>
+
+#include "platform_types.h"
+#include "result.h"
+
+namespace kq::names {
+
+// A short text that grows at its end, and is cut where it is full.
+class Text {
+  public:
+    [[nodiscard]] const char* c_str() const { return text_; }
+    // As printf().
+    void append(const char* format, ...) __attribute__((format(printf, 2, 3)));
+
+  private:
+    char text_[400] = "";
+    size_t used_ = 0;
+};
+
+// {ident 5, EVFILT_READ, EV_ADD|EV_CLEAR, fflags NOTE_LOWAT, data 3, udata 0x0}
+// What has no name is in hexadecimal.
+void append(Text& text, const struct kevent& kev);
+
+// EBADF, or the number.
+void append(Text& text, Errno error);
+
+// What the kernel reported: descriptor 5 readable|hangup
+void append(Text& text, const Wakeup& wakeup);
+
+}  // namespace kq::names
+
+#endif

@@ -1,0 +1,175 @@
+// kevent64(): the same changes and events in wider words. Each change is cut to
+// a struct kevent and goes the usual way, each event comes the usual way and is
+// widened; what does not fit is in an Extension. Under the kqueue's mutex.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "kqueue.h"
+
+namespace kq {
+namespace {
+
+constexpr timespec kAtOnce{0, 0};
+
+// What udata is once it was a pointer.
+uint64_t as_pointer(uint64_t udata) {
+    return static_cast<uintptr_t>(udata);
+}
+
+bool needs_extension(const struct kevent64_s& change) {
+    return change.ext[0] != 0 || change.ext[1] != 0 || as_pointer(change.udata) != change.udata;
+}
+
+struct kevent cut(const struct kevent64_s& wide) {
+    struct kevent kev {};
+    kev.ident = static_cast<uintptr_t>(wide.ident);
+    kev.filter = wide.filter;
+    kev.flags = wide.flags;
+    kev.fflags = wide.fflags;
+    kev.data = static_cast<intptr_t>(std::clamp<int64_t>(
+        wide.data, std::numeric_limits<intptr_t>::min(), std::numeric_limits<intptr_t>::max()));
+    kev.udata = reinterpret_cast<void*>(static_cast<uintptr_t>(wide.udata));
+    return kev;
+}
+
+// An event, or the answer to a change that said `udata` and `ext`.
+struct kevent64_s widen(const struct kevent& kev, uint64_t udata, const uint64_t (&ext)[2]) {
+    struct kevent64_s wide {};
+    wide.ident = kev.ident;
+    wide.filter = kev.filter;
+    wide.flags = kev.flags;
+    wide.fflags = kev.fflags;
+    wide.data = kev.data;
+    wide.udata = reinterpret_cast<uintptr_t>(kev.udata);
+    // The library's own answers have a udata of their own; kevent() may have set another.
+    if (as_pointer(udata) == wide.udata) wide.udata = udata;
+    wide.ext[0] = ext[0];
+    wide.ext[1] = ext[1];
+    return wide;
+}
+
+}  // namespace
+
+Result<int> Kqueue::run_wide(const struct kevent64_s* changes, int nchanges,
+                             struct kevent64_s* events, int nevents, unsigned flags,
+                             const timespec* timeout, void (*cancelled)(void*)) {
+    const Guard guard(mutex_);
+    if (is_haunted()) renew();
+    known_to_exist_ = false;
+    bool stopped = false;
+    Result<int> result = apply_wide(changes, nchanges, events, nevents, stopped);
+    if (stopped || nevents == 0 || (flags & KEVENT_FLAG_ERROR_EVENTS) != 0) {
+        settle(After::changes);
+        return result;
+    }
+    if ((flags & KEVENT_FLAG_IMMEDIATE) != 0) timeout = &kAtOnce;
+    WideList list{};
+    wide_ = &list;
+    result = scan(list.events, std::min(nevents, int{WideList::kMost}), timeout, cancelled);
+    wide_ = nullptr;
+    settle(After::delivery);
+    for (int i = 0; result.ok() && i < result.value(); i++)
+        events[i] = widen(list.events[i], list.extensions[i].udata, list.extensions[i].ext);
+    return result;
+}
+
+// As apply_changes().
+Result<int> Kqueue::apply_wide(const struct kevent64_s* changes, int nchanges,
+                               struct kevent64_s* events, int nevents, bool& stopped) {
+    int written = 0;
+    for (int i = 0; i < nchanges; i++) {
+        const struct kevent64_s change = changes[i];  // the lists may be the same array
+        const Result<int> one =
+            apply_one_wide(change, written < nevents ? &events[written] : nullptr, stopped);
+        if (!one.ok()) return one;
+        written += one.value();
+        if (stopped) return written;
+    }
+    stopped = written > 0;
+    return written;
+}
+
+// 1 if an answer was written, 0 if there is none to be given. `stopped`: there was
+// no room for one, or an error is returned.
+Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct kevent64_s* answer,
+                                   bool& stopped) {
+    struct kevent kev = cut(change);
+    struct kevent reply {};
+    Owned<Extension> fresh;
+    Errno refused = kev.ident == change.ident ? Errno::ok : Errno::invalid;
+    if (refused == Errno::ok) refused = prepare_extension(change, fresh);
+    if (refused != Errno::ok) {
+        stopped = answer == nullptr;
+        if (stopped) return refused;
+        *answer = change;
+        answer->flags |= EV_ERROR;
+        answer->data = to_int(refused);
+        return 1;
+    }
+    bool told = false;
+    const Result<int> result = apply_changes(&kev, 1, &reply, answer == nullptr ? 0 : 1, told);
+    const bool written = result.ok() && result.value() == 1;
+    stopped = told && !written;
+    if (!result.ok()) return result;
+    const bool failed = written && (reply.flags & EV_ERROR) != 0 && reply.data != 0;
+    if (!failed) extend(change, std::move(fresh));
+    if (written) *answer = widen(reply, change.udata, change.ext);
+    return result;
+}
+
+// ---- extensions ----
+
+Extension* Kqueue::find_extension(const Knote& kn) const {
+    return extensions_.find(Extension::hash_key(&kn),
+                            [&kn](const Extension& one) { return one.knote == &kn; });
+}
+
+// Before the change, which then cannot fail for want of memory half-way.
+Errno Kqueue::prepare_extension(const struct kevent64_s& change, Owned<Extension>& fresh) {
+    if (!needs_extension(change)) return Errno::ok;
+    if (!extensions_.reserve()) return Errno::no_memory;
+    fresh = make<Extension>();
+    return fresh ? Errno::ok : Errno::no_memory;
+}
+
+// The change was applied: what it says beyond struct kevent replaces what the knote had,
+// as udata does.
+void Kqueue::extend(const struct kevent64_s& change, Owned<Extension> fresh) {
+    if (extensions_.size() == 0 && !fresh) return;
+    if ((change.flags & EV_KEEPUDATA) != 0) return;
+    const FilterOps* ops = find_filter(change.filter);
+    if (ops == nullptr) return;  // a question to the library
+    const Result<Knote*> found = ops->find(*this, static_cast<uintptr_t>(change.ident));
+    if (!found.ok() || found.value() == nullptr) return;  // it was deleted
+    Knote& kn = *found.value();
+    if (kn.has(kExtended)) forget_extension(kn);
+    if (!fresh) return;
+    fresh->knote = &kn;
+    fresh->udata = change.udata;
+    fresh->ext[0] = change.ext[0];
+    fresh->ext[1] = change.ext[1];
+    extensions_.insert(fresh.release());
+    kn.set(kExtended);
+}
+
+void Kqueue::forget_extension(Knote& kn) {
+    Extension* extension = find_extension(kn);
+    KQ_CHECK(extension != nullptr);
+    extensions_.remove(extension);
+    Owned<Extension>(extension).reset();
+    kn.clear(kExtended);
+}
+
+// The event of the knote was written; kept only for a call of kevent64().
+void Kqueue::note_extension(const Knote& kn, const struct kevent& event) {
+    if (wide_ == nullptr) return;
+    const Extension* extension = find_extension(kn);
+    KQ_CHECK(extension != nullptr);
+    Extension& noted = wide_->extensions[&event - wide_->events];
+    noted.udata = extension->udata;
+    noted.ext[0] = extension->ext[0];
+    noted.ext[1] = extension->ext[1];
+}
+
+}  // namespace kq

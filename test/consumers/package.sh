@@ -1,0 +1,67 @@
+#!/bin/bash
+# From the source tarball to a program that uses the Debian packages made of it: the tarball
+# builds without git, the packages install in an empty root by dpkg, and say what they need
+# and give. 77: the tools are not here.
+set -euxo pipefail
+for tool in dpkg dpkg-deb dpkg-shlibdeps cpack; do command -v $tool || exit 77; done
+# Root, or something like it, is needed to install.
+test "$(id -u)" = 0 || exit 77
+here=$(cd "$(dirname "$0")" && pwd)
+rm -rf "$WORK"
+mkdir -p "$WORK/root/var/lib/dpkg/"{info,updates,triggers} "$WORK/git"
+root=$WORK/root
+
+# ---- the tarball, unpacked where there is no git: neither the program nor a repository ----
+(cd "$BUILD" && cpack --config CPackSourceConfig.cmake -B "$WORK/tarball")
+tar -xzf "$WORK"/tarball/libkqueue-*.tar.gz -C "$WORK"
+source=$(echo "$WORK"/libkqueue-*)
+test ! -e "$source/.git" -a ! -e "$source/build"
+printf '#!/bin/sh\necho git was called >&2; exit 1\n' > "$WORK/git/git"
+chmod +x "$WORK/git/git"
+cd "$source"
+PATH=$WORK/git:$PATH CXX=$CXX CC=$CC "$CMAKE" --workflow --preset package-deb
+
+# ---- what the packages say ----
+packages=$source/build/package-deb
+runtime=$(echo "$packages"/libkqueue0_*.deb)
+development=$(echo "$packages"/libkqueue-dev_*.deb)
+version=$(dpkg-deb -f "$runtime" Version)
+for package in "$runtime" "$development"; do
+    test "$(dpkg-deb -f "$package" Multi-Arch)" = same
+    dpkg-deb -c "$package" | grep -q "/usr/share/doc/$(dpkg-deb -f "$package" Package)/copyright"
+done
+dpkg-deb -f "$runtime" Depends | grep -qE '^libc6 \(>= 2\.[0-9]+\)$'
+test "$(dpkg-deb -I "$runtime" shlibs)" = "libkqueue 0 libkqueue0 (>= $version)"
+dpkg-deb -f "$development" Depends | grep -qF "libkqueue0 (= $version)"
+# The symbols file is what the library exports.
+mkdir "$WORK/unpacked"
+dpkg-deb -R "$runtime" "$WORK/unpacked"
+lib=$(find "$WORK/unpacked/usr/lib" -type f -name 'libkqueue.so.*')
+diff <(sed -n 's/^ \([a-z0-9_]*\)@Base .*/\1/p' "$WORK/unpacked/DEBIAN/symbols" | sort) \
+    <(nm -D --defined-only "$lib" | awk '{ print $3 }' | sort)
+if readelf -S "$lib" | grep -q debug_info; then exit 1; fi
+
+# ---- an empty root; all that is missing in it is libc ----
+touch "$root/var/lib/dpkg/status" "$root/var/lib/dpkg/available"
+dpkg --root="$root" --force-script-chrootless --force-depends --force-not-root --force-bad-path \
+    --log="$WORK/dpkg.log" -i "$runtime" "$development"
+dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${Package} ${Status}\n' > "$WORK/status"
+test "$(grep -c 'install ok installed' "$WORK/status")" = 2
+
+# ---- a program that is built against it, and what a package of that program would need ----
+triplet=$(basename "$(dirname "$(find "$root" -name libkqueue.a)")")
+PKG_CONFIG_LIBDIR=$root/usr/lib/$triplet/pkgconfig
+export PKG_CONFIG_LIBDIR
+"$CC" "$here/main.c" $(pkg-config --cflags --libs libkqueue) -o "$WORK/main"
+LD_LIBRARY_PATH=$root/usr/lib/$triplet "$WORK/main"
+"$CC" -static "$here/main.c" $(pkg-config --static --cflags --libs libkqueue) -o "$WORK/main_static"
+"$WORK/main_static"
+mkdir -p "$WORK/needs/debian"
+printf 'Source: needs\n\nPackage: needs\nArchitecture: any\n' > "$WORK/needs/debian/control"
+cd "$WORK/needs"
+dpkg-shlibdeps -S"$WORK/unpacked" -O "$WORK/main" > "$WORK/shlibs"
+grep -qF "libkqueue0 (>= $version)" "$WORK/shlibs"
+
+# ---- and it goes without a trace ----
+dpkg --root="$root" --force-script-chrootless --force-depends --log="$WORK/dpkg.log" --purge libkqueue-dev libkqueue0
+test -z "$(find "$root/usr" -name '*kqueue*' 2> /dev/null)"

@@ -1,0 +1,48 @@
+#!/bin/bash
+# usage: cross.sh i686|aarch64|armhf|s390x [<build directory>]
+# Builds library and conformance suite for another processor and runs the suite: i686 on this
+# machine itself, the others under qemu-user. s390x is big-endian; i686 and armhf have 32 bits.
+#
+# Debian 12: apt-get install --no-install-recommends cmake ninja-build googletest qemu-user-static
+#            g++-{i686-linux-gnu,aarch64-linux-gnu,arm-linux-gnueabihf,s390x-linux-gnu}
+# (g++-multilib would remove the cross compilers.) Takes 3 to 6 minutes on two processors.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+target=${1:?usage: cross.sh i686|aarch64|armhf|s390x [<build directory>]}
+build=${2:-$source/build/elsewhere/$target}
+case $target in
+i686) triplet=i686-linux-gnu qemu= ;;
+aarch64) triplet=aarch64-linux-gnu qemu=qemu-aarch64-static ;;
+armhf) triplet=arm-linux-gnueabihf qemu=qemu-arm-static ;;
+s390x) triplet=s390x-linux-gnu qemu=qemu-s390x-static ;;
+*) echo "unknown target $target" >&2; exit 2 ;;
+esac
+sysroot=/usr/$triplet
+run=()
+link=
+if [ -n "$qemu" ]; then
+    run=("$qemu" -L "$sysroot")
+else # with the loader of the cross compiler's libc: there may be another, or none
+    link="-Wl,--dynamic-linker=$(find "$sysroot/lib" -name 'ld-linux*.so.2') -Wl,-rpath,$sysroot/lib"
+fi
+
+configure() { # <source> <build> <option>...
+    local from=$1 to=$2
+    shift 2
+    cmake -G Ninja -S "$from" -B "$to" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1 \
+        -DCMAKE_EXE_LINKER_FLAGS="$link" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="${triplet%%-*}" \
+        -DCMAKE_C_COMPILER="$triplet-gcc" -DCMAKE_CXX_COMPILER="$triplet-g++" \
+        -DCMAKE_OBJCOPY="/usr/bin/$triplet-objcopy" "$@" > "$to.configure" || { cat "$to.configure"; exit 1; }
+}
+mkdir -p "$build"
+configure /usr/src/googletest "$build/googletest" -DBUILD_GMOCK=OFF -DCMAKE_INSTALL_PREFIX="$build/prefix"
+cmake --build "$build/googletest" --parallel "${JOBS:-2}" > "$build/googletest.build"
+cmake --install "$build/googletest" > /dev/null
+configure "$source" "$build/libkqueue" -DKQUEUE_BUILD_TESTS=ON -DKQUEUE_WARNINGS=ON -DKQUEUE_WERROR=ON \
+    -DGTest_DIR="$(dirname "$(find "$build/prefix" -name GTestConfig.cmake)")"
+cmake --build "$build/libkqueue" --parallel "${JOBS:-2}" --target kqueue kqueue_static kq_conformance kq_unit
+
+"${run[@]}" "$build/libkqueue/test/kq_unit" --gtest_brief=1
+bash "$here/run_suite.sh" "$here/gaps/${qemu:+qemu-}$target" "$build/logs" \
+    "${run[@]}" "$build/libkqueue/test/kq_conformance"
