@@ -69,7 +69,7 @@ TEST(Nanos, FromTimespec) {
     EXPECT_EQ(to_nanos({0, 0}), 0);
     EXPECT_EQ(to_nanos({1, 5}), kSecond + 5);
     if (sizeof(time_t) < sizeof(Nanos)) {
-        EXPECT_EQ(to_nanos({kMaxSeconds, 5}), kMaxSeconds * kSecond + 5);
+        EXPECT_EQ(to_nanos({kMaxSeconds, 5}), saturating_mul(kMaxSeconds, kSecond) + 5);
         return;
     }
     EXPECT_EQ(to_nanos({kMaxSeconds, 0}), kForever);
