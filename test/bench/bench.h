@@ -82,9 +82,9 @@ class Children {
 
     pid_t operator[](int i) const { return pids_[static_cast<size_t>(i)]; }
     int size() const { return static_cast<int>(pids_.size()); }
-    void let_go();                              // all of them
-    void end_one(int i);                        // kills it and waits until it has ended
-    void replace(int i);                        // reaps the i-th, which has ended; a new one
+    void let_go();        // all of them
+    void end_one(int i);  // kills it and waits until it has ended
+    void replace(int i);  // reaps the i-th, which has ended; another process takes its place
     void wait_until_ended() const;              // all; none is reaped
     static void wait_until_ended(pid_t child);  // one
 
