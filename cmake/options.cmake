@@ -5,6 +5,7 @@ set(kq_backends linux posix solaris windows)
 set_property(CACHE KQUEUE_BACKEND PROPERTY STRINGS auto ${kq_backends})
 
 option(KQUEUE_BUILD_TESTS "Build the tests (needs GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
+option(KQUEUE_BUILD_BENCH "Build the benchmarks too (Linux; needs Google Benchmark, Python 3)" OFF)
 option(KQUEUE_INSTALL "Generate the install rules" ON)
 option(KQUEUE_WARNINGS "Compile this project with its own set of warnings" OFF)
 option(KQUEUE_WERROR "Make those warnings errors" OFF)

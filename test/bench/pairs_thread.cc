@@ -1,0 +1,58 @@
+// Threads that share one queue and take work from it.
+#include <atomic>
+#include <thread>
+
+#include "pairs.h"
+
+namespace kqbench {
+namespace {
+
+// Takes one readable socket at a time, of which no other thread may hear until it is armed again:
+// a byte that is not there would end the program.
+template <class Queue>
+void work(Queue& queue, std::atomic<long>& left) {
+    typename Queue::template Events<1> events;
+    while (left.load(std::memory_order_relaxed) > 0) {
+        if (queue.wait(events, 50) == 0) continue;
+        const int fd = Queue::readable(events[0]);
+        take_byte(fd);
+        put_byte(fd);  // to its peer, which is watched as well
+        left.fetch_sub(1, std::memory_order_relaxed);
+        queue.rearm(fd);
+    }
+}
+
+template <class Queue>
+Measurement share(Use<Queue>, int threads, long items) {
+    const Pairs pairs(32, Pairs::sockets);
+    Queue queue;
+    for (int i = 0; i < pairs.size(); i++) {
+        queue.watch_read(pairs.read_end(i), Mode::dispatch);
+        queue.watch_read(pairs.write_end(i), Mode::dispatch);
+    }
+    std::atomic<long> left{items};
+    std::vector<std::thread> workers;
+    const int64_t start = now_ns();
+    for (int i = 0; i < pairs.size(); i++)
+        put_byte(pairs.write_end(i));
+    for (int i = 0; i < threads; i++)
+        workers.emplace_back([&queue, &left] { work(queue, left); });
+    for (std::thread& worker : workers)
+        worker.join();
+    return per_op(now_ns() - start, items);
+}
+
+const Workload kWorkloads[] = {
+    {"share1", "EV_DISPATCH work items of 64 sockets, 1 thread", 200'000, 1'000, "fair", 1.10,
+     kq_raw_and_fair([](auto use, long n) { return share(use, 1, n); })},
+    {"share2", "the same, 2 threads on one queue", 200'000, 1'000, "fair", 1.10,
+     kq_raw_and_fair([](auto use, long n) { return share(use, 2, n); })},
+};
+
+}  // namespace
+
+std::span<const Workload> thread_workloads() {
+    return kWorkloads;
+}
+
+}  // namespace kqbench
