@@ -1,0 +1,15 @@
+// Signals that are caught but that no handler gets, because they are blocked. POSIX tells
+// nobody of these: whoever wants to know looks. Used by Backend; any thread, no lock.
+#ifndef KQ_POSIX_PENDING_SIGNALS_H
+#define KQ_POSIX_PENDING_SIGNALS_H
+
+namespace kq::pending_signals {
+
+// Whether signals::take_pending() would find some that it has not found before.
+bool are_news();
+// Whether the calling thread blocks any that are caught: only then they need looking for.
+bool are_blocked_here();
+
+}  // namespace kq::pending_signals
+
+#endif
