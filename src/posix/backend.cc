@@ -13,13 +13,6 @@
 #include "sys.h"
 
 namespace kq {
-namespace {
-
-// How often a sleeping thread looks for what no handler tells it, because it blocks the signal.
-constexpr Nanos kPendingLook = 20 * kMillisecond;
-
-}  // namespace
-
 // ---- life ----
 
 Errno Backend::open(uint32_t tag) {
@@ -97,7 +90,7 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
         if (tell(Handle(Handle::Kind::timers, static_cast<uint32_t>(clock), 0)))
             poller_.set_deadline(clock, kForever);
     }
-    if (hears_signals_.load() && pending_signals::are_news())
+    if (poller_.hears_signals() && pending_signals::are_news())
         (void)tell(Handle(Handle::Kind::signals, 0, 0));
     if (files_.look(t)) (void)tell(Handle(Handle::Kind::files, 0, 0));
     count += children_.collect(out.subspan(count), t);
@@ -105,7 +98,8 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
 }
 
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
-    if (bell_ == nullptr) return Errno::bad_descriptor;
+    // Nothing else would notice that the public descriptor was closed.
+    if (!exists()) return Errno::bad_descriptor;
     const Nanos t = now(Clock::monotonic);
     const size_t own = collect_own(out, t);
     bool readable = false;
@@ -131,8 +125,9 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     const Nanos end = t == kForever ? kForever : saturating_add(start, t);
     Nanos until = end;
     // Signals that this thread blocks are told by no handler.
-    const bool hears = hears_signals_.load() || children_.are_watched();
-    if (hears && pending_signals::are_blocked_here()) until = std::min(end, start + kPendingLook);
+    const bool hears = poller_.hears_signals() || children_.are_watched();
+    if (hears && pending_signals::are_blocked_here())
+        until = std::min(end, start + pending_signals::kLookPeriod);
     const Errno error = poller_.wait(until);
     return error == Errno::timed_out && until != end ? Errno::ok : error;
 }
@@ -156,7 +151,7 @@ Errno Backend::post(int descriptor, uint32_t tag) {
 }
 
 Errno Backend::hear_signals() {
-    hears_signals_.store(true);
+    poller_.hear_signals();
     return Errno::ok;
 }
 

@@ -77,7 +77,6 @@ class Backend {
     FileWatch files_;
     Children children_;
     std::atomic<bool> rung_{false};  // heard, and not reported yet
-    std::atomic<bool> hears_signals_{false};
 };
 
 }  // namespace kq

@@ -202,12 +202,17 @@ void end_if_idle() KQ_REQUIRES(mutex) {
     look_at.store(kForever);
 }
 
+// A zombie still exists. Nor can one be told from another that got its number later.
+bool exists(int32_t pid) {
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
 // The process of that number, new in the registry or not; `error` says why there is none.
 Process* enter(int32_t pid, Errno& error) KQ_REQUIRES(mutex) {
     siginfo_t info{};
     if (sys::wait_for(P_PID, static_cast<id_t>(pid), info) != 0) {
-        // Not ours; or it was, and is reaped: then the number may be anybody's.
-        error = kill(pid, 0) == 0 || errno == EPERM ? Errno::not_supported : Errno::no_process;
+        // Not ours: nobody tells, but whether it is there can be asked.
+        error = exists(pid) ? Errno::unimplemented : Errno::no_process;
         return nullptr;
     }
     Process* process = find(pid);
@@ -256,6 +261,7 @@ Errno Children::watch(int32_t pid, Handle handle, Doorbell& bell, ProcessFacts& 
     children::Process* process = fresh ? children::enter(pid, error) : nullptr;
     if (process == nullptr) {
         children::end_if_idle();
+        if (error == Errno::unimplemented) facts.pid = pid;
         return fresh ? error : Errno::no_memory;
     }
     bell_ = &bell;
@@ -313,7 +319,7 @@ void Children::abandon_in_child() {
 
 Life processes::ask(const ProcessFacts& facts, int& status) {
     const auto* watch = static_cast<const Watch*>(facts.place);
-    if (watch == nullptr) return Life::exited_unknown;
+    if (watch == nullptr) return children::exists(facts.pid) ? Life::running : Life::exited_unknown;
     const Guard guard(children::mutex);
     children::Process& process = *watch->process;
     children::look_at_one(process, Life::exited_unknown, 0);

@@ -37,7 +37,7 @@ class Children {
     Children& operator=(const Children&) = delete;
     ~Children() = default;
 
-    // As Backend::watch_process(); not_supported: it is no child.
+    // As Backend::watch_process(); unimplemented: it is no child of ours.
     Errno watch(int32_t pid, Handle handle, Doorbell& bell, ProcessFacts& facts);
     void unwatch(ProcessFacts& facts);
 

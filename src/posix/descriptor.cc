@@ -43,7 +43,8 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     if (!facts.readable_end) return sample;
     const bool pipe = facts.kind == FdKind::pipe;
     sample.eof = (ready & kHangup) != 0;
-    const bool unknown = (ready & kReadable) != 0 && !sample.eof;
+    const bool unknown =
+        (ready & kReadable) != 0 && !sample.eof && facts.kind != FdKind::always;
     sample.data = bytes_readable(fd, unknown ? 1 : 0, sample.closed);
     sample.active = pipe ? sample.data > 0 : (ready & kReadable) != 0;
     return sample;
@@ -61,12 +62,12 @@ Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-Sample writable_other(int fd, uint16_t ready) {
+Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
     sample.closed = check_open(fd) != Errno::ok;
     sample.active = (ready & kWritable) != 0;
     sample.eof = (ready & kHangup) != 0;
-    sample.data = sample.active ? 1 : 0;
+    sample.data = sample.active && facts.kind != FdKind::always ? 1 : 0;
     return sample;
 }
 
@@ -95,7 +96,9 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     } else if (S_ISDIR(st.st_mode)) {
         facts.kind = FdKind::directory;
     } else {
-        facts.kind = FdKind::other;
+        // Devices like /dev/null; those that can be waited for are, too.
+        const bool device = S_ISCHR(st.st_mode) && isatty(fd) == 0;
+        facts.kind = device ? FdKind::always : FdKind::other;
     }
     return Errno::ok;
 }
@@ -171,7 +174,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     }
     if (facts.kind == FdKind::pipe) return writable_pipe(fd, facts, ready);
     if (is_socket(facts.kind)) return sockets::writable(fd, facts, ready);
-    return writable_other(fd, ready);
+    return writable_other(fd, facts, ready);
 }
 
 }  // namespace kq::descriptor

@@ -81,13 +81,23 @@ bool prepare(int fd) {
            sys::control(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
+// A program that closes all descriptors, as daemons do, closes ours, too; the numbers are
+// its own files then.
+bool is_ours(const Doorbell& bell, int fd) {
+    const uint64_t file = bell.file.load();
+    return file != 0 && file_of(fd) == file;
+}
+
 void put_byte(const Doorbell& bell) {
-    (void)sys::write(bell.out.load(), "", 1);  // full is as good
+    const int out = bell.out.load();
+    if (is_ours(bell, out)) (void)sys::write(out, "", 1);  // full is as good
 }
 
 void drain(const Doorbell& bell) {
+    const int in = bell.in.load();
+    if (!is_ours(bell, in)) return;
     char bytes[64];
-    while (sys::read(bell.in.load(), bytes, sizeof bytes) == sizeof bytes) {
+    while (sys::read(in, bytes, sizeof bytes) == sizeof bytes) {
     }
 }
 
@@ -134,11 +144,9 @@ void close(Doorbell& bell, bool waits) {
     while (waits && bell.ringers.load() != 0)
         (void)sched_yield();
     if (!waits) bell.ringers.store(0);
+    for (std::atomic<int>* fd : {&bell.in, &bell.out})
+        if (is_ours(bell, fd->load())) sys::close(fd->exchange(-1));
     bell.file.store(0);
-    const int in = bell.in.exchange(-1);
-    const int out = bell.out.exchange(-1);
-    if (in >= 0) sys::close(in);
-    if (out >= 0) sys::close(out);
     give_back(bell);
 }
 
@@ -151,8 +159,7 @@ Errno move(Doorbell& bell, int number) {
 }
 
 bool is_open(const Doorbell& bell) {
-    const uint64_t file = bell.file.load();
-    return file != 0 && file_of(bell.number.load()) == file;
+    return is_ours(bell, bell.number.load());
 }
 
 void ring_owned(Doorbell& bell) {

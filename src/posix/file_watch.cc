@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 
 #include "alloc.h"
 #include "file_stat.h"
@@ -50,9 +51,9 @@ Errno FileWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     if (wanted == 0) {
         if (facts.file_watch == 0) return Errno::ok;
         Entry& entry = entries_[facts.file_watch - 1];
-        if (entry.changed) changed_--;
+        if (entry.changes != 0) changed_--;
         entry.fd = -1;
-        entry.changed = false;
+        entry.changes = 0;
         entry.next = unused_;
         unused_ = facts.file_watch;
         facts.file_watch = 0;
@@ -67,22 +68,28 @@ Errno FileWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     const int32_t index = take_entry();
     if (index < 0) return Errno::no_memory;
     Entry& entry = entries_[index];
-    entry = Entry{fd, 0, handle, identity_of(st), false, {}};
+    entry = Entry{fd, 0, handle, identity_of(st), 0, nanos_of(st.st_atim), {}};
     fill_state(st, entry.state);
     facts.file_watch = index + 1;
     if (used_++ == 0) look_at_ = saturating_add(now(Clock::monotonic), interval.load());
     return Errno::ok;
 }
 
-// True if it changed, or is not the file any more: the core finds out.
-bool FileWatch::look_at(Entry& entry) {
+// What happened since the last time. That it is another file now the core finds out itself.
+uint32_t FileWatch::look_at(Entry& entry) {
     struct stat st {};
-    if (fstat(entry.fd, &st) != 0 || identity_of(st) != entry.identity) return true;
+    if (fstat(entry.fd, &st) != 0 || identity_of(st) != entry.identity) return kUnknown;
     FileState state;
     fill_state(st, state);
+    const Nanos read = nanos_of(st.st_atim);
     const bool changed = differ(state, entry.state);
+    // All times set to now: touched, or written and read at once. To those who ask for the one
+    // or the other nothing must be missing.
+    const bool touched = state.modified != entry.state.modified && read != entry.read &&
+                         read == state.modified && state.modified == state.changed;
     entry.state = state;
-    return changed;
+    entry.read = read;
+    return !changed ? 0 : touched ? kUnknown | kAttributes : kUnknown;
 }
 
 bool FileWatch::look(Nanos t) {
@@ -92,9 +99,9 @@ bool FileWatch::look(Nanos t) {
     for (size_t i = 0; i < looks; i++, turn_++) {
         if (turn_ >= count_) turn_ = 0;
         Entry& entry = entries_[turn_];
-        if (entry.fd < 0 || entry.changed || !look_at(entry)) continue;
-        entry.changed = true;
-        changed_++;
+        if (entry.fd < 0 || entry.changes != 0) continue;
+        entry.changes = look_at(entry);
+        if (entry.changes != 0) changed_++;
     }
     if (all || looks == count_) {
         const Nanos end = now(Clock::monotonic);
@@ -107,10 +114,10 @@ bool FileWatch::look(Nanos t) {
 void FileWatch::take(Tell tell, void* context) {
     (void)look(now(Clock::monotonic));
     for (size_t i = 0; i < count_ && changed_ > 0; i++) {
-        if (entries_[i].fd < 0 || !entries_[i].changed) continue;
-        entries_[i].changed = false;
+        const uint32_t changes = std::exchange(entries_[i].changes, 0);
+        if (changes == 0) continue;
         changed_--;
-        tell(context, entries_[i].handle, kUnknown);
+        tell(context, entries_[i].handle, changes);
     }
 }
 

@@ -36,11 +36,12 @@ class FileWatch {
         int32_t next;
         Handle handle;
         uint32_t identity;
-        bool changed;
+        uint32_t changes;  // not told yet
+        Nanos read;        // when it was read last
         FileState state;
     };
 
-    bool look_at(Entry& entry);
+    static uint32_t look_at(Entry& entry);
     int32_t take_entry();
 
     Entry* entries_ = nullptr;

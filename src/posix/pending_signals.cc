@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <atomic>
 
@@ -14,6 +16,7 @@
 #include "platform.h"
 #include "signal_hub.h"
 #include "signal_source.h"
+#include "sys.h"
 
 namespace kq {
 
@@ -41,17 +44,29 @@ Errno listen(uint64_t /*set*/) {
     return Errno::ok;
 }
 
-// Let through for a moment, they run into our handler, which counts. sigtimedwait() would
-// need that, too, where it exists, for it takes none that another thread takes first.
+#if defined(_POSIX_REALTIME_SIGNALS) && _POSIX_REALTIME_SIGNALS > 0
+int take_one(uint64_t set) {
+    const sys::Uncancelled uncancelled;
+    const sigset_t wanted = to_sigset(set);
+    const timespec at_once{};
+    const int number = sigtimedwait(&wanted, nullptr, &at_once);
+    return number > 0 ? number : 0;
+}
+#else
+// Let through for a moment, it runs into our handler, which takes it for counted.
 int take_one(uint64_t set) {
     const uint64_t pending = pending_of(set);
     if (pending == 0) return 0;
-    const sigset_t let_through = to_sigset(pending);
+    const int number = __builtin_ctzll(pending) + 1;
+    const sigset_t let_through = to_sigset(signal_hub::bit_of(number));
     sigset_t before;
+    (void)dispositions::count_ahead(number);
     if (pthread_sigmask(SIG_UNBLOCK, &let_through, &before) == 0)
         (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return 0;
+    dispositions::forget_ahead(number);  // another thread was quicker
+    return number;
 }
+#endif
 
 // SIGCHLD has to come through while we wait for children.
 bool may_hold(int number) {

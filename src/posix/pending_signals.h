@@ -3,7 +3,12 @@
 #ifndef KQ_POSIX_PENDING_SIGNALS_H
 #define KQ_POSIX_PENDING_SIGNALS_H
 
+#include "nanos.h"
+
 namespace kq::pending_signals {
+
+// How often a sleeping thread looks, if it blocks some.
+inline constexpr Nanos kLookPeriod = 20 * kMillisecond;
 
 // Whether signals::take_pending() would find some that it has not found before.
 bool are_news();

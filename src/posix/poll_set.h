@@ -18,6 +18,7 @@ struct PollItem {
     Direction direction;
     bool queue;       // it is a kqueue of ours
     bool has_events;  // Poller::collect(): and has something for its own collect()
+    bool countless;   // what is to be read cannot be counted
     uint8_t verdict;  // Poller::collect(): what becomes of it
     // Of an edge that was reported and is ready still:
     short seen;      // the POLL bits then

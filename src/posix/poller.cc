@@ -7,6 +7,7 @@
 #include "amount.h"
 #include "file_stat.h"
 #include "nest.h"
+#include "pending_signals.h"
 #include "poller_snapshot.h"
 #include "sys.h"
 
@@ -50,11 +51,17 @@ bool identify(int fd, uint32_t& identity) {
     return true;
 }
 
+// How long an edge is put off first that stays ready: less where what is to be read cannot
+// be counted, as connections.
+Nanos first_delay(const PollItem& item) {
+    return item.queue || item.countless ? kSuspicion : kFirstDelay;
+}
+
 // An edge is reported: what it is compared with from now on.
 void note_edge(PollItem& item, const pollfd& fd, Nanos now) {
     item.seen = fd.revents;
     item.amount = item.direction == Direction::read ? amount::readable(fd.fd) : 0;
-    item.delay = item.queue ? kSuspicion : kFirstDelay;
+    item.delay = first_delay(item);
     item.due = now + item.delay;
 }
 
@@ -71,7 +78,7 @@ bool is_news(PollItem& item, const pollfd& fd, Nanos now) {
     }
     item.amount = amount;
     if (other || more) {
-        item.delay = item.queue ? kSuspicion : kFirstDelay;
+        item.delay = first_delay(item);
     } else {
         if (now < item.due) return false;
         if (!item.queue) item.delay = item.delay < kLongestDelay ? item.delay * 2 : kLongestDelay;
@@ -117,8 +124,7 @@ Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
         if (error != Errno::ok) return error;
     }
     // poll() calls these ready, always.
-    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || facts.kind == FdKind::always)
-        return Errno::not_permitted;
+    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return Errno::not_permitted;
     if (S_ISFIFO(st.st_mode)) {
         const Doorbell* bell = doorbell::find(fd);
         if (bell != nullptr && bell == bell_) return Errno::invalid;
@@ -160,6 +166,7 @@ Errno Poller::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts
         item.mode = want[d];
         item.direction = d;
         item.queue = queue;
+        item.countless = d == Direction::read && amount::readable(fd) < 0;
         put_in(armed_, {fd, events_for(d), 0}, item);
         if (queue) queues_++;
         changed();
@@ -306,7 +313,8 @@ Result<size_t> Poller::collect(std::span<Wakeup> out, bool& rung) {
 bool Poller::is_ready(int depth) {
     const Nanos t = now(Clock::monotonic);
     if (deadline(Clock::monotonic) <= t || next_look() <= t ||
-        deadline(Clock::realtime) <= now(Clock::realtime))
+        deadline(Clock::realtime) <= now(Clock::realtime) ||
+        (hears_signals_.load() && pending_signals::are_news()))
         return true;
     const Guard guard(mutex_);
     if (sys::poll_at_once(armed_.fds(), armed_.count()) > 0) return true;

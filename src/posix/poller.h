@@ -59,6 +59,10 @@ class Poller {
     // Likewise, for what is looked at now and then; monotonic.
     void set_look(Nanos t) { look_at_.store(t); }
 
+    // It is to be looked for signals that no handler gets.
+    void hear_signals() { hears_signals_.store(true); }
+    [[nodiscard]] bool hears_signals() const { return hears_signals_.load(); }
+
     // ---- for nest.cc: when this kqueue is watched by another ----
     struct Snapshot;
     // Adds what is waited for here; the earliest deadline (monotonic) is answered.
@@ -106,6 +110,7 @@ class Poller {
     size_t start_ = 0;         // where the next collect() begins; likewise
     Nanos look_period_ = 0;    // likewise
     std::atomic<Nanos> deadlines_[kClocks] = {kForever, kForever};
+    std::atomic<bool> hears_signals_{false};
     std::atomic<Nanos> look_at_{kForever};   // set_look()
     std::atomic<Nanos> spent_at_{kForever};  // when the spent set is to be looked at
 };

@@ -10,6 +10,7 @@
 
 #include "dispositions.h"
 #include "nest.h"
+#include "pending_signals.h"
 #include "poller_snapshot.h"
 #include "signal_hub.h"
 #include "sys.h"
@@ -154,6 +155,8 @@ Nanos Poller::add_to(Snapshot& snapshot, int depth) {
     const Nanos t = now(Clock::monotonic);
     Nanos earliest = std::min({next_look(), deadline(Clock::monotonic),
                                to_monotonic(deadline(Clock::realtime), t)});
+    if (hears_signals() && pending_signals::are_blocked_here())
+        earliest = std::min(earliest, t + pending_signals::kLookPeriod);
     const Guard guard(mutex_);
     snapshot.add(armed_.fds(), armed_.count());
     for (size_t i = 1; queues_ > 0 && i < armed_.count(); i++)

@@ -69,6 +69,12 @@ Peek peek(int fd, FdFacts& facts) {
     }
 }
 
+// What a dead connection died of, if that is not known yet.
+void fetch_error(int fd, FdFacts& facts) {
+    const int error = option(fd, SO_ERROR, 0);
+    if (error != 0) facts.so_error = static_cast<uint16_t>(error);
+}
+
 // Not active. TCP tells when it gets connected, the others do not.
 Sample never_connected(const FdFacts& facts) {
     Sample sample;
@@ -105,13 +111,20 @@ Sample readable_listener(int fd, uint16_t ready) {
     return sample;
 }
 
-Sample readable_packets(int fd, const FdFacts& facts, uint16_t ready, int64_t bytes) {
+Sample readable_packets(int fd, FdFacts& facts, uint16_t ready, int64_t bytes) {
     Sample sample;
     sample.data = bytes < 0 ? 1 : bytes;
-    sample.eof = facts.kind == FdKind::seqpacket && (ready & kHangup) != 0;
     sample.unmarked = (ready & kFailed) != 0;  // left for the next call on the socket
     sample.active = (ready & kReadable) != 0 || sample.unmarked;
-    if (facts.kind == FdKind::seqpacket && !has_peer(fd) && bytes <= 0) return never_connected(facts);
+    if (facts.kind != FdKind::seqpacket) return sample;
+    sample.eof = (ready & kHangup) != 0;
+    if (bytes > 0) return sample;
+    // An empty packet looks like the end, to those who read it, too.
+    const Peek seen = peek(fd, facts);
+    if (seen == Peek::unconnected) return never_connected(facts);
+    sample.eof = sample.eof || seen == Peek::end || seen == Peek::failed;
+    sample.active = sample.eof;
+    if (sample.eof) sample.error = facts.so_error;
     return sample;
 }
 
@@ -168,6 +181,7 @@ Sample readable(int fd, FdFacts& facts, uint16_t ready) {
         case Peek::nothing:
             break;
     }
+    if (sample.eof && (ready & kFailed) != 0) fetch_error(fd, facts);
     if (sample.eof) sample.error = facts.so_error;
     return sample;
 }
@@ -176,6 +190,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
     if (ready == 0) return sample;
     bool eof = false;
+    bool failed = false;
     if ((ready & (kHangup | kFailed)) != 0 && is_connected_kind(facts.kind)) {
         const short now = sys::poll_now(fd, POLLIN | POLLOUT);
         sample.closed = (now & POLLNVAL) != 0;
@@ -183,6 +198,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
         const Peek seen = sample.closed || !over ? Peek::nothing : peek(fd, facts);
         if (seen == Peek::unconnected) return never_connected(facts);
         eof = (now & POLLHUP) != 0 || seen == Peek::failed;
+        failed = (now & POLLERR) != 0;
         if ((now & POLLOUT) != 0) ready |= kWritable;
     }
     bool unconnected = false;
@@ -190,6 +206,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     if (unconnected) return never_connected(facts);
     sample.eof = eof;
     sample.unmarked = (ready & kFailed) != 0 && !eof && facts.kind == FdKind::datagram;
+    if (eof && failed) fetch_error(fd, facts);
     if (eof) sample.error = facts.so_error;
     const int64_t unsent = amount::unsent(fd);
     sample.closed = sample.closed || (unsent < 0 && errno == EBADF);

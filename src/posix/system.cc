@@ -1,6 +1,9 @@
 // Small questions about the system and this process: the rest of what platform.h asks for.
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <atomic>
 
 #include "check.h"
 #include "platform.h"
@@ -23,10 +26,20 @@ bool single_threaded() {
     return false;
 }
 
-// A child that shares this memory cannot be told from one that has a copy of it.
-void mark_process() {}
+namespace {
+
+constinit std::atomic<pid_t> owner{0};
+
+}  // namespace
+
+// A child made by vfork() has another number, too, though it shares this memory; but it may
+// not call this library.
+void mark_process() {
+    owner.store(getpid());
+}
 bool is_copy_of_process() {
-    return false;
+    const pid_t marked = owner.load(std::memory_order_relaxed);
+    return marked != 0 && marked != getpid();
 }
 
 namespace processes {
