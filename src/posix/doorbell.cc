@@ -163,6 +163,7 @@ bool is_open(const Doorbell& bell) {
 }
 
 void ring_owned(Doorbell& bell) {
+    bell.rings.fetch_add(1);
     if (!bell.rung.exchange(true)) put_byte(bell);
 }
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "amount.h"
 #include "file_stat.h"
 #include "nest.h"
@@ -44,6 +46,13 @@ uint16_t to_ready(short events) {
     return static_cast<uint16_t>(ready);
 }
 
+// A listener: how many wait there cannot be asked.
+bool counts_connections(int fd, const FdFacts& facts) {
+    const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream ||
+                        facts.kind == FdKind::stream || facts.kind == FdKind::seqpacket;
+    return stream && amount::readable(fd) < 0;
+}
+
 bool identify(int fd, uint32_t& identity) {
     struct stat st {};
     if (fstat(fd, &st) != 0) return false;
@@ -54,13 +63,21 @@ bool identify(int fd, uint32_t& identity) {
 // How long an edge is put off first that stays ready: less where what is to be read cannot
 // be counted, as connections.
 Nanos first_delay(const PollItem& item) {
-    return item.queue || item.countless ? kSuspicion : kFirstDelay;
+    return item.countless ? kSuspicion : kFirstDelay;
+}
+
+// More of it is news: what is to be read, of a kqueue the rings.
+int64_t amount_of(const PollItem& item, int fd) {
+    if (item.direction == Direction::write) return 0;
+    if (!item.queue) return amount::readable(fd);
+    const Doorbell* bell = doorbell::find(fd);
+    return bell == nullptr ? 0 : bell->rings.load();
 }
 
 // An edge is reported: what it is compared with from now on.
 void note_edge(PollItem& item, const pollfd& fd, Nanos now) {
     item.seen = fd.revents;
-    item.amount = item.direction == Direction::read ? amount::readable(fd.fd) : 0;
+    item.amount = amount_of(item, fd.fd);
     item.delay = first_delay(item);
     item.due = now + item.delay;
 }
@@ -69,8 +86,7 @@ void note_edge(PollItem& item, const pollfd& fd, Nanos now) {
 bool is_news(PollItem& item, const pollfd& fd, Nanos now) {
     const bool other = (fd.revents & ~item.seen) != 0;
     item.seen = fd.revents;
-    const bool counts = item.direction == Direction::read && !item.queue;
-    const int64_t amount = counts ? amount::readable(fd.fd) : 0;
+    const int64_t amount = amount_of(item, fd.fd);
     const bool more = amount > item.amount;
     if (amount < item.amount && item.due > now + kSuspicion) {
         item.due = now + kSuspicion;
@@ -81,7 +97,7 @@ bool is_news(PollItem& item, const pollfd& fd, Nanos now) {
         item.delay = first_delay(item);
     } else {
         if (now < item.due) return false;
-        if (!item.queue) item.delay = item.delay < kLongestDelay ? item.delay * 2 : kLongestDelay;
+        if (!item.queue) item.delay = std::min(item.delay * 2, kLongestDelay);
     }
     item.due = now + item.delay;
     return true;
@@ -166,7 +182,7 @@ Errno Poller::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts
         item.mode = want[d];
         item.direction = d;
         item.queue = queue;
-        item.countless = d == Direction::read && amount::readable(fd) < 0;
+        item.countless = queue || (d == Direction::read && counts_connections(fd, facts));
         put_in(armed_, {fd, events_for(d), 0}, item);
         if (queue) queues_++;
         changed();
