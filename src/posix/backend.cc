@@ -92,7 +92,7 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
     }
     if (poller_.hears_signals() && pending_signals::are_news())
         (void)tell(Handle(Handle::Kind::signals, 0, 0));
-    if (files_.look(t)) (void)tell(Handle(Handle::Kind::files, 0, 0));
+    if (files_.look(t, !only_time_passed_.exchange(false))) (void)tell(Handle(Handle::Kind::files, 0, 0));
     count += children_.collect(out.subspan(count), t);
     return count;
 }
@@ -129,6 +129,7 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     if (hears && pending_signals::are_blocked_here())
         until = std::min(end, start + pending_signals::kLookPeriod);
     const Errno error = poller_.wait(until);
+    only_time_passed_.store(error == Errno::timed_out);
     return error == Errno::timed_out && until != end ? Errno::ok : error;
 }
 

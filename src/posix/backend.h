@@ -77,6 +77,8 @@ class Backend {
     FileWatch files_;
     Children children_;
     std::atomic<bool> rung_{false};  // heard, and not reported yet
+    // A thread has slept since, and nothing has ended that but time.
+    mutable std::atomic<bool> only_time_passed_{false};
 };
 
 }  // namespace kq

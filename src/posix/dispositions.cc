@@ -11,6 +11,11 @@
 #include "held_signals.h"
 #include "signal_hub.h"
 
+// Of the X/Open part of POSIX, like the alternate stack itself.
+#ifndef SA_ONSTACK
+    #define SA_ONSTACK 0
+#endif
+
 namespace kq::dispositions {
 namespace {
 

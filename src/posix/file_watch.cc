@@ -92,10 +92,10 @@ uint32_t FileWatch::look_at(Entry& entry) {
     return !changed ? 0 : touched ? kUnknown | kAttributes : kUnknown;
 }
 
-bool FileWatch::look(Nanos t) {
+bool FileWatch::look(Nanos t, bool early) {
     if (used_ == 0) return false;
     const bool all = t >= look_at_;
-    const size_t looks = all ? count_ : std::min(count_, kEachCall);
+    const size_t looks = all ? count_ : early ? std::min(count_, kEachCall) : 0;
     for (size_t i = 0; i < looks; i++, turn_++) {
         if (turn_ >= count_) turn_ = 0;
         Entry& entry = entries_[turn_];
@@ -112,7 +112,7 @@ bool FileWatch::look(Nanos t) {
 
 // tell() may add entries, which moves them all, and take any away.
 void FileWatch::take(Tell tell, void* context) {
-    (void)look(now(Clock::monotonic));
+    (void)look(now(Clock::monotonic), true);
     for (size_t i = 0; i < count_ && changed_ > 0; i++) {
         const uint32_t changes = std::exchange(entries_[i].changes, 0);
         if (changes == 0) continue;

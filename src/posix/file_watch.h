@@ -25,8 +25,8 @@ class FileWatch {
     Errno set(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take(Tell tell, void* context);
 
-    // Looks. True if there is something to take().
-    bool look(Nanos t);
+    // Looks, at all if it is time, else at a few if `early`. True if there is something to take().
+    bool look(Nanos t, bool early);
     // When to look again while nothing else happens.
     [[nodiscard]] Nanos next_look() const { return used_ == 0 ? kForever : look_at_; }
 
