@@ -9,6 +9,7 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/sockets.cc
     src/linux/vnodes.cc
     src/linux/signals.cc
+    src/posix/signals.cc
     src/linux/process_mark.cc
     src/linux/children.cc
     src/linux/proc_connector.cc

@@ -47,5 +47,5 @@ endif()
 if(NOT EXISTS "${PROJECT_SOURCE_DIR}/cmake/backend_${kq_backend}.cmake")
     message(FATAL_ERROR
         "FIXME -- UNIMPLEMENTED: the backend '${kq_backend}' (src/${kq_backend}) is not written yet; "
-        "this version has: linux")
+        "this version has: linux, posix")
 endif()

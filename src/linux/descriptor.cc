@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "../posix/file_stat.h"
 #include "check.h"
 #include "platform.h"
 #include "proc_path.h"
@@ -19,12 +20,6 @@
 
 namespace kq::descriptor {
 namespace {
-
-uint32_t identity_of(const struct stat& st) {
-    uint64_t mixed = st.st_ino * 0x9e3779b97f4a7c15u;
-    mixed ^= (st.st_dev + st.st_rdev * 31) * 0xc2b2ae3d27d4eb4fu;
-    return static_cast<uint32_t>(mixed >> 32) | 1;  // never 0: that is "not known"
-}
 
 void find_ends(int fd, FdFacts& facts) {
     const int access = fcntl(fd, F_GETFL) & O_ACCMODE;
@@ -190,10 +185,6 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     return Errno::ok;
 }
 
-Nanos nanos_of(const struct timespec& ts) {
-    return saturating_add(saturating_mul(ts.tv_sec, kSecond), ts.tv_nsec);
-}
-
 // Whether the file lives in a file system where others can reach it.
 bool is_named(int fd, const struct stat& st) {
     if (S_ISSOCK(st.st_mode) || (st.st_mode & S_IFMT) == 0) return false;
@@ -215,14 +206,7 @@ Errno file_state(int fd, FdFacts& facts, FileState& state) {
         (void)classify_as(fd, st, facts);
     else if (facts.identity != identity_of(st))
         return Errno::no_entry;
-    state.size = st.st_size;
-    state.links = st.st_nlink;
-    state.modified = nanos_of(st.st_mtim);
-    state.changed = nanos_of(st.st_ctim);
-    state.mode = st.st_mode;
-    state.owner = st.st_uid;
-    state.group = st.st_gid;
-    state.directory = S_ISDIR(st.st_mode);
+    fill_state(st, state);
     state.named = is_named(fd, st);
     return Errno::ok;
 }

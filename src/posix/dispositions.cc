@@ -11,6 +11,11 @@
 #include "held_signals.h"
 #include "signal_hub.h"
 
+// Of the X/Open part of POSIX, like the alternate stack itself.
+#ifndef SA_ONSTACK
+    #define SA_ONSTACK 0
+#endif
+
 namespace kq::dispositions {
 namespace {
 
@@ -51,6 +56,7 @@ struct Caught {
 
 constinit Caught caught[kLastSignal + 1] = {};
 constinit std::atomic<uint64_t> silent_set{0};
+constinit std::atomic<void (*)(const siginfo_t&)> child_listener{nullptr};
 // Whose signals we count: a child that shares our memory (vfork) or has a copy of
 // it, without its fork handlers having run, has another number.
 constinit std::atomic<pid_t> owner{0};
@@ -105,6 +111,8 @@ void handle(int role, int number, siginfo_t* info, void* context) {
     Caught& c = caught[number];
     bool heard = false;
     if (getpid() == owner.load()) {
+        void (*listener)(const siginfo_t&) = number == SIGCHLD ? child_listener.load() : nullptr;
+        if (listener != nullptr) listener(*info);
         if (is_chained(number, role))
             heard = c.role.load() != kRoleNone;
         else  // counted ahead, it only has to be handled
@@ -307,6 +315,10 @@ bool is_counted_ahead(int number) {
 
 void forget_ahead(int number) {
     caught[number].ahead.store(false);
+}
+
+void tell_of_children(void (*listener)(const siginfo_t& info)) {
+    child_listener.store(listener);
 }
 
 }  // namespace kq::dispositions

@@ -41,6 +41,10 @@ bool is_counted_ahead(int number);
 // It is not pending: whoever took it did not ask the handler.
 void forget_ahead(int number);
 
+// Whom the handler tells of SIGCHLD beside the hub, before it does what the program wants;
+// null: nobody. Async-signal-safe.
+void tell_of_children(void (*listener)(const siginfo_t& info));
+
 }  // namespace kq::dispositions
 
 #endif

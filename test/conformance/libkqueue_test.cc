@@ -6,9 +6,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <thread>
 #include <type_traits>
 
 #include "support/kq.h"
+#include "support/thread.h"
 
 namespace kqtest {
 namespace {
@@ -174,17 +176,45 @@ TEST_F(Libkqueue, R317_VersionTextAndNumberAgree) {
     EXPECT_NE(text.find(expected), std::string::npos) << text << " " << expected;
 }
 
+#if defined(KQTEST_BACKEND_posix)
+TEST_F(Libkqueue, R319_FilePollIntervalIsSet) {
+    for (const intptr_t data : {50'000'000, 0}) {
+        const Event c = question(NOTE_FILE_POLL_INTERVAL, data);
+        const Result result = q.call({c}, 1, kForever);
+        ASSERT_EQ(result.ret, 1);
+        EXPECT_EQ(result.events[0].flags & EV_ERROR, 0);
+    }
+    const Event negative = question(NOTE_FILE_POLL_INTERVAL, -1);
+    expect_answers(q.call({negative}, 1, kForever), {{negative, EINVAL}});
+}
+
+// A thread that sleeps looks at files that often.
+TEST_F(Libkqueue, R319_FilesAreLookedAtInThisInterval) {
+    const milliseconds interval{400};
+    const TempFile file;
+    ASSERT_EQ(q.call({question(NOTE_FILE_POLL_INTERVAL, interval.count() * 1'000'000)}, 1, kForever)
+                  .ret,
+              1);
+    ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
+    expect_none(q.collect());
+    Child writer([&] {
+        std::this_thread::sleep_for(milliseconds{50});
+        return ::write(*file.fd, "x", 1) == 1 ? 0 : 1;
+    });
+    const auto start = now();
+    EXPECT_EQ(q.wait().size(), 1U);
+    EXPECT_GE(since(start), milliseconds{200});
+    EXPECT_EQ(q.call({question(NOTE_FILE_POLL_INTERVAL, 0)}, 1, kForever).ret, 1);
+}
+#else
 TEST_F(Libkqueue, R319_FilePollIntervalIsNotForThisSystem) {
-#ifdef __linux__
     for (const intptr_t data : {0, 50'000'000}) {
         const Event c = question(NOTE_FILE_POLL_INTERVAL, data);
         expect_answers(q.call({c}, 1, kForever), {{c, ENOSYS}});
         expect_failed(q.call({c}, 0, kForever), ENOSYS);
     }
-#else
-    GTEST_SKIP() << "a question of the platform";
-#endif
 }
+#endif
 
 TEST_F(Libkqueue, SwitchesAnswerWithTheirOldValue) {
     for (const unsigned code : {unsigned{NOTE_FORK_CLEANUP}, unsigned{NOTE_DEBUG}}) {

@@ -14,6 +14,7 @@
     #include <string>
 
     #include "support/deny.h"
+    #include "support/gaps.h"
     #include "support/kq.h"
     #include "support/process.h"
     #include "support/thread.h"
@@ -187,15 +188,18 @@ void without_connector(const std::function<bool()>& enter, const std::string& re
 }
 
 TEST_F(ProcDegraded, NoConnectorInANetworkOfItsOwn) {
+    KQ_OF_LINUX();
     without_connector([] { return ::unshare(CLONE_NEWNET) == 0; }, "answer");
 }
 
 TEST_F(ProcDegraded, NoConnectorWithoutTheSocket) {
+    KQ_OF_LINUX();
     without_connector([] { return deny(SYS_bind, EPERM); }, "CAP_NET_ADMIN");
 }
 
 // Numbers of processes mean something else there than in the news.
 TEST_F(ProcDegraded, NoConnectorInAPidNamespace) {
+    KQ_OF_LINUX();
     without_connector(
         [] {
             if (::unshare(CLONE_NEWPID) != 0) return false;
@@ -220,6 +224,7 @@ int count_of_watching() {
 }
 
 TEST_F(ProcDegraded, AForkedChildInheritsNothing) {
+    KQ_OF_LINUX();
     const Queue q;
     Sleeper process;
     Sleeper other;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <vector>
 
+#include "support/gaps.h"
 #include "support/kq.h"
 #include "support/process.h"
 #include "support/thread.h"
@@ -189,6 +190,7 @@ TEST_F(ProcMany, ASleepingThreadIsWokenByEach) {
 }
 
 TEST_F(ProcMany, WithoutDescriptorsTheReasonIsTold) {
+    KQ_OF_LINUX();
     Sleeper child;
     Sleeper last;
     ASSERT_EQ(q.apply(watch(last.pid())), 0);

@@ -34,7 +34,7 @@ class Threads : public SignalTest {
     }
     void expect_received(int n) {
         const auto start = now();
-        while (events_ < n && since(start) < kLimit)
+        while (events_ < n && since(start) < time_limit())
             ::sched_yield();
         ASSERT_EQ(events_, n);
     }
@@ -144,7 +144,7 @@ TEST_F(Threads, R301_TicksAreSharedOut) {
     start_waiters(4);
     const auto start = now();
     ASSERT_EQ(q_.apply(change(1, EVFILT_TIMER, EV_ADD, 0, 1)), 0);
-    while (ticks_ < 200 && since(start) < kLimit)
+    while (ticks_ < 200 && since(start) < time_limit())
         ::sched_yield();
     const auto shortest = since(start).count() - 50;  // a tick may wait for its thread
     EXPECT_EQ(q_.apply(change(1, EVFILT_TIMER, EV_DELETE)), 0);

@@ -314,7 +314,7 @@ TEST_F(Timer, R258_AVeryShortPeriodStarvesNothing) {
                   0);
         int timer = 0, user = 0, read = 0;
         for (int call = 0; call < 300; call++) {
-            const auto events = q.collect(1, kLimit);
+            const auto events = q.collect(1, time_limit());
             ASSERT_EQ(events.size(), 1u);
             timer += events[0].filter == EVFILT_TIMER;
             user += events[0].filter == EVFILT_USER;

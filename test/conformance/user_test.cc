@@ -324,7 +324,7 @@ TEST_F(User, R275_NoTriggerIsLostBetweenThreads) {
     });
     for (int i = 0; i < kRounds; i++) {
         ASSERT_EQ(q.apply(hit), 0);
-        ASSERT_EQ(back.collect(1, kLimit).size(), 1u) << "round " << i;
+        ASSERT_EQ(back.collect(1, time_limit()).size(), 1u) << "round " << i;
     }
     other.join();
     EXPECT_EQ(returned, kRounds);

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "support/gaps.h"
 #include "support/thread.h"
 #include "support/tree.h"
 
@@ -124,6 +125,7 @@ TEST_F(VnodeOverflow, ReadersOfFilesLookToo) {
 }
 
 TEST_F(VnodeSystem, WithoutProcItIsRefused) {
+    KQ_OF_LINUX();
     if (::getuid() != 0) GTEST_SKIP() << "needs root";
     const Fd file = tree.file("file");
     Child child([&] {
@@ -150,6 +152,7 @@ TEST_F(VnodeSystem, WithoutProcItIsRefused) {
 }
 
 TEST_F(VnodeSystem, R67_NoMoreInstances) {
+    KQ_OF_LINUX();
     const long most = setting("max_user_instances");
     if (most > 1000) GTEST_SKIP() << "too many";
     const Fd file = tree.file("file");

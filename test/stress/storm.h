@@ -52,7 +52,7 @@ class Semaphore {
     Semaphore(const Semaphore&) = delete;
     ~Semaphore() { ::sem_destroy(&semaphore_); }
     void post() { ::sem_post(&semaphore_); }
-    bool wait(milliseconds limit = kLimit);
+    bool wait(milliseconds limit = time_limit());
 
   private:
     sem_t semaphore_{};

@@ -13,6 +13,18 @@
 #include <cstring>
 
 namespace kqtest {
+
+namespace {
+milliseconds limit_now = kUsualLimit;
+}
+
+milliseconds time_limit() {
+    return limit_now;
+}
+
+void set_time_limit(milliseconds limit) {
+    limit_now = limit;
+}
 namespace {
 
 template <class T>
@@ -163,7 +175,7 @@ std::string read_bytes(int fd, size_t count) {
     size_t have = 0;
     while (have < count) {
         pollfd p{fd, POLLIN, 0};
-        if (retry_poll(&p, kLimit) != 1) {
+        if (retry_poll(&p, time_limit()) != 1) {
             ADD_FAILURE() << "nothing to read; have " << have << " of " << count << " bytes";
             break;
         }

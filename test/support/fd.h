@@ -15,8 +15,11 @@ namespace kqtest {
 
 using std::chrono::milliseconds;
 
-// How long a test waits for what must happen: far more than any machine needs.
-inline constexpr milliseconds kLimit{20'000};
+// How long a test waits for what must happen: far more than any machine needs. Not so long
+// where it is known not to happen: see gaps.h.
+milliseconds time_limit();
+void set_time_limit(milliseconds limit);
+inline constexpr milliseconds kUsualLimit{20'000};
 
 // Owns one descriptor.
 class Fd {
@@ -105,7 +108,7 @@ int free_number();
 int lowest_free_number();
 
 // Waits with poll() for POLLIN. A limit of 0 only looks.
-bool wait_readable(int fd, milliseconds limit = kLimit);
+bool wait_readable(int fd, milliseconds limit = time_limit());
 
 }  // namespace kqtest
 

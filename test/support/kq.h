@@ -96,7 +96,7 @@ class Queue {
     std::vector<Event> collect(int max = 16, milliseconds limit = milliseconds{0}) const;
 
     // Collects what must come.
-    std::vector<Event> wait(int max = 16) const { return collect(max, kLimit); }
+    std::vector<Event> wait(int max = 16) const { return collect(max, time_limit()); }
 
     // The plain call.
     Result call(const std::vector<Event>& changes, int nevents, const timespec* timeout) const;

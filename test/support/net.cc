@@ -257,7 +257,7 @@ bool wait_for(int fd, short events, milliseconds limit) {
 bool eventually(const std::function<bool()>& condition) {
     const auto start = now();
     while (!condition()) {
-        if (since(start) > kLimit) {
+        if (since(start) > time_limit()) {
             ADD_FAILURE() << "it did not happen";
             return false;
         }

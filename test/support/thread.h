@@ -24,7 +24,7 @@ class Thread {
     Thread(Thread&&) noexcept;
     ~Thread();
 
-    void join(milliseconds limit = kLimit);
+    void join(milliseconds limit = kUsualLimit);
     bool joined() const;
     bool was_canceled() const;  // after join()
 
@@ -41,7 +41,7 @@ class Thread {
 };
 
 // Until the thread or process sleeps in the kernel; false if it ends or the limit is over.
-bool wait_until_asleep(pid_t tid, milliseconds limit = kLimit);
+bool wait_until_asleep(pid_t tid, milliseconds limit = time_limit());
 
 // A forked child that runs `body` and exits with what it returns. Its standard error is kept.
 class Child {
@@ -51,7 +51,7 @@ class Child {
     ~Child();  // kills it if nobody waited for it
 
     pid_t pid() const { return pid_; }
-    int wait(milliseconds limit = kLimit);  // the wait status; -1 and a failure when time is over
+    int wait(milliseconds limit = kUsualLimit);  // the wait status; -1 and a failure when time is over
     const std::string& errors();            // after wait()
 
   private:

@@ -1,0 +1,180 @@
+// What a descriptor says now. Contract: namespace descriptor of platform.h.
+// Stateless but for FdFacts; the lock is the kqueue's.
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "amount.h"
+#include "doorbell.h"
+#include "file_stat.h"
+#include "platform.h"
+#include "sockets.h"
+#include "sys.h"
+
+namespace kq::descriptor {
+namespace {
+
+// fstat(), refusing a file other than the one that was classified.
+Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
+    if (fstat(fd, &st) != 0) return last_errno();
+    return identity_of(st) == facts.identity ? Errno::ok : Errno::no_entry;
+}
+
+Sample readable_file(int fd, const FdFacts& facts) {
+    Sample sample;
+    struct stat st {};
+    sample.closed = stat_same(fd, facts, st) != Errno::ok;
+    if (sample.closed) return sample;
+    const off_t offset = lseek(fd, 0, SEEK_CUR);
+    sample.data = st.st_size - (offset < 0 ? 0 : offset);
+    sample.active = sample.data != 0;
+    return sample;
+}
+
+// Bytes to be read; what cannot count gives `otherwise`.
+int64_t bytes_readable(int fd, int64_t otherwise, bool& closed) {
+    const int64_t bytes = amount::readable(fd);
+    closed = bytes < 0 && errno == EBADF;
+    return bytes < 0 ? otherwise : bytes;
+}
+
+Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    if (!facts.readable_end) return sample;
+    const bool pipe = facts.kind == FdKind::pipe;
+    sample.eof = (ready & kHangup) != 0;
+    const bool unknown =
+        (ready & kReadable) != 0 && !sample.eof && facts.kind != FdKind::always;
+    sample.data = bytes_readable(fd, unknown ? 1 : 0, sample.closed);
+    sample.active = pipe ? sample.data > 0 : (ready & kReadable) != 0;
+    return sample;
+}
+
+// The room in a pipe cannot be asked for; what poll() calls writable takes at least this.
+Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    if (!facts.writable_end) return sample;
+    const long atomic = fpathconf(fd, _PC_PIPE_BUF);
+    sample.closed = check_open(fd) != Errno::ok;
+    sample.eof = (ready & (kFailed | kHangup)) != 0;  // the last reader is gone
+    sample.active = (ready & kWritable) != 0;
+    if (sample.active) sample.data = atomic > 0 ? atomic : _POSIX_PIPE_BUF;
+    return sample;
+}
+
+Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.closed = check_open(fd) != Errno::ok;
+    sample.active = (ready & kWritable) != 0;
+    sample.eof = (ready & kHangup) != 0;
+    sample.data = sample.active && facts.kind != FdKind::always ? 1 : 0;
+    return sample;
+}
+
+bool is_socket(FdKind kind) {
+    return kind == FdKind::tcp || kind == FdKind::unix_stream || kind == FdKind::stream ||
+           kind == FdKind::seqpacket || kind == FdKind::datagram;
+}
+
+// Classifies if need be; false if the descriptor is not open.
+bool know(int fd, FdFacts& facts) {
+    return facts.kind != FdKind::unknown || classify(fd, facts) == Errno::ok;
+}
+
+Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
+    facts.identity = identity_of(st);
+    facts.readable_end = facts.writable_end = true;
+    if (S_ISSOCK(st.st_mode)) {
+        facts.kind = sockets::classify(fd);
+    } else if (S_ISFIFO(st.st_mode)) {
+        facts.kind = FdKind::pipe;
+        const int access = sys::control(fd, F_GETFL) & O_ACCMODE;
+        facts.readable_end = access != O_WRONLY;
+        facts.writable_end = access != O_RDONLY;
+    } else if (S_ISREG(st.st_mode)) {
+        facts.kind = FdKind::regular;
+    } else if (S_ISDIR(st.st_mode)) {
+        facts.kind = FdKind::directory;
+    } else {
+        // Devices like /dev/null; those that can be waited for are, too.
+        const bool device = S_ISCHR(st.st_mode) && isatty(fd) == 0;
+        facts.kind = device ? FdKind::always : FdKind::other;
+    }
+    return Errno::ok;
+}
+
+// Whether the file lives in a file system where others can reach it. Pipes without a name
+// are all on one device, where ours are, too.
+bool is_named(const struct stat& st) {
+    if (S_ISSOCK(st.st_mode) || (st.st_mode & S_IFMT) == 0) return false;
+    return !S_ISFIFO(st.st_mode) || !doorbell::is_pipe_device(static_cast<uint64_t>(st.st_dev));
+}
+
+}  // namespace
+
+Errno check_open(int fd) {
+    return sys::control(fd, F_GETFD) < 0 ? last_errno() : Errno::ok;
+}
+
+Errno check_same(int fd, const FdFacts& facts) {
+    struct stat st {};
+    return stat_same(fd, facts, st);
+}
+
+Errno classify(int fd, FdFacts& facts) {
+    struct stat st {};
+    return fstat(fd, &st) != 0 ? last_errno() : classify_as(fd, st, facts);
+}
+
+Errno file_state(int fd, FdFacts& facts, FileState& state) {
+    struct stat st {};
+    if (fstat(fd, &st) != 0) return last_errno();
+    if (facts.kind == FdKind::unknown)
+        (void)classify_as(fd, st, facts);
+    else if (facts.identity != identity_of(st))
+        return Errno::no_entry;
+    fill_state(st, state);
+    state.named = is_named(st);
+    return Errno::ok;
+}
+
+uint64_t name(int /*fd*/) {
+    return 0;
+}
+
+uint16_t poll(int fd, Direction direction) {
+    const short events =
+        sys::poll_now(fd, direction == Direction::read ? short{POLLIN} : short{POLLOUT});
+    unsigned ready = 0;
+    if ((events & POLLIN) != 0) ready |= kReadable;
+    if ((events & POLLOUT) != 0) ready |= kWritable;
+    if ((events & POLLHUP) != 0) ready |= kHangup;
+    if ((events & POLLERR) != 0) ready |= kFailed;
+    if ((events & POLLNVAL) != 0) ready |= kClosed;
+    return static_cast<uint16_t>(ready);
+}
+
+Sample readable(int fd, FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
+    if (sample.closed) return sample;
+    if (facts.kind == FdKind::regular) return readable_file(fd, facts);
+    if (is_socket(facts.kind)) return sockets::readable(fd, facts, ready);
+    return readable_other(fd, facts, ready);
+}
+
+Sample writable(int fd, FdFacts& facts, uint16_t ready) {
+    Sample sample;
+    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
+    if (sample.closed) return sample;
+    if (facts.kind == FdKind::regular) {
+        sample.closed = check_same(fd, facts) != Errno::ok;
+        sample.active = true;  // with data 0: D-26
+        return sample;
+    }
+    if (facts.kind == FdKind::pipe) return writable_pipe(fd, facts, ready);
+    if (is_socket(facts.kind)) return sockets::writable(fd, facts, ready);
+    return writable_other(fd, facts, ready);
+}
+
+}  // namespace kq::descriptor

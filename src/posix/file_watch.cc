@@ -1,0 +1,124 @@
+// Looking at files. See file_watch.h.
+#include "file_watch.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "alloc.h"
+#include "file_stat.h"
+
+namespace kq {
+namespace {
+
+constexpr Nanos kInterval = 50 * kMillisecond;
+constexpr Nanos kShortest = 1 * kMillisecond;
+constexpr size_t kEachCall = 64;  // files
+constexpr int kShare = 20;        // of the time, at most one part of so many
+
+constinit std::atomic<Nanos> interval{kInterval};
+
+bool differ(const FileState& a, const FileState& b) {
+    return a.size != b.size || a.links != b.links || a.modified != b.modified ||
+           a.changed != b.changed || a.mode != b.mode || a.owner != b.owner || a.group != b.group;
+}
+
+}  // namespace
+
+Errno set_file_poll_interval(int64_t wanted) {
+    if (wanted < 0) return Errno::invalid;
+    interval.store(wanted == 0 ? kInterval : std::max(Nanos{wanted}, kShortest));
+    return Errno::ok;
+}
+
+FileWatch::~FileWatch() {
+    free(entries_);
+}
+
+int32_t FileWatch::take_entry() {
+    if (unused_ != 0) {
+        const int32_t index = unused_ - 1;
+        unused_ = entries_[index].next;
+        return index;
+    }
+    if (!grow_array(entries_, capacity_, count_ + 1)) return -1;
+    return static_cast<int32_t>(count_++);
+}
+
+Errno FileWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
+    if (wanted == 0) {
+        if (facts.file_watch == 0) return Errno::ok;
+        Entry& entry = entries_[facts.file_watch - 1];
+        if (entry.changes != 0) changed_--;
+        entry.fd = -1;
+        entry.changes = 0;
+        entry.next = unused_;
+        unused_ = facts.file_watch;
+        facts.file_watch = 0;
+        used_--;
+        return Errno::ok;
+    }
+    struct stat st {};
+    if (fstat(fd, &st) != 0) return last_errno();
+    if (facts.file_watch != 0)
+        return entries_[facts.file_watch - 1].identity == identity_of(st) ? Errno::ok
+                                                                          : Errno::no_entry;
+    const int32_t index = take_entry();
+    if (index < 0) return Errno::no_memory;
+    Entry& entry = entries_[index];
+    entry = Entry{fd, 0, handle, identity_of(st), 0, nanos_of(st.st_atim), {}};
+    fill_state(st, entry.state);
+    facts.file_watch = index + 1;
+    if (used_++ == 0) look_at_ = saturating_add(now(Clock::monotonic), interval.load());
+    return Errno::ok;
+}
+
+// What happened since the last time. That it is another file now the core finds out itself.
+uint32_t FileWatch::look_at(Entry& entry) {
+    struct stat st {};
+    if (fstat(entry.fd, &st) != 0 || identity_of(st) != entry.identity) return kUnknown;
+    FileState state;
+    fill_state(st, state);
+    const Nanos read = nanos_of(st.st_atim);
+    const bool changed = differ(state, entry.state);
+    // All times set to now: touched, or written and read at once. To those who ask for the one
+    // or the other nothing must be missing.
+    const bool touched = state.modified != entry.state.modified && read != entry.read &&
+                         read == state.modified && state.modified == state.changed;
+    entry.state = state;
+    entry.read = read;
+    return !changed ? 0 : touched ? kUnknown | kAttributes : kUnknown;
+}
+
+bool FileWatch::look(Nanos t, bool early) {
+    if (used_ == 0) return false;
+    const bool all = t >= look_at_;
+    const size_t looks = all ? count_ : early ? std::min(count_, kEachCall) : 0;
+    for (size_t i = 0; i < looks; i++, turn_++) {
+        if (turn_ >= count_) turn_ = 0;
+        Entry& entry = entries_[turn_];
+        if (entry.fd < 0 || entry.changes != 0) continue;
+        entry.changes = look_at(entry);
+        if (entry.changes != 0) changed_++;
+    }
+    if (all || looks == count_) {
+        const Nanos end = now(Clock::monotonic);
+        look_at_ = saturating_add(end, std::max(interval.load(), (end - t) * kShare));
+    }
+    return changed_ > 0;
+}
+
+// tell() may add entries, which moves them all, and take any away.
+void FileWatch::take(Tell tell, void* context) {
+    (void)look(now(Clock::monotonic), true);
+    for (size_t i = 0; i < count_ && changed_ > 0; i++) {
+        const uint32_t changes = std::exchange(entries_[i].changes, 0);
+        if (changes == 0) continue;
+        changed_--;
+        tell(context, entries_[i].handle, changes);
+    }
+}
+
+}  // namespace kq

@@ -1,0 +1,354 @@
+// The interest in descriptors. See poller.h; waiting is in poller_wait.cc.
+#include "poller.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "amount.h"
+#include "file_stat.h"
+#include "nest.h"
+#include "pending_signals.h"
+#include "poller_snapshot.h"
+#include "sys.h"
+
+namespace kq {
+namespace {
+
+// An edge that stays ready is reported again after kFirstDelay, and later each time, up to
+// kLongestDelay: until then a program that emptied what was filled again at once would
+// wait. With less to read than before it may have done just that: kSuspicion.
+constexpr Nanos kFirstDelay = 250 * kMillisecond;
+constexpr Nanos kLongestDelay = 2 * kSecond;
+constexpr Nanos kSuspicion = 20 * kMillisecond;
+
+// How often the spent set is looked at while a thread sleeps.
+constexpr Nanos kShortestLook = 20 * kMillisecond;
+constexpr Nanos kLongestLook = 100 * kMillisecond;
+
+constexpr short kEither = POLLHUP | POLLERR | POLLNVAL;
+
+uint8_t bit(Direction d) {
+    return static_cast<uint8_t>(1u << static_cast<unsigned>(d));
+}
+
+short events_for(Direction d) {
+    return d == Direction::read ? POLLIN : POLLOUT;
+}
+
+uint16_t to_ready(short events) {
+    unsigned ready = 0;
+    if ((events & POLLIN) != 0) ready |= kReadable;
+    if ((events & POLLOUT) != 0) ready |= kWritable;
+    if ((events & POLLHUP) != 0) ready |= kHangup;
+    if ((events & POLLERR) != 0) ready |= kFailed;
+    return static_cast<uint16_t>(ready);
+}
+
+// A listener: how many wait there cannot be asked.
+bool counts_connections(int fd, const FdFacts& facts) {
+    const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream ||
+                        facts.kind == FdKind::stream || facts.kind == FdKind::seqpacket;
+    return stream && amount::readable(fd) < 0;
+}
+
+bool identify(int fd, uint32_t& identity) {
+    struct stat st {};
+    if (fstat(fd, &st) != 0) return false;
+    identity = identity_of(st);
+    return true;
+}
+
+// How long an edge is put off first that stays ready: less where what is to be read cannot
+// be counted, as connections.
+Nanos first_delay(const PollItem& item) {
+    return item.countless ? kSuspicion : kFirstDelay;
+}
+
+// More of it is news: what is to be read, of a kqueue the rings.
+int64_t amount_of(const PollItem& item, int fd) {
+    if (item.direction == Direction::write) return 0;
+    if (!item.queue) return amount::readable(fd);
+    const Doorbell* bell = doorbell::find(fd);
+    return bell == nullptr ? 0 : bell->rings.load();
+}
+
+// An edge is reported: what it is compared with from now on.
+void note_edge(PollItem& item, const pollfd& fd, Nanos now) {
+    item.seen = fd.revents;
+    item.amount = amount_of(item, fd.fd);
+    item.delay = first_delay(item);
+    item.due = now + item.delay;
+}
+
+// Whether what was reported, and is ready still, is news.
+bool is_news(PollItem& item, const pollfd& fd, Nanos now) {
+    const bool other = (fd.revents & ~item.seen) != 0;
+    item.seen = fd.revents;
+    const int64_t amount = amount_of(item, fd.fd);
+    const bool more = amount > item.amount;
+    if (amount < item.amount && item.due > now + kSuspicion) {
+        item.due = now + kSuspicion;
+        item.delay = kFirstDelay / 2;
+    }
+    item.amount = amount;
+    if (other || more) {
+        item.delay = first_delay(item);
+    } else {
+        if (now < item.due) return false;
+        if (!item.queue) item.delay = std::min(item.delay * 2, kLongestDelay);
+    }
+    item.due = now + item.delay;
+    return true;
+}
+
+}  // namespace
+
+Errno Poller::open(Doorbell& bell) {
+    const Guard guard(mutex_);
+    if (!armed_.reserve(1)) return Errno::no_memory;
+    bell_ = &bell;
+    (void)armed_.add({bell.in.load(), POLLIN, 0}, PollItem{});
+    return Errno::ok;
+}
+
+// ---- registering ----
+
+bool Poller::is_same(int fd) {
+    const Place* place = places_.find(static_cast<size_t>(fd));
+    uint32_t identity = 0;
+    return place != nullptr && identify(fd, identity) && place->identity == identity;
+}
+
+Errno Poller::still(int fd, FdFacts& facts) {
+    if (is_same(fd)) return Errno::ok;
+    uint32_t identity = 0;
+    const Errno error = identify(fd, identity) ? Errno::no_entry : Errno::bad_descriptor;
+    const Guard guard(mutex_);
+    forget(fd);
+    facts.registered = 0;
+    return error;
+}
+
+// The first entry of a descriptor.
+Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
+    struct stat st {};
+    if (fstat(fd, &st) != 0) return last_errno();
+    if (facts.kind == FdKind::unknown) {
+        const Errno error = descriptor::classify(fd, facts);
+        if (error != Errno::ok) return error;
+    }
+    // poll() calls these ready, always.
+    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return Errno::not_permitted;
+    if (S_ISFIFO(st.st_mode)) {
+        const Doorbell* bell = doorbell::find(fd);
+        if (bell != nullptr && bell == bell_) return Errno::invalid;
+        queue = bell != nullptr;
+        if (queue && nest::check(*this, fd) != Errno::ok) return Errno::too_many_links;
+    }
+    place.identity = identity_of(st);
+    return Errno::ok;
+}
+
+Errno Poller::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
+    if (facts.registered != 0) {
+        const Errno error = still(fd, facts);
+        if (error != Errno::ok) return error;
+    }
+    for (const Direction d : {Direction::write, Direction::read}) {
+        const bool has = (facts.registered & bit(d)) != 0;
+        if (want[d] == facts.armed_for(d) && (rearm & bit(d)) == 0) continue;
+        if (!has && want[d] == Mode::none) continue;
+        Place* place = places_.at(static_cast<size_t>(fd));
+        if (place == nullptr) return Errno::no_memory;
+        bool queue = false;
+        if (facts.registered == 0) {
+            const Errno error = begin(fd, facts, *place, queue);
+            if (error != Errno::ok) return error;
+        } else {
+            queue = doorbell::find(fd) != nullptr;
+        }
+        const Guard guard(mutex_);
+        if (!armed_.reserve(armed_.count() + spent_.count() + 1) ||
+            !spent_.reserve(armed_.count() + spent_.count() + 1))
+            return Errno::no_memory;
+        take_out(fd, d);
+        facts.registered &= static_cast<uint8_t>(~bit(d));
+        if (want[d] == Mode::none) continue;
+        facts.registered |= bit(d);
+        PollItem item{};
+        item.handle = handle;
+        item.mode = want[d];
+        item.direction = d;
+        item.queue = queue;
+        item.countless = queue || (d == Direction::read && counts_connections(fd, facts));
+        put_in(armed_, {fd, events_for(d), 0}, item);
+        if (queue) queues_++;
+        changed();
+    }
+    for (size_t d = 0; d < kDirections; d++) {
+        facts.armed[d] = want.mode[d];
+        facts.lane[d] = static_cast<uint8_t>(d);
+    }
+    return Errno::ok;
+}
+
+// ---- entries ----
+
+// The armed set is not what sleeping threads know.
+void Poller::changed() {
+    version_++;
+    wake_sleepers_if_any();
+}
+
+void Poller::put_in(PollSet& set, const pollfd& fd, const PollItem& item) {
+    const size_t i = set.add(fd, item);
+    Place* place = places_.find(static_cast<size_t>(fd.fd));
+    place->at[static_cast<size_t>(item.direction)] =
+        static_cast<uint32_t>(1 + 2 * i + (&set == &spent_ ? 1 : 0));
+}
+
+void Poller::take_out(int fd, Direction d) {
+    Place* place = places_.find(static_cast<size_t>(fd));
+    uint32_t& at = place->at[static_cast<size_t>(d)];
+    if (at == 0) return;
+    const bool spent = (at - 1) % 2 != 0;
+    PollSet& set = spent ? spent_ : armed_;
+    const size_t i = (at - 1) / 2;
+    if (set.item(i).queue) queues_--;
+    const uint32_t where = at;
+    at = 0;
+    if (!spent) version_++;
+    if (!set.remove(i)) return;
+    Place* moved = places_.find(static_cast<size_t>(set.fds()[i].fd));
+    moved->at[static_cast<size_t>(set.item(i).direction)] = where;
+}
+
+void Poller::forget(int fd) {
+    if (places_.find(static_cast<size_t>(fd)) == nullptr) return;
+    take_out(fd, Direction::read);
+    take_out(fd, Direction::write);
+    places_.find(static_cast<size_t>(fd))->identity = 0;
+}
+
+// ---- collecting ----
+
+// Whether an entry has something to report, and what becomes of it: PollItem::verdict.
+bool Poller::report(PollSet& set, size_t i, Nanos now, Wakeup& out) {
+    pollfd& fd = set.fds()[i];
+    PollItem& item = set.item(i);
+    const auto concerns = static_cast<short>(kEither | fd.events);
+    if (item.queue && item.has_events) fd.revents |= POLLIN;
+    if ((fd.revents & concerns) == 0) {
+        if (&set == &spent_) item.verdict = arm;
+        return false;
+    }
+    const bool news = &set == &armed_ || is_news(item, fd, now);
+    if (!news) return false;
+    // What is ready may be another file by now.
+    if ((fd.revents & POLLNVAL) != 0 || !is_same(fd.fd)) {
+        item.verdict = gone;
+        return false;
+    }
+    out.handle = item.handle;
+    out.ready = to_ready(fd.revents);
+    out.lane = static_cast<uint8_t>(item.direction);
+    if (&set == &spent_ || item.mode == Mode::level) return true;
+    if (item.mode == Mode::edge) note_edge(item, fd, now);
+    item.verdict = item.mode == Mode::edge ? spend : remove;
+    return true;
+}
+
+// From the end, so that what takes the place of an entry that moves was looked at already.
+void Poller::sort_out(PollSet& set, size_t first) {
+    for (size_t i = set.count(); i-- > first;) {
+        if (i >= set.count()) continue;
+        const pollfd fd = set.fds()[i];
+        PollItem item = set.item(i);
+        const auto verdict = static_cast<Verdict>(item.verdict);
+        if (verdict == stays) continue;
+        if (verdict == gone) {
+            forget(fd.fd);
+            continue;
+        }
+        item.verdict = stays;
+        take_out(fd.fd, item.direction);
+        if (verdict == remove) continue;
+        put_in(verdict == spend ? spent_ : armed_, fd, item);
+        if (item.queue) queues_++;
+        if (verdict == arm) changed();
+    }
+}
+
+// Not under the leaf lock: those of other kqueues are taken, and entries are changed under
+// the kqueue's mutex only.
+void Poller::look_at_queues() KQ_NO_ANALYSIS {
+    for (PollSet* set : {&armed_, &spent_})
+        for (size_t i = 0; queues_ > 0 && i < set->count(); i++)
+            if (set->item(i).queue) set->item(i).has_events = nest::is_ready(set->fds()[i].fd);
+}
+
+Result<size_t> Poller::collect(std::span<Wakeup> out, bool& rung) {
+    const Nanos t = now(Clock::monotonic);
+    look_at_queues();
+    const Guard guard(mutex_);
+    if (sys::poll_at_once(armed_.fds(), armed_.count()) < 0) return last_errno();
+    if (spent_.count() > 0 && sys::poll_at_once(spent_.fds(), spent_.count()) < 0)
+        return last_errno();
+    rung = (armed_.fds()[0].revents & POLLIN) != 0;
+    // In turn: each call begins where the last one ended.
+    const size_t armed = armed_.count() - 1;
+    const size_t all = armed + spent_.count();
+    const bool had_spent = spent_.count() > 0;
+    size_t count = 0;
+    size_t looked = 0;
+    for (; looked < all && count < out.size(); looked++) {
+        const size_t i = (start_ + looked) % all;
+        const bool told = i < armed ? report(armed_, 1 + i, t, out[count])
+                                    : report(spent_, i - armed, t, out[count]);
+        if (told) count++;
+    }
+    if (all > 0) start_ = (start_ + looked) % all;
+    // Where there was no room to look, too: what is not ready any more is waited for.
+    const size_t before = spent_.count();
+    sort_out(armed_, 1);
+    sort_out(spent_, 0);
+    if (spent_.count() == 0) {
+        spent_at_.store(kForever);
+    } else {
+        const bool same = had_spent && before == spent_.count() && count == 0;
+        look_period_ = !same                          ? kShortestLook
+                       : look_period_ < kLongestLook ? look_period_ + look_period_ / 2
+                                                     : kLongestLook;
+        spent_at_.store(t + look_period_);
+    }
+    return count;
+}
+
+bool Poller::is_ready(int depth) {
+    const Nanos t = now(Clock::monotonic);
+    if (deadline(Clock::monotonic) <= t || next_look() <= t ||
+        deadline(Clock::realtime) <= now(Clock::realtime) ||
+        (hears_signals_.load() && pending_signals::are_news()))
+        return true;
+    const Guard guard(mutex_);
+    if (sys::poll_at_once(armed_.fds(), armed_.count()) > 0) return true;
+    for (size_t i = 1; queues_ > 0 && i < armed_.count(); i++)
+        if (armed_.item(i).queue && nest::is_ready_below(armed_.fds()[i].fd, depth)) return true;
+    return false;
+}
+
+int Poller::depth(const Poller& self, int limit) {
+    const Guard guard(mutex_);
+    int deepest = 0;
+    for (PollSet* set : {&armed_, &spent_})
+        for (size_t i = 0; queues_ > 0 && i < set->count(); i++) {
+            if (!set->item(i).queue) continue;
+            const int below = nest::depth_below(set->fds()[i].fd, self, limit);
+            if (below > deepest) deepest = below;
+        }
+    return deepest;
+}
+
+}  // namespace kq

@@ -1,0 +1,39 @@
+// What one sleeping thread waits for: a copy of the armed set, which others may change
+// meanwhile. Used by poller_wait.cc and nest.cc; it is the thread's own.
+#ifndef KQ_POSIX_POLLER_SNAPSHOT_H
+#define KQ_POSIX_POLLER_SNAPSHOT_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "poller.h"
+
+namespace kq {
+
+struct Poller::Snapshot {
+    pollfd* fds = nullptr;
+    size_t count = 0;
+    size_t capacity = 0;
+    uint64_t version = 0;  // of the set it is a copy of; 0: of none
+    bool whole = true;     // nothing is missing for want of memory
+    Snapshot* next = nullptr;
+
+    Snapshot() = default;
+    Snapshot(const Snapshot&) = delete;
+    Snapshot& operator=(const Snapshot&) = delete;
+    ~Snapshot() { free(fds); }
+
+    void add(const pollfd* from, size_t more) {
+        if (!grow_array(fds, capacity, count + more)) {
+            whole = false;
+            return;
+        }
+        memcpy(fds + count, from, more * sizeof *from);
+        count += more;
+    }
+};
+
+}  // namespace kq
+
+#endif

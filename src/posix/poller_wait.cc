@@ -1,0 +1,174 @@
+// Sleeping on the interest in descriptors. See poller.h.
+//
+// A sleeping thread holds no lock and polls a copy of the armed set; the copy is kept, and
+// made anew only if the set has changed since.
+#include <limits.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <new>
+
+#include "dispositions.h"
+#include "nest.h"
+#include "pending_signals.h"
+#include "poller_snapshot.h"
+#include "signal_hub.h"
+#include "sys.h"
+
+namespace kq {
+namespace {
+
+// How long a thread sleeps that could not copy all it waits for.
+constexpr Nanos kShortOfMemory = 20 * kMillisecond;
+
+// The clock on the wall may be set; whoever waits for it looks at it now and then.
+constexpr Nanos kClockCheck = 1 * kSecond;
+
+Nanos to_monotonic(Nanos realtime, Nanos t) {
+    if (realtime == kForever) return kForever;
+    const Nanos left = std::min(realtime - now(Clock::realtime), kClockCheck);
+    return t + std::max(left, Nanos{0});
+}
+
+// Whole milliseconds, and not less: poll() knows no others.
+int to_timeout(Nanos left) {
+    if (left <= 0) return 0;
+    const Nanos ms = (left + kMillisecond - 1) / kMillisecond;
+    return ms > INT_MAX ? INT_MAX : static_cast<int>(ms);
+}
+
+// How often signals came for which the program has no handler: these interrupt poll(),
+// but must not end a kevent().
+uint64_t count_silent() {
+    uint64_t count = 0;
+    for (uint64_t set = dispositions::silent(); set != 0; set &= set - 1)
+        count += signal_hub::total(__builtin_ctzll(set) + 1);
+    return count;
+}
+
+}  // namespace
+
+Poller::~Poller() {
+    for (Snapshot* snapshot = unused_; snapshot != nullptr;) {
+        const Owned<Snapshot> dead(snapshot);
+        snapshot = snapshot->next;
+    }
+}
+
+void Poller::wake_sleepers() const {
+    doorbell::ring_owned(*bell_);
+}
+
+Nanos Poller::next_look() const {
+    return std::min(look_at_.load(), spent_at_.load());
+}
+
+Poller::Snapshot* Poller::take_snapshot() const {
+    Snapshot* snapshot = unused_;
+    if (snapshot != nullptr)
+        unused_ = snapshot->next;
+    else
+        snapshot = make<Snapshot>().release();
+    return snapshot;
+}
+
+void Poller::give_back(Snapshot* snapshot) const {
+    const Guard guard(mutex_);
+    sleepers_.fetch_sub(1);
+    if (snapshot == nullptr) return;
+    snapshot->next = unused_;
+    unused_ = snapshot;
+}
+
+namespace {
+
+struct Sleep {
+    const Poller* poller;
+    Poller::Snapshot* snapshot;
+    pollfd bell;
+    int timeout;
+    int result;
+};
+
+}  // namespace
+
+void Poller::cancelled(void* arg) {
+    const auto* sleep = static_cast<Sleep*>(arg);
+    sleep->poller->give_back(sleep->snapshot);
+}
+
+// Not instrumented: a thread that is cancelled in here leaves without cleaning up the
+// shadow of its frame.
+__attribute__((no_sanitize("address"))) Errno Poller::wait_for(Snapshot* snapshot,
+                                                               Nanos until) const {
+    Sleep sleep{this, snapshot, {bell_->in.load(), POLLIN, 0}, 0, 0};
+    const Nanos left = until == kForever ? kForever : until - now(Clock::monotonic);
+    sleep.timeout = left == kForever ? -1 : to_timeout(left);
+    const uint64_t silent = count_silent();
+    pthread_cleanup_push(&Poller::cancelled, &sleep);
+    if (snapshot != nullptr)
+        sleep.result = ::poll(snapshot->fds, static_cast<nfds_t>(snapshot->count), sleep.timeout);
+    else
+        sleep.result = ::poll(&sleep.bell, 1, sleep.timeout);
+    pthread_cleanup_pop(0);
+    const Errno error = sleep.result < 0 ? last_errno() : Errno::ok;
+    give_back(snapshot);
+    return error == Errno::interrupted && count_silent() != silent ? Errno::ok : error;
+}
+
+Errno Poller::wait(Nanos end) const {
+    const Nanos t = now(Clock::monotonic);
+    Nanos until = std::min({end, next_look(), deadline(Clock::monotonic),
+                            to_monotonic(deadline(Clock::realtime), t)});
+    Snapshot* snapshot = nullptr;
+    {
+        const Guard guard(mutex_);
+        sleepers_.fetch_add(1);
+        snapshot = take_snapshot();
+        if (snapshot != nullptr && (snapshot->version != version_ || queues_ > 0)) {
+            snapshot->count = 0;
+            snapshot->whole = true;
+            snapshot->version = queues_ > 0 ? 0 : version_;
+            snapshot->add(armed_.fds(), armed_.count());
+        }
+    }
+    if (snapshot != nullptr && snapshot->version == 0) until = std::min(until, add_queues(*snapshot));
+    if (snapshot == nullptr || !snapshot->whole) {
+        if (snapshot != nullptr) snapshot->version = 0;
+        until = std::min(until, t + kShortOfMemory);
+    }
+    const Errno error = wait_for(snapshot, until);
+    if (error != Errno::ok) return error;
+    return end != kForever && now(Clock::monotonic) >= end ? Errno::timed_out : Errno::ok;
+}
+
+// What the kqueues wait for that are in the snapshot.
+Nanos Poller::add_queues(Snapshot& snapshot) {
+    Nanos earliest = kForever;
+    const size_t own = snapshot.count;
+    for (size_t i = 1; i < own; i++)
+        earliest = std::min(earliest, nest::add_to(snapshot, snapshot.fds[i].fd));
+    return earliest;
+}
+
+Nanos Poller::add_to(Snapshot& snapshot, int depth) {
+    const Nanos t = now(Clock::monotonic);
+    Nanos earliest = std::min({next_look(), deadline(Clock::monotonic),
+                               to_monotonic(deadline(Clock::realtime), t)});
+    if (hears_signals() && pending_signals::are_blocked_here())
+        earliest = std::min(earliest, t + pending_signals::kLookPeriod);
+    const Guard guard(mutex_);
+    snapshot.add(armed_.fds(), armed_.count());
+    for (size_t i = 1; queues_ > 0 && i < armed_.count(); i++)
+        if (armed_.item(i).queue)
+            earliest = std::min(earliest, nest::add_below(snapshot, armed_.fds()[i].fd, depth));
+    return earliest;
+}
+
+void Poller::abandon_in_child() {
+    ::new (&mutex_) Mutex;
+    sleepers_.store(0);
+    unused_ = nullptr;  // some are those of the parent's threads, half made
+}
+
+}  // namespace kq

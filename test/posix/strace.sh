@@ -1,0 +1,12 @@
+#!/bin/sh
+# usage: strace.sh <everything> <work dir>: what the library makes the kernel do. 77: no strace here.
+set -eu
+command -v strace >/dev/null || exit 77
+mkdir -p "$2" && cd "$2"
+strace -f -o trace true 2>/dev/null || exit 77 # not allowed here
+strace -f -qq -o trace "$1"
+if grep -E '(epoll|eventfd|timerfd|signalfd|inotify|pidfd|fanotify|io_uring)[_a-z0-9]*\(|socket\(AF_NETLINK|/proc' trace; then
+    echo "not POSIX, see above"
+    exit 1
+fi
+grep -q 'poll(' trace # something was traced at all
