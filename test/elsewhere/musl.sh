@@ -47,7 +47,6 @@ needed=$(readelf -d "$build/prefix/lib/libkqueue.so.0" | sed -n 's/.*(NEEDED).*\
 echo "needs: $needed"
 test "$needed" = libc.so
 if nm -D "$build/prefix/lib/libkqueue.so.0" | grep -E '@(GLIBC|GLIBCXX)'; then exit 1; fi
-interpreter=$(find /lib -maxdepth 1 -name 'ld-musl-*' | head -n 1)
 flags="-I$build/prefix/include/kqueue"
 for program in "$source/test/consumers/main.c" "$source/test/consumers/incumbent/main.c" "$here/smoke.c"; do
     # shellcheck disable=SC2086
@@ -56,7 +55,7 @@ for program in "$source/test/consumers/main.c" "$source/test/consumers/incumbent
         musl-gcc $flags -D_GNU_SOURCE "$program" "$build/prefix/lib/libkqueue.a" -o "$build/archive"
         musl-gcc -static $flags -D_GNU_SOURCE "$program" "$build/prefix/lib/libkqueue.a" -o "$build/static"
     }
-    LD_LIBRARY_PATH=$build/prefix/lib "$interpreter" "$build/shared"
+    LD_LIBRARY_PATH=$build/prefix/lib "$build/shared"
     "$build/archive"
     "$build/static"
 done
