@@ -258,7 +258,7 @@ def parse():
     parser.add_argument("-r", "--rounds", type=int, default=7)
     parser.add_argument("--only", default="", metavar="PARTS", help="of pairs,connections,ops")
     parser.add_argument("--ops-filter", metavar="REGEX",
-                        help="these of kq_ops only; -REGEX: all but these, e.g. -PROC/.*/10000")
+                        help="these of kq_ops only; =-REGEX: all but these")
     parser.add_argument("--quick", action="store_true", help="see that all works: no numbers worth keeping")
     parser.add_argument("--markdown", nargs="?", const="-", metavar="FILE", help="tables as Markdown")
     parser.add_argument("--plot", type=pathlib.Path, default=pathlib.Path("kqueue_bench.svg"), metavar="FILE")
