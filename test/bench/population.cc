@@ -283,14 +283,14 @@ std::unique_ptr<Population> make(int size) {
 }
 
 const Filter kFilters[] = {
-    {"READ", 100'000, too_many_descriptors, make<OfSockets<EVFILT_READ>>},
-    {"WRITE", 100'000, too_many_descriptors, make<OfSockets<EVFILT_WRITE>>},
-    {"TIMER", 1'000'000, no_obstacle, make<OfTimer>},
-    {"USER", 1'000'000, no_obstacle, make<OfUser>},
-    {"VNODE", 100'000, too_many_files, make<OfVnode>},
-    {"PROC", 100'000, too_many_processes, make<OfProc>},
-    {"SIGNAL", 100'000, no_obstacle, make<OfSignal>},
-    {"epoll", 100'000, too_many_descriptors, make<EpollRead>},
+    {"READ", 100'000, false, too_many_descriptors, make<OfSockets<EVFILT_READ>>},
+    {"WRITE", 100'000, false, too_many_descriptors, make<OfSockets<EVFILT_WRITE>>},
+    {"TIMER", 1'000'000, false, no_obstacle, make<OfTimer>},
+    {"USER", 1'000'000, false, no_obstacle, make<OfUser>},
+    {"VNODE", 100'000, false, too_many_files, make<OfVnode>},
+    {"PROC", 100'000, true, too_many_processes, make<OfProc>},
+    {"SIGNAL", 100'000, false, no_obstacle, make<OfSignal>},
+    {"epoll", 100'000, false, too_many_descriptors, make<EpollRead>},
 };
 
 }  // namespace

@@ -56,7 +56,8 @@ class Population {
 // What can be populated. `obstacle` says why this process cannot have so many; empty if it can.
 struct Filter {
     const char* name;
-    int most;  // knotes to measure with
+    int most;   // knotes to measure with
+    bool dear;  // what is fired must be made anew each time, which takes long: few are measured
     std::string (*obstacle)(int size);
     std::unique_ptr<Population> (*make)(int size);
 };

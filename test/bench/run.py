@@ -73,6 +73,8 @@ def measure_ops(options):
         command += ["--benchmark_filter=/1000/", "--benchmark_min_time=0.0001"]
     else:
         command += ["--benchmark_min_time=0.1", f"--benchmark_repetitions={min(options.rounds, 3)}"]
+        if options.ops_filter:
+            command.append(f"--benchmark_filter={options.ops_filter}")
     say("single operations")
     found = {}
     for run in json.loads(output_of(command))["benchmarks"]:
@@ -255,6 +257,8 @@ def parse():
                         help="where the programs are (default: %(default)s)")
     parser.add_argument("-r", "--rounds", type=int, default=7)
     parser.add_argument("--only", default="", metavar="PARTS", help="of pairs,connections,ops")
+    parser.add_argument("--ops-filter", metavar="REGEX",
+                        help="these of kq_ops only; =-REGEX: all but these")
     parser.add_argument("--quick", action="store_true", help="see that all works: no numbers worth keeping")
     parser.add_argument("--markdown", nargs="?", const="-", metavar="FILE", help="tables as Markdown")
     parser.add_argument("--plot", type=pathlib.Path, default=pathlib.Path("kqueue_bench.svg"), metavar="FILE")

@@ -170,7 +170,8 @@ uint16_t Backend::ask(const Key& key, const Item& item) const {
     if (key.serial == 0) return ask_special(key.fd);
     if (item.mode == Mode::none) return 0;
     // By its serial: the number may name another file by now.
-    const sim::OpenFile* file = world().find_serial(key.serial);
+    const sim::OpenFile* file = world().find(key.fd);  // which mostly names it still
+    if (file == nullptr || file->serial != key.serial) file = world().find_serial(key.serial);
     KQ_CHECK(file != nullptr);
     return world().ready(*file, static_cast<Direction>(key.direction));
 }
