@@ -78,10 +78,10 @@ struct Registry {
     Process** all = nullptr;
     size_t count = 0;
     size_t capacity = 0;
-    size_t turn = 0;        // in `all`, where the next look begins
-    size_t left = 0;        // how many are to be looked at in portions
-    Nanos ask_at = kForever;   // whether there are zombies
-    Nanos sweep_at = kForever; // the next portion, or all
+    size_t turn = 0;            // in `all`, where the next look begins
+    size_t left = 0;            // how many are to be looked at in portions
+    Nanos ask_at = kForever;    // whether there are zombies
+    Nanos sweep_at = kForever;  // the next portion, or all
     bool sweep_all = false;
     Nanos handler_checked = 0;
     Nanos blind_at = 0;  // when it was last looked without having been told

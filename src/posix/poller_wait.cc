@@ -118,8 +118,8 @@ __attribute__((no_sanitize("address"))) Errno Poller::wait_for(Snapshot* snapsho
 
 Errno Poller::wait(Nanos end) const {
     const Nanos t = now(Clock::monotonic);
-    Nanos until = std::min({end, next_look(), deadline(Clock::monotonic),
-                            to_monotonic(deadline(Clock::realtime), t)});
+    Nanos until = std::min(
+        {end, next_look(), deadline(Clock::monotonic), to_monotonic(deadline(Clock::realtime), t)});
     Snapshot* snapshot = nullptr;
     {
         const Guard guard(mutex_);
@@ -132,7 +132,8 @@ Errno Poller::wait(Nanos end) const {
             snapshot->add(armed_.fds(), armed_.count());
         }
     }
-    if (snapshot != nullptr && snapshot->version == 0) until = std::min(until, add_queues(*snapshot));
+    if (snapshot != nullptr && snapshot->version == 0)
+        until = std::min(until, add_queues(*snapshot));
     if (snapshot == nullptr || !snapshot->whole) {
         if (snapshot != nullptr) snapshot->version = 0;
         until = std::min(until, t + kShortOfMemory);
@@ -153,8 +154,8 @@ Nanos Poller::add_queues(Snapshot& snapshot) {
 
 Nanos Poller::add_to(Snapshot& snapshot, int depth) {
     const Nanos t = now(Clock::monotonic);
-    Nanos earliest = std::min({next_look(), deadline(Clock::monotonic),
-                               to_monotonic(deadline(Clock::realtime), t)});
+    Nanos earliest = std::min(
+        {next_look(), deadline(Clock::monotonic), to_monotonic(deadline(Clock::realtime), t)});
     if (hears_signals() && pending_signals::are_blocked_here())
         earliest = std::min(earliest, t + pending_signals::kLookPeriod);
     const Guard guard(mutex_);
