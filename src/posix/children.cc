@@ -285,6 +285,7 @@ void Children::unwatch(ProcessFacts& facts) {
     facts = ProcessFacts{};
     if (!watch) return;
     const Guard guard(children::mutex);
+    if (children::registry == nullptr) return;  // of the parent: see abandon_in_child()
     if (watch->is_news) watch->untell();
     children::Process& process = *watch->process;
     Watch** at = &process.watches;
@@ -313,8 +314,17 @@ Nanos Children::next_look() const {
     return watched_.load() == 0 ? kForever : children::look_at.load();
 }
 
-void Children::abandon_in_child() {
+// The children are the parent's.
+void Children::abandon_in_child() KQ_NO_ANALYSIS {
     ::new (&children::mutex) Mutex;
+    if (children::registry == nullptr) return;
+    for (size_t i = 0; i < children::registry->count; i++)
+        Owned<children::Process>(children::registry->all[i]).reset();
+    Owned<children::Registry>(children::registry).reset();
+    children::registry = nullptr;
+    children::watches.store(0);
+    children::look_at.store(kForever);
+    dispositions::tell_of_children(nullptr);
 }
 
 Life processes::ask(const ProcessFacts& facts, int& status) {
