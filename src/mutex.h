@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "check.h"
+#include "single_threaded.h"
 
 #if defined(__clang__)
     #define KQ_ANNOTATE(x) __attribute__((x))
@@ -27,8 +28,6 @@
 #define KQ_NO_ANALYSIS KQ_ANNOTATE(no_thread_safety_analysis)
 
 namespace kq {
-
-bool single_threaded();  // see platform.h
 
 // Not recursive. Constant-initialised, so it may be a global.
 //

@@ -15,6 +15,7 @@
 #include <span>
 
 #include "platform_types.h"
+#include "single_threaded.h"
 
 namespace kq {
 
@@ -75,10 +76,6 @@ Nanos now(Clock clock);
 
 // A number that changes some 60 times a second, and costs nothing.
 uint32_t coarse_tick();
-
-// True if this process has never had a second thread (nobody can close a
-// descriptor under a blocked call then); false if that is not known.
-bool single_threaded();
 
 // Marks this process, so that is_copy_of_process() is false in it, and true in a
 // child that was made without fork handlers, which must not touch what it shares

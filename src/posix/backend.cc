@@ -92,7 +92,8 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
     }
     if (poller_.hears_signals() && pending_signals::are_news())
         (void)tell(Handle(Handle::Kind::signals, 0, 0));
-    if (files_.look(t, !only_time_passed_.exchange(false))) (void)tell(Handle(Handle::Kind::files, 0, 0));
+    if (files_.look(t, !only_time_passed_.exchange(false)))
+        (void)tell(Handle(Handle::Kind::files, 0, 0));
     count += children_.collect(out.subspan(count), t);
     return count;
 }

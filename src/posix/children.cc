@@ -78,10 +78,10 @@ struct Registry {
     Process** all = nullptr;
     size_t count = 0;
     size_t capacity = 0;
-    size_t turn = 0;        // in `all`, where the next look begins
-    size_t left = 0;        // how many are to be looked at in portions
-    Nanos ask_at = kForever;   // whether there are zombies
-    Nanos sweep_at = kForever; // the next portion, or all
+    size_t turn = 0;            // in `all`, where the next look begins
+    size_t left = 0;            // how many are to be looked at in portions
+    Nanos ask_at = kForever;    // whether there are zombies
+    Nanos sweep_at = kForever;  // the next portion, or all
     bool sweep_all = false;
     Nanos handler_checked = 0;
     Nanos blind_at = 0;  // when it was last looked without having been told
@@ -285,6 +285,7 @@ void Children::unwatch(ProcessFacts& facts) {
     facts = ProcessFacts{};
     if (!watch) return;
     const Guard guard(children::mutex);
+    if (children::registry == nullptr) return;  // of the parent: see abandon_in_child()
     if (watch->is_news) watch->untell();
     children::Process& process = *watch->process;
     Watch** at = &process.watches;
@@ -313,8 +314,17 @@ Nanos Children::next_look() const {
     return watched_.load() == 0 ? kForever : children::look_at.load();
 }
 
-void Children::abandon_in_child() {
+// The children are the parent's.
+void Children::abandon_in_child() KQ_NO_ANALYSIS {
     ::new (&children::mutex) Mutex;
+    if (children::registry == nullptr) return;
+    for (size_t i = 0; i < children::registry->count; i++)
+        Owned<children::Process>(children::registry->all[i]).reset();
+    Owned<children::Registry>(children::registry).reset();
+    children::registry = nullptr;
+    children::watches.store(0);
+    children::look_at.store(kForever);
+    dispositions::tell_of_children(nullptr);
 }
 
 Life processes::ask(const ProcessFacts& facts, int& status) {

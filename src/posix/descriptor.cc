@@ -43,8 +43,7 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     if (!facts.readable_end) return sample;
     const bool pipe = facts.kind == FdKind::pipe;
     sample.eof = (ready & kHangup) != 0;
-    const bool unknown =
-        (ready & kReadable) != 0 && !sample.eof && facts.kind != FdKind::always;
+    const bool unknown = (ready & kReadable) != 0 && !sample.eof && facts.kind != FdKind::always;
     sample.data = bytes_readable(fd, unknown ? 1 : 0, sample.closed);
     sample.active = pipe ? sample.data > 0 : (ready & kReadable) != 0;
     return sample;

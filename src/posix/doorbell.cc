@@ -172,8 +172,8 @@ Errno post(int number, uint32_t tag) {
     Doorbell* bell = place == nullptr ? nullptr : place->load();
     if (bell == nullptr) return Errno::bad_descriptor;
     bell->ringers.fetch_add(1);
-    const bool right = tag != 0 && bell->tag.load() == tag && bell->number.load() == number &&
-                       is_open(*bell);
+    const bool right =
+        tag != 0 && bell->tag.load() == tag && bell->number.load() == number && is_open(*bell);
     if (right) ring_owned(*bell);
     bell->ringers.fetch_sub(1);
     return right ? Errno::ok : Errno::bad_descriptor;

@@ -49,9 +49,9 @@ class FileWatch {
     size_t capacity_ = 0;
     int32_t unused_ = 0;  // the first one, plus 1
     size_t used_ = 0;
-    size_t turn_ = 0;      // the entry to be looked at next
-    size_t changed_ = 0;   // that were not told
-    Nanos look_at_ = 0;    // when all are
+    size_t turn_ = 0;     // the entry to be looked at next
+    size_t changed_ = 0;  // that were not told
+    Nanos look_at_ = 0;   // when all are
 };
 
 }  // namespace kq

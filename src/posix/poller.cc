@@ -318,7 +318,7 @@ Result<size_t> Poller::collect(std::span<Wakeup> out, bool& rung) {
         spent_at_.store(kForever);
     } else {
         const bool same = had_spent && before == spent_.count() && count == 0;
-        look_period_ = !same                          ? kShortestLook
+        look_period_ = !same                         ? kShortestLook
                        : look_period_ < kLongestLook ? look_period_ + look_period_ / 2
                                                      : kLongestLook;
         spent_at_.store(t + look_period_);

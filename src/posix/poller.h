@@ -96,6 +96,7 @@ class Poller {
     void give_back(Snapshot* snapshot) const;
     static void cancelled(void* arg);
     [[nodiscard]] Nanos next_look() const;
+    Snapshot* prepare(Nanos& until) const;
     Errno wait_for(Snapshot* snapshot, Nanos until) const;
 
     Doorbell* bell_ = nullptr;
@@ -106,6 +107,8 @@ class Poller {
     int queues_ KQ_GUARDED_BY(mutex_) = 0;        // entries that are kqueues
     mutable Snapshot* unused_ KQ_GUARDED_BY(mutex_) = nullptr;
     mutable std::atomic<int> sleepers_{0};
+    // poll() has refused as many entries as there are: more than the process may have files.
+    mutable std::atomic<int> refusals_{0};
     SlotTable<Place> places_;  // the kqueue's mutex
     size_t start_ = 0;         // where the next collect() begins; likewise
     Nanos look_period_ = 0;    // likewise

@@ -16,6 +16,7 @@ struct Poller::Snapshot {
     size_t count = 0;
     size_t capacity = 0;
     uint64_t version = 0;  // of the set it is a copy of; 0: of none
+    int refusals = 0;      // Poller::refusals_ then
     bool whole = true;     // nothing is missing for want of memory
     Snapshot* next = nullptr;
 
@@ -31,6 +32,21 @@ struct Poller::Snapshot {
         }
         memcpy(fds + count, from, more * sizeof *from);
         count += more;
+    }
+
+    // One entry for each descriptor.
+    void merge() {
+        qsort(fds, count, sizeof *fds, [](const void* a, const void* b) {
+            return static_cast<const pollfd*>(a)->fd - static_cast<const pollfd*>(b)->fd;
+        });
+        size_t merged = 0;
+        for (size_t i = 0; i < count; i++) {
+            if (merged > 0 && fds[merged - 1].fd == fds[i].fd)
+                fds[merged - 1].events = static_cast<short>(fds[merged - 1].events | fds[i].events);
+            else
+                fds[merged++] = fds[i];
+        }
+        count = merged;
     }
 };
 

@@ -116,28 +116,44 @@ __attribute__((no_sanitize("address"))) Errno Poller::wait_for(Snapshot* snapsho
     return error == Errno::interrupted && count_silent() != silent ? Errno::ok : error;
 }
 
-Errno Poller::wait(Nanos end) const {
-    const Nanos t = now(Clock::monotonic);
-    Nanos until = std::min({end, next_look(), deadline(Clock::monotonic),
-                            to_monotonic(deadline(Clock::realtime), t)});
+// What is waited for now, to be given back. Null: no memory, or poll() takes no such number even
+// with one entry for each descriptor. `until` is made earlier if need be.
+Poller::Snapshot* Poller::prepare(Nanos& until) const {
+    bool queues = false;
     Snapshot* snapshot = nullptr;
+    const int refusals = refusals_.load();
     {
         const Guard guard(mutex_);
-        sleepers_.fetch_add(1);
-        snapshot = take_snapshot();
-        if (snapshot != nullptr && (snapshot->version != version_ || queues_ > 0)) {
-            snapshot->count = 0;
-            snapshot->whole = true;
-            snapshot->version = queues_ > 0 ? 0 : version_;
-            snapshot->add(armed_.fds(), armed_.count());
-        }
+        sleepers_.fetch_add(1);  // before deadlines are looked at: who changes them rings then
+        if (refusals < 2) snapshot = take_snapshot();
+        if (snapshot == nullptr) return nullptr;
+        queues = queues_ > 0;
+        if (!queues && snapshot->version == version_ && snapshot->refusals == refusals)
+            return snapshot;
+        snapshot->count = 0;
+        snapshot->whole = true;
+        snapshot->version = queues ? 0 : version_;
+        snapshot->refusals = refusals;
+        snapshot->add(armed_.fds(), armed_.count());
     }
-    if (snapshot != nullptr && snapshot->version == 0) until = std::min(until, add_queues(*snapshot));
-    if (snapshot == nullptr || !snapshot->whole) {
-        if (snapshot != nullptr) snapshot->version = 0;
-        until = std::min(until, t + kShortOfMemory);
-    }
+    if (queues) until = std::min(until, add_queues(*snapshot));
+    if (refusals > 0) snapshot->merge();
+    if (!snapshot->whole) snapshot->version = 0;
+    return snapshot;
+}
+
+Errno Poller::wait(Nanos end) const {
+    const Nanos t = now(Clock::monotonic);
+    Nanos until = end;
+    Snapshot* snapshot = prepare(until);
+    until = std::min({until, next_look(), deadline(Clock::monotonic),
+                      to_monotonic(deadline(Clock::realtime), t)});
+    if (snapshot == nullptr || !snapshot->whole) until = std::min(until, t + kShortOfMemory);
     const Errno error = wait_for(snapshot, until);
+    if (error == Errno::invalid) {
+        refusals_.fetch_add(1);
+        return Errno::ok;
+    }
     if (error != Errno::ok) return error;
     return end != kForever && now(Clock::monotonic) >= end ? Errno::timed_out : Errno::ok;
 }
@@ -153,8 +169,8 @@ Nanos Poller::add_queues(Snapshot& snapshot) {
 
 Nanos Poller::add_to(Snapshot& snapshot, int depth) {
     const Nanos t = now(Clock::monotonic);
-    Nanos earliest = std::min({next_look(), deadline(Clock::monotonic),
-                               to_monotonic(deadline(Clock::realtime), t)});
+    Nanos earliest = std::min(
+        {next_look(), deadline(Clock::monotonic), to_monotonic(deadline(Clock::realtime), t)});
     if (hears_signals() && pending_signals::are_blocked_here())
         earliest = std::min(earliest, t + pending_signals::kLookPeriod);
     const Guard guard(mutex_);

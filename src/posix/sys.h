@@ -57,14 +57,26 @@ inline int control(int fd, int command, int argument = 0) {
     return fcntl(fd, command, argument);
 }
 
-// Looks, and does not wait. POSIX does not say whether poll() may be interrupted even then.
+// Looks, and does not wait. Some at a time if poll() takes no more: it refuses more entries than
+// the process may have files. POSIX does not say whether it may be interrupted even then.
 inline int poll_at_once(pollfd* fds, size_t count) {
     const Uncancelled uncancelled;
-    int n = 0;
-    do {
-        n = ::poll(fds, static_cast<nfds_t>(count), 0);
-    } while (n < 0 && errno == EINTR);
-    return n;
+    constexpr size_t kPortion = 16;
+    size_t portion = count;
+    int ready = 0;
+    for (size_t i = 0; i < count;) {
+        const size_t n = count - i < portion ? count - i : portion;
+        const int result = ::poll(fds + i, static_cast<nfds_t>(n), 0);
+        if (result < 0 && errno == EINTR) continue;
+        if (result < 0 && errno == EINVAL && portion > kPortion) {
+            portion = kPortion;
+            continue;
+        }
+        if (result < 0) return result;
+        ready += result;
+        i += n;
+    }
+    return ready;
 }
 
 // The POLL bits of fd now; POLLNVAL if it is not open.

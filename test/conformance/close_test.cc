@@ -176,7 +176,7 @@ TEST_P(Outlived, R292_AnotherReadyFileIsTakenForItOnlyForAMoment) {
     write_bytes(*pipe.write, 1);
     const auto start = now();
     auto last = start;
-    while (since(last) < milliseconds{300} && since(start) < kLimit)
+    while (since(last) < milliseconds{300} && since(start) < time_limit())
         if (!q.collect().empty()) last = now();
     EXPECT_LT(last - start, milliseconds{250});
     expect_asleep();

@@ -192,9 +192,9 @@ TEST_F(Libkqueue, R319_FilePollIntervalIsSet) {
 TEST_F(Libkqueue, R319_FilesAreLookedAtInThisInterval) {
     const milliseconds interval{400};
     const TempFile file;
-    ASSERT_EQ(q.call({question(NOTE_FILE_POLL_INTERVAL, interval.count() * 1'000'000)}, 1, kForever)
-                  .ret,
-              1);
+    ASSERT_EQ(
+        q.call({question(NOTE_FILE_POLL_INTERVAL, interval.count() * 1'000'000)}, 1, kForever).ret,
+        1);
     ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
     expect_none(q.collect());
     Child writer([&] {

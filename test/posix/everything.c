@@ -12,12 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MUST(condition)                                                    \
-    do {                                                                   \
-        if (!(condition)) {                                                \
+#define MUST(condition)                                                               \
+    do {                                                                              \
+        if (!(condition)) {                                                           \
             fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #condition, errno); \
-            exit(__LINE__ % 256 ? __LINE__ % 256 : 1);                     \
-        }                                                                  \
+            exit(__LINE__ % 256 ? __LINE__ % 256 : 1);                                \
+        }                                                                             \
     } while (0)
 
 static int queue;

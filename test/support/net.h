@@ -74,7 +74,7 @@ int send_buffer(int fd);    // SO_SNDBUF
 unsigned tcp_connections(int listener);  // that wait to be accepted
 unsigned tcp_state(int fd);              // TCP_ESTABLISHED, ...
 #endif
-short look(int fd, short events);                                  // poll() with timeout 0: revents
+short look(int fd, short events);  // poll() with timeout 0: revents
 bool wait_for(int fd, short events, milliseconds limit = time_limit());  // poll() for one of them
 
 // For what no descriptor can be waited for. Fails the test when time is over.

@@ -51,7 +51,8 @@ class Child {
     ~Child();  // kills it if nobody waited for it
 
     pid_t pid() const { return pid_; }
-    int wait(milliseconds limit = kUsualLimit);  // the wait status; -1 and a failure when time is over
+    int wait(
+        milliseconds limit = kUsualLimit);  // the wait status; -1 and a failure when time is over
     const std::string& errors();            // after wait()
 
   private:
