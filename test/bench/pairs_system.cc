@@ -207,7 +207,7 @@ class SignalWatch<RawQueue> {
 
 template <class Queue>
 Measurement signals(Use<Queue>, long count) {
-    ::signal(SIGUSR1, SIG_IGN);
+    (void)::signal(SIGUSR1, SIG_IGN);
     SignalWatch<Queue> watch(SIGUSR1);
     const pid_t self = ::getpid();
     const int64_t start = now_ns();

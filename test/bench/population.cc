@@ -189,8 +189,8 @@ class OfSignal : public Knotes {
   public:
     explicit OfSignal(int size) : Knotes(size) {
         for (int i = 0; i < kPresent; i++) {
-            ::signal(number(i), SIG_IGN);
-            ::signal(number(kPresent + i), SIG_IGN);
+            (void)::signal(number(i), SIG_IGN);
+            (void)::signal(number(kPresent + i), SIG_IGN);
             change(number(i), EVFILT_SIGNAL, EV_ADD);
         }
     }
