@@ -16,6 +16,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 namespace kqbench {
 namespace {
@@ -29,7 +30,7 @@ int64_t read_clock(clockid_t clock) {
 }  // namespace
 
 void fail(const char* what) {
-    std::fprintf(stderr, "%s: %s\n", what, std::strerror(errno));
+    (void)std::fprintf(stderr, "%s: %s\n", what, std::strerror(errno));
     std::_Exit(1);  // other threads may be at work
 }
 
@@ -59,9 +60,7 @@ int count_descriptors() {
 long resident_kib() {
     long size = 0;
     long resident = 0;
-    std::FILE* file = std::fopen("/proc/self/statm", "r");
-    must(file != nullptr && std::fscanf(file, "%ld %ld", &size, &resident) == 2, "statm");
-    std::fclose(file);
+    must(bool(std::ifstream("/proc/self/statm") >> size >> resident), "statm");
     return resident * (::sysconf(_SC_PAGESIZE) / 1024);
 }
 

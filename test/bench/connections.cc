@@ -185,7 +185,7 @@ void run(const Options& options) {
     const uint64_t one = 1;
     must(::write(stop.fd(), &one, sizeof one) == sizeof one, "eventfd");
     server.join();
-    std::printf(
+    (void)std::printf(
         "{\"variant\": \"%s\", \"family\": \"%s\", \"connections\": %d, \"active\": %d, "
         "\"requests_per_s\": %.0f, \"cpu_ns\": %.0f, \"latency_us_p50\": %.1f, "
         "\"latency_us_p99\": %.1f, \"heap\": %.1f, \"rss_kib\": %ld}\n",
@@ -223,14 +223,14 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
     kqbench::Options options;
     if (!kqbench::parse(argc, argv, options)) {
-        std::fprintf(
+        (void)std::fprintf(
             stderr,
             "usage: kq_connections kq|raw [-n connections] [-a active] [-s seconds] [-t]\n");
         return 2;
     }
     const size_t wanted = static_cast<size_t>(options.connections) * 2 + 64;
     if (kqbench::raise_file_limit(wanted) < wanted) {
-        std::fprintf(stderr, "%zu descriptors needed: RLIMIT_NOFILE\n", wanted);
+        (void)std::fprintf(stderr, "%zu descriptors needed: RLIMIT_NOFILE\n", wanted);
         return 1;
     }
     if (options.kq)

@@ -10,10 +10,11 @@
 //             and SIGNAL, where it is part of it
 //     delete  EV_DELETE
 //
-// They are done to knotes far from each other, so that the caches are as cold as in a program that
-// has so many. Counters: `ns` an operation; `heap`, bytes the library took for each knote present.
-// The row `epoll` is the same as READ without the library (with one FIONREAD an event).
-// What a process cannot have (RLIMIT_NOFILE, processes) is reported as an error and not measured.
+// modify and fire are done to knotes far from each other, so that the caches are as cold as in a
+// program that has so many; add and delete to a few that come and go. Counters: `ns` an operation;
+// `heap`, bytes the library took for each knote present. The row `epoll` is the same as READ
+// without the library (with one FIONREAD an event). What a process cannot have (RLIMIT_NOFILE,
+// processes) is reported as an error and not measured.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

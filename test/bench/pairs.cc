@@ -36,18 +36,18 @@ std::vector<const Workload*> all_workloads() {
 
 void list() {
     for (const Workload* w : all_workloads()) {
-        std::printf(
-            "{\"workload\": \"%s\", \"what\": \"%s\", \"operations\": %ld, \"quick\": %ld, ",
-            w->name, w->what, w->operations, w->quick);
-        std::printf("\"base\": \"%s\", \"target\": %g, \"fair\": %s, \"bounds\": [", w->base,
-                    w->target, w->variants.fair != nullptr ? "true" : "false");
+        (void)std::printf(R"({"workload": "%s", "what": "%s", "operations": %ld, "quick": %ld, )",
+                          w->name, w->what, w->operations, w->quick);
+        (void)std::printf(R"("base": "%s", "target": %g, "fair": %s, "bounds": [)", w->base,
+                          w->target, w->variants.fair != nullptr ? "true" : "false");
         const char* comma = "";
         for (const Bound& bound : w->bounds) {
-            std::printf("%s{\"name\": \"%s\", \"most\": %g, \"relative\": %s}", comma, bound.name,
-                        bound.most, bound.relative ? "true" : "false");
+            if (bound.name == nullptr) continue;
+            (void)std::printf(R"(%s{"name": "%s", "most": %g, "relative": %s})", comma, bound.name,
+                              bound.most, bound.relative ? "true" : "false");
             comma = ", ";
         }
-        std::puts("]}");
+        (void)std::puts("]}");
     }
 }
 
@@ -72,14 +72,14 @@ int run(std::string_view name, const char* variant, long operations) {
         if (operations <= 0) operations = workload->operations;
         Measurement found;
         if (!measure(*workload, variant, operations, found)) break;
-        std::printf("{\"workload\": \"%s\", \"variant\": \"%s\", \"operations\": %ld, \"ns\": %.1f",
-                    workload->name, variant, operations, found.ns);
+        (void)std::printf(R"({"workload": "%s", "variant": "%s", "operations": %ld, "ns": %.1f)",
+                          workload->name, variant, operations, found.ns);
         for (const auto& [what, number] : found.also)
-            std::printf(", \"%s\": %.2f", what, number);
-        std::printf(", \"rss_kib\": %ld}\n", resident_kib());
+            (void)std::printf(R"(, "%s": %.2f)", what, number);
+        (void)std::printf(", \"rss_kib\": %ld}\n", resident_kib());
         return 0;
     }
-    std::fprintf(stderr, "no such workload or variant\n");
+    (void)std::fprintf(stderr, "no such workload or variant\n");
     return 2;
 }
 
@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
     kqbench::raise_file_limit();
     if (argc == 2 && std::string_view(argv[1]) == "--list") return kqbench::list(), 0;
     if (argc == 3 || argc == 4)
-        return kqbench::run(argv[1], argv[2], argc == 4 ? std::atol(argv[3]) : 0);
-    std::fprintf(stderr, "usage: kq_pairs WORKLOAD kq|raw|fair [OPERATIONS], or --list\n");
+        return kqbench::run(argv[1], argv[2], argc == 4 ? std::strtol(argv[3], nullptr, 10) : 0);
+    (void)std::fprintf(stderr, "usage: kq_pairs WORKLOAD kq|raw|fair [OPERATIONS], or --list\n");
     return 2;
 }

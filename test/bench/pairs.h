@@ -35,9 +35,9 @@ struct Variants {
 
 // A bound on something in Measurement::also of the library.
 struct Bound {
-    const char* name;
-    double most;  // if relative: times what `base` has
-    bool relative;
+    const char* name = nullptr;
+    double most = 0;  // if relative: times what `base` has
+    bool relative = false;
 };
 
 struct Workload {
@@ -48,16 +48,16 @@ struct Workload {
     const char* base;  // the variant to compare with
     double target;     // the library's ns are to be at most so many times the base's
     Variants variants;
-    std::vector<Bound> bounds = {};
+    Bound bounds[2] = {};  // those that have a name
 };
 
 // From a generic lambda that takes (Use<Queue>, operations).
 template <class Body>
-Variants kq_and_raw(Body body) {
+constexpr Variants kq_and_raw(Body body) {
     return {body, body, nullptr};
 }
 template <class Body>
-Variants kq_raw_and_fair(Body body) {
+constexpr Variants kq_raw_and_fair(Body body) {
     return {body, body, body};
 }
 

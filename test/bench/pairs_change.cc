@@ -96,7 +96,7 @@ Measurement hold_queues(Use<Queue>, long count) {
     return found;
 }
 
-const Workload kWorkloads[] = {
+constexpr Workload kWorkloads[] = {
     {"toggle", "EV_ENABLE, EV_DISABLE of WRITE beside READ", 200'000, 1'000, "raw", 0.15,
      kq_and_raw([](auto use, long n) { return toggle(use, n); })},
     {"churn", "EV_ADD, EV_DELETE of a socket", 200'000, 1'000, "raw", 1.10,

@@ -100,7 +100,7 @@ Measurement write_ready(Use<Queue>, long reports) {
     return per_op(now_ns() - start, reports);
 }
 
-const Workload kWorkloads[] = {
+constexpr Workload kWorkloads[] = {
     {"ring1k", "100 bytes go round 1,000 pipes, level", 400'000, 2'000, "fair", 1.05,
      kq_raw_and_fair([](auto use, long n) {
          return ring(use, {1000, 100}, n);

@@ -207,7 +207,7 @@ class SignalWatch<RawQueue> {
 
 template <class Queue>
 Measurement signals(Use<Queue>, long count) {
-    ::signal(SIGUSR1, SIG_IGN);
+    (void)::signal(SIGUSR1, SIG_IGN);
     SignalWatch<Queue> watch(SIGUSR1);
     const pid_t self = ::getpid();
     const int64_t start = now_ns();
@@ -218,7 +218,7 @@ Measurement signals(Use<Queue>, long count) {
     return per_op(now_ns() - start, count);
 }
 
-const Workload kWorkloads[] = {
+constexpr Workload kWorkloads[] = {
     {"vnode_add", "EV_ADD of 5,000 files; raw: inotify, /proc/self/fd/N", 5'000, 200, "raw", 1.15,
      kq_and_raw([](auto use, long n) { return vnode_add(use, n); })},
     {"vnode_event", "a write and its NOTE_WRITE; raw: inotify, fstat()", 50'000, 500, "raw", 1.15,

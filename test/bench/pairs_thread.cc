@@ -42,7 +42,7 @@ Measurement share(Use<Queue>, int threads, long items) {
     return per_op(now_ns() - start, items);
 }
 
-const Workload kWorkloads[] = {
+constexpr Workload kWorkloads[] = {
     {"share1", "EV_DISPATCH work items of 64 sockets, 1 thread", 200'000, 1'000, "fair", 1.10,
      kq_raw_and_fair([](auto use, long n) { return share(use, 1, n); })},
     {"share2", "the same, 2 threads on one queue", 200'000, 1'000, "fair", 1.10,

@@ -143,7 +143,7 @@ Measurement timer_fire(Use<Queue>, long count) {
     return found;
 }
 
-const Workload kWorkloads[] = {
+constexpr Workload kWorkloads[] = {
     {"timer_add",
      "EV_ADD of 10,000 timers, each the earliest",
      10'000,

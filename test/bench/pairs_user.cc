@@ -78,7 +78,7 @@ Measurement user_pingpong(Use<Queue>, long rounds) {
     return per_op(end - start, rounds);
 }
 
-const Workload kWorkloads[] = {
+constexpr Workload kWorkloads[] = {
     {"user_self", "NOTE_TRIGGER and its event, one thread; raw: an eventfd", 200'000, 1'000, "raw",
      0.60, kq_and_raw([](auto use, long n) { return user_self(use, n); })},
     {"user_pingpong", "NOTE_TRIGGER to another thread and back", 40'000, 500, "raw", 1.05,

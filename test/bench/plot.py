@@ -19,7 +19,7 @@ OPERATIONS = {
     "modify": "modify: EV_ADD of a knote that is there",
     "delete": "delete: EV_DELETE",
 }
-WIDTH, HEIGHT = 1000, 830
+WIDTH = 1030
 LEFT, TOP = 78, 104
 PANEL_W, PANEL_H = 400, 240
 GAP_X, GAP_Y = 100, 78
@@ -114,7 +114,6 @@ def draw(points, system, remarks):
     filters = list(dict.fromkeys(point["filter"] for point in measured))
     x_range, y_range = ranges(measured) if measured else ((3, 6), (1, 5))
     parts = [
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         text(WIDTH / 2, 32, "Cost of one operation against the number of knotes", 20, "middle",
              'font-weight="bold"'),
         *legend(filters, 60),
@@ -134,6 +133,7 @@ def draw(points, system, remarks):
     for number, note in enumerate(notes):
         parts.append(text(LEFT, foot + 17 * number, note, 12, extra='fill="#505050"'))
     body = "\n".join(parts)
-    height = max(HEIGHT, foot + 17 * len(notes) + 10)
+    height = foot + 17 * len(notes) + 4
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-            f'font-family="Helvetica, Arial, DejaVu Sans, sans-serif" fill="#202020">\n{body}\n</svg>\n')
+            f'font-family="Helvetica, Arial, DejaVu Sans, sans-serif" fill="#202020">\n'
+            f'<rect width="{WIDTH}" height="{height}" fill="white"/>\n{body}\n</svg>\n')

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <fstream>
 #include <vector>
 
 namespace kqbench {
@@ -189,8 +189,8 @@ class OfSignal : public Knotes {
   public:
     explicit OfSignal(int size) : Knotes(size) {
         for (int i = 0; i < kPresent; i++) {
-            ::signal(number(i), SIG_IGN);
-            ::signal(number(kPresent + i), SIG_IGN);
+            (void)::signal(number(i), SIG_IGN);
+            (void)::signal(number(kPresent + i), SIG_IGN);
             change(number(i), EVFILT_SIGNAL, EV_ADD);
         }
     }
@@ -217,11 +217,7 @@ class OfSignal : public Knotes {
 
 std::string too_many_files(int size) {
     int limit = 0;
-    std::FILE* file = std::fopen("/proc/sys/fs/inotify/max_user_watches", "r");
-    if (file != nullptr) {
-        if (std::fscanf(file, "%d", &limit) != 1) limit = 0;
-        std::fclose(file);
-    }
+    std::ifstream("/proc/sys/fs/inotify/max_user_watches") >> limit;
     if (limit < size + 1000)
         return "needs " + std::to_string(size) + " inotify watches, max_user_watches is " +
                std::to_string(limit);
