@@ -44,5 +44,8 @@ configure "$source" "$build/libkqueue" -DKQUEUE_BUILD_TESTS=ON -DKQUEUE_WARNINGS
 cmake --build "$build/libkqueue" --parallel "${JOBS:-2}" --target kqueue kqueue_static kq_conformance kq_unit
 
 "${run[@]}" "$build/libkqueue/test/kq_unit" --gtest_brief=1
-bash "$here/run_suite.sh" "$here/gaps/${qemu:+qemu}" "$build/logs" \
+[ -z "$qemu" ] || gaps=("$here/gaps/qemu")
+case $target in i686 | armhf) gaps+=("$here/gaps/32-bit") ;; esac
+cat "${gaps[@]}" > "$build/gaps"
+bash "$here/run_suite.sh" "$build/gaps" "$build/logs" \
     "${run[@]}" "$build/libkqueue/test/kq_conformance"
