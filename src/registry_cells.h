@@ -48,7 +48,7 @@ struct Cell {
     int duplicates = 0;    // other numbers that lead here
     Cell* next = nullptr;  // while free or dying: the next such cell
 
-    Kqueue* kqueue() { return std::launder(reinterpret_cast<Kqueue*>(body)); }
+    Kqueue* kqueue() { return std::launder(static_cast<Kqueue*>(static_cast<void*>(body))); }
     static Cell* of(Kqueue* kqueue) { return reinterpret_cast<Cell*>(kqueue); }
 };
 static_assert(std::is_standard_layout_v<Cell>);

