@@ -52,7 +52,7 @@ void Backend::abandon_in_child() {
     nest::abandon_in_child();
     doorbell::abandon_in_child();
     poller_.abandon_in_child();
-    children_.abandon_in_child();
+    Children::abandon_in_child();
     doorbell::close(*bell_, false);
     bell_ = nullptr;
 }

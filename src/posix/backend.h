@@ -28,7 +28,7 @@ class Backend {
 
     Errno open(uint32_t tag);
     // Without the writing end, which was closed, a pipe is of no use.
-    Errno adopt(int, uint32_t) { return Errno::unimplemented; }
+    static Errno adopt(int, uint32_t) { return Errno::unimplemented; }
     void move_to(int descriptor);
     void close_unpublished();
     [[nodiscard]] int descriptor() const { return public_.load(std::memory_order_relaxed); }
@@ -39,12 +39,13 @@ class Backend {
     [[nodiscard]] static bool asks_public(const FdFacts& /*facts*/) { return false; }
     Errno still(int fd, FdFacts& facts) { return poller_.still(fd, facts); }
     // There is no kernel queue that could be haunted.
-    Errno begin_renewal() { return Errno::unimplemented; }
-    Errno carry_over(int, Handle, FdFacts&) { return Errno::unimplemented; }
+    static Errno begin_renewal() { return Errno::unimplemented; }
+    static Errno carry_over(int, Handle, FdFacts&) { return Errno::unimplemented; }
+    // NOLINTNEXTLINE(readability-convert-member-functions-to-static): called like collect()
     Result<size_t> collect_old(std::span<Wakeup>) { return Errno::unimplemented; }
-    void end_renewal() {}
-    void cancel_renewal() {}
-    Errno carry_back(int, FdFacts&) { return Errno::unimplemented; }
+    static void end_renewal() {}
+    static void cancel_renewal() {}
+    static Errno carry_back(int, FdFacts&) { return Errno::unimplemented; }
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
@@ -56,7 +57,7 @@ class Backend {
     static void follow(int, int) {}
     Errno hear_signals();
 
-    Errno prepare_clock(Clock) { return Errno::ok; }
+    static Errno prepare_clock(Clock) { return Errno::ok; }
     void set_deadline(Clock clock, Nanos t);
 
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
@@ -64,7 +65,7 @@ class Backend {
 
     Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
     void unwatch_process(ProcessFacts& facts) { children_.unwatch(facts); }
-    Errno hear_processes(bool) { return Errno::unimplemented; }
+    static Errno hear_processes(bool) { return Errno::unimplemented; }
 
     void abandon_in_child();
     static void close_in_child(int descriptor);

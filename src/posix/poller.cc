@@ -151,6 +151,35 @@ Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
     return Errno::ok;
 }
 
+// One direction, anew.
+Errno Poller::set(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) {
+    Place* place = places_.at(static_cast<size_t>(fd));
+    if (place == nullptr) return Errno::no_memory;
+    PollItem item{};
+    item.handle = handle;
+    item.mode = mode;
+    item.direction = d;
+    if (facts.registered == 0) {
+        const Errno error = begin(fd, facts, *place, item.queue);
+        if (error != Errno::ok) return error;
+    } else {
+        item.queue = doorbell::find(fd) != nullptr;
+    }
+    const bool reads = d == Direction::read;
+    item.countless = item.queue || (reads && counts_connections(fd, facts));
+    const Guard guard(mutex_);
+    const size_t all = armed_.count() + spent_.count() + 1;
+    if (!armed_.reserve(all) || !spent_.reserve(all)) return Errno::no_memory;
+    take_out(fd, d);
+    facts.registered &= static_cast<uint8_t>(~bit(d));
+    if (mode == Mode::none) return Errno::ok;
+    facts.registered |= bit(d);
+    put_in(armed_, {fd, events_for(d), 0}, item);
+    if (item.queue) queues_++;
+    changed();
+    return Errno::ok;
+}
+
 Errno Poller::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
     if (facts.registered != 0) {
         const Errno error = still(fd, facts);
@@ -160,32 +189,8 @@ Errno Poller::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts
         const bool has = (facts.registered & bit(d)) != 0;
         if (want[d] == facts.armed_for(d) && (rearm & bit(d)) == 0) continue;
         if (!has && want[d] == Mode::none) continue;
-        Place* place = places_.at(static_cast<size_t>(fd));
-        if (place == nullptr) return Errno::no_memory;
-        bool queue = false;
-        if (facts.registered == 0) {
-            const Errno error = begin(fd, facts, *place, queue);
-            if (error != Errno::ok) return error;
-        } else {
-            queue = doorbell::find(fd) != nullptr;
-        }
-        const Guard guard(mutex_);
-        if (!armed_.reserve(armed_.count() + spent_.count() + 1) ||
-            !spent_.reserve(armed_.count() + spent_.count() + 1))
-            return Errno::no_memory;
-        take_out(fd, d);
-        facts.registered &= static_cast<uint8_t>(~bit(d));
-        if (want[d] == Mode::none) continue;
-        facts.registered |= bit(d);
-        PollItem item{};
-        item.handle = handle;
-        item.mode = want[d];
-        item.direction = d;
-        item.queue = queue;
-        item.countless = queue || (d == Direction::read && counts_connections(fd, facts));
-        put_in(armed_, {fd, events_for(d), 0}, item);
-        if (queue) queues_++;
-        changed();
+        const Errno error = set(fd, d, want[d], handle, facts);
+        if (error != Errno::ok) return error;
     }
     for (size_t d = 0; d < kDirections; d++) {
         facts.armed[d] = want.mode[d];

@@ -81,7 +81,7 @@ class Poller {
     };
     enum Verdict : uint8_t { stays, spend, arm, remove, gone };
 
-    Errno set(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) KQ_REQUIRES(mutex_);
+    Errno set(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts);
     Errno begin(int fd, FdFacts& facts, Place& place, bool& queue);
     void take_out(int fd, Direction d) KQ_REQUIRES(mutex_);
     void put_in(PollSet& set, const pollfd& fd, const PollItem& item) KQ_REQUIRES(mutex_);

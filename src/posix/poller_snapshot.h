@@ -26,7 +26,7 @@ struct Poller::Snapshot {
     ~Snapshot() { free(fds); }
 
     void add(const pollfd* from, size_t more) {
-        if (!grow_array(fds, capacity, count + more)) {
+        if (!grow_array(fds, capacity, count + more) || fds == nullptr) {
             whole = false;
             return;
         }
@@ -36,6 +36,7 @@ struct Poller::Snapshot {
 
     // One entry for each descriptor.
     void merge() {
+        if (fds == nullptr) return;
         qsort(fds, count, sizeof *fds, [](const void* a, const void* b) {
             return static_cast<const pollfd*>(a)->fd - static_cast<const pollfd*>(b)->fd;
         });

@@ -181,7 +181,7 @@ Nanos Poller::add_to(Snapshot& snapshot, int depth) {
     return earliest;
 }
 
-void Poller::abandon_in_child() {
+void Poller::abandon_in_child() KQ_NO_ANALYSIS {
     ::new (&mutex_) Mutex;
     sleepers_.store(0);
     unused_ = nullptr;  // some are those of the parent's threads, half made
