@@ -61,8 +61,8 @@ class Maker {
         switch (weighted()) {
             case 0:
             case 1:
-                return collect();
             case 2:
+                return collect();
             case 3:
             case 4:
                 return change();

@@ -118,7 +118,7 @@ Truth Model::leftover(int queue) const {
 
 bool Model::must_be_quiet(int queue) const {
     const Queue& q = queues_[queue];
-    return q.knotes.empty() && !q.timed && !q.excused;
+    return q.knotes.empty() && !q.restless && !q.excused;
 }
 
 // ---- what was collected ----

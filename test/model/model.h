@@ -97,7 +97,7 @@ class Model {
         std::deque<Key> triggered;   // USER knotes that are to be reported, in this order
         std::map<Key, Knote> stale;  // whose descriptor was closed, until the next EV_ADD
         std::set<std::pair<int, int>> seen;  // (file, slot) that were watched
-        bool timed = false;                  // had a timer once
+        bool restless = false;               // had a timer, or watched a queue, once
         bool excused = false;                // L-STALE-POLL, L-CLOSE
     };
 

@@ -117,7 +117,7 @@ int Model::create(int queue, const Key& key, const Entry& entry) {
         if (!nested) q.seen.insert({kn.file, key.ident});
     }
     if (key.filter == EVFILT_TIMER && !kn.disabled) start_timer(kn);
-    q.timed = q.timed || key.filter == EVFILT_TIMER;
+    q.restless = q.restless || nested || key.filter == EVFILT_TIMER;
     queue_user(q, key, q.knotes[key] = kn);
     return 0;
 }

@@ -121,11 +121,11 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
         if (want[d] == facts.armed_for(d) && (rearm & bit(d)) == 0) continue;
         const Errno error = change(fd, d, want[d], handle, facts);
         if (error != Errno::ok) return error;
+        facts.armed[static_cast<size_t>(d)] = want[d];  // whatever becomes of the other
     }
     const bool share =
         world().share_lanes && want.mode[0] == Mode::level && want.mode[1] == Mode::level;
     for (size_t d = 0; d < kDirections; d++) {
-        facts.armed[d] = want.mode[d];
         facts.lane[d] = share ? 0 : static_cast<uint8_t>(d);
     }
     return Errno::ok;
