@@ -16,7 +16,7 @@ namespace {
 
 // fstat(), refusing a file other than the one that was classified.
 Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::stat_number(fd, &st) != 0) return last_errno();
     return identity_of(st) == facts.identity ? Errno::ok : Errno::no_entry;
 }
 
@@ -122,12 +122,12 @@ Errno check_same(int fd, const FdFacts& facts) {
 
 Errno classify(int fd, FdFacts& facts) {
     struct stat st {};
-    return fstat(fd, &st) != 0 ? last_errno() : classify_as(fd, st, facts);
+    return sys::stat_number(fd, &st) != 0 ? last_errno() : classify_as(fd, st, facts);
 }
 
 Errno file_state(int fd, FdFacts& facts, FileState& state) {
     struct stat st {};
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::stat_number(fd, &st) != 0) return last_errno();
     if (facts.kind == FdKind::unknown)
         (void)classify_as(fd, st, facts);
     else if (facts.identity != identity_of(st))

@@ -69,7 +69,7 @@ void give_back(Doorbell& bell) {
 // Tells open pipes apart; 0: it is none.
 uint64_t file_of(int fd) {
     struct stat st {};
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode)) return 0;
+    if (fd < 0 || sys::stat_number(fd, &st) != 0 || !S_ISFIFO(st.st_mode)) return 0;
     return (static_cast<uint64_t>(st.st_dev) * 0x9e3779b97f4a7c15u ^
             static_cast<uint64_t>(st.st_ino)) |
            uint64_t{1} << 63;
@@ -114,7 +114,7 @@ Errno open_pipe(Doorbell& bell) {
         return error;
     }
     struct stat st {};
-    if (fstat(in, &st) == 0) device.store(static_cast<uint64_t>(st.st_dev));
+    if (sys::stat_number(in, &st) == 0) device.store(static_cast<uint64_t>(st.st_dev));
     bell.in.store(in);
     bell.out.store(ends[1]);
     bell.file.store(file_of(in));

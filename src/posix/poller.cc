@@ -55,7 +55,7 @@ bool counts_connections(int fd, const FdFacts& facts) {
 
 bool identify(int fd, uint32_t& identity) {
     struct stat st {};
-    if (fstat(fd, &st) != 0) return false;
+    if (sys::stat_number(fd, &st) != 0) return false;
     identity = identity_of(st);
     return true;
 }
@@ -134,7 +134,7 @@ Errno Poller::still(int fd, FdFacts& facts) {
 // The first entry of a descriptor.
 Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
     struct stat st {};
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::stat_number(fd, &st) != 0) return last_errno();
     if (facts.kind == FdKind::unknown) {
         const Errno error = descriptor::classify(fd, facts);
         if (error != Errno::ok) return error;

@@ -95,6 +95,7 @@ class Poller {
     static Nanos add_queues(Snapshot& snapshot);
     void give_back(Snapshot* snapshot) const;
     static void cancelled(void* arg);
+    static void poll_cancellable(void* arg);
     [[nodiscard]] Nanos next_look() const;
     Snapshot* prepare(Nanos& until) const;
     Errno wait_for(Snapshot* snapshot, Nanos until) const;

@@ -85,7 +85,8 @@ namespace {
 struct Sleep {
     const Poller* poller;
     Poller::Snapshot* snapshot;
-    pollfd bell;
+    pollfd* fds;
+    nfds_t count;
     int timeout;
     int result;
 };
@@ -97,20 +98,27 @@ void Poller::cancelled(void* arg) {
     sleep->poller->give_back(sleep->snapshot);
 }
 
-// Not instrumented: a thread that is cancelled in here leaves without cleaning up the
-// shadow of its frame.
+// A thread may be cancelled in here. All state is in `arg`: locals may be lost by the way
+// cancellation comes back here. Not instrumented: one that is cancelled leaves without
+// cleaning up the shadow of its frame.
+__attribute__((noinline, no_sanitize("address"))) void Poller::poll_cancellable(void* arg) {
+    auto* sleep = static_cast<Sleep*>(arg);
+    pthread_cleanup_push(&Poller::cancelled, arg);
+    sleep->result = ::poll(sleep->fds, sleep->count, sleep->timeout);
+    pthread_cleanup_pop(0);
+}
+
 __attribute__((no_sanitize("address"))) Errno Poller::wait_for(Snapshot* snapshot,
                                                                Nanos until) const {
-    Sleep sleep{this, snapshot, {bell_->in.load(), POLLIN, 0}, 0, 0};
-    const Nanos left = until == kForever ? kForever : until - now(Clock::monotonic);
-    sleep.timeout = left == kForever ? -1 : to_timeout(left);
+    Sleep sleep{};
+    pollfd bell{bell_->in.load(), POLLIN, 0};
+    sleep.poller = this;
+    sleep.snapshot = snapshot;
+    sleep.fds = snapshot != nullptr ? snapshot->fds : &bell;
+    sleep.count = static_cast<nfds_t>(snapshot != nullptr ? snapshot->count : 1);
+    sleep.timeout = until == kForever ? -1 : to_timeout(until - now(Clock::monotonic));
     const uint64_t silent = count_silent();
-    pthread_cleanup_push(&Poller::cancelled, &sleep);
-    if (snapshot != nullptr)
-        sleep.result = ::poll(snapshot->fds, static_cast<nfds_t>(snapshot->count), sleep.timeout);
-    else
-        sleep.result = ::poll(&sleep.bell, 1, sleep.timeout);
-    pthread_cleanup_pop(0);
+    poll_cancellable(&sleep);
     const Errno error = sleep.result < 0 ? last_errno() : Errno::ok;
     give_back(snapshot);
     return error == Errno::interrupted && count_silent() != silent ? Errno::ok : error;

@@ -77,7 +77,7 @@ TEST_F(Fork, R281_TheChildInheritsNoQueueAndNoDescriptorOfOurs) {
     write_bytes(*pipe.write, 1);
     expect_only(other.wait(), *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
     read_bytes(*pipe.read, 1);
-    EXPECT_EQ(other.apply(change(3, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 1)), 0);
+    EXPECT_EQ(other.apply(change(3, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 100)), 0);
     expect_only(other.wait(), 3, EVFILT_TIMER, EV_ADD | EV_CLEAR, 0, 1);
     write_bytes(*file.fd, 1);
     EXPECT_EQ(other.wait().size(), 1U);

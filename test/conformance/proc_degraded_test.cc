@@ -85,6 +85,7 @@ TEST_F(ProcDegraded, NoSuchProcessWithoutPidfds) {
 }
 
 TEST_F(ProcDegraded, StrangersWithoutPidfds) {
+    KQ_OF_LINUX();
     without_pidfds(ENOSYS, [] {
         const Queue q;
         Stranger process(exits_with(3));

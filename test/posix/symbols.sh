@@ -5,7 +5,7 @@ set -eu
 posix='abort calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
 getpid getsockname getsockopt ioctl kill lseek malloc memcpy memmove memset nanosleep pipe poll
 pthread_atfork pthread_getspecific pthread_key_create pthread_mutex_lock pthread_mutex_trylock
-pthread_mutex_unlock pthread_setcancelstate pthread_setspecific pthread_sigmask raise read realloc
+pthread_mutex_unlock pthread_setcancelstate qsort pthread_setspecific pthread_sigmask raise read realloc
 recv sched_yield send sigaction sigaddset sigemptyset sigismember sigpending sigtimedwait snprintf
 stderr vsnprintf waitid write isatty'
 bad=$("${NM:-nm}" -D --undefined-only "$1" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep -v '^_' |
