@@ -314,8 +314,12 @@ TEST_F(Libkqueue, DebugOutputTellsOfSleepAndWake) {
     const std::string empty = traced_call({}, 1, &moment);
     EXPECT_NE(empty.find(kq + "sleep for at most "), std::string::npos) << empty;
     EXPECT_NE(empty.find(kq + "wake: time is over\n"), std::string::npos) << empty;
-    ASSERT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 20)), 0);
-    const std::string timer = traced_call({}, 1, kForever);
+    // Long enough for the call to fall asleep before it, however slow this machine is.
+    std::string timer;
+    for (intptr_t period = 20; period < 20'000; period *= 4) {
+        timer = traced_call({change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, period)}, 1, kForever);
+        if (timer.find(kq + "sleep") != std::string::npos) break;
+    }
     EXPECT_NE(timer.find(kq + "wake: the kernel has something\n"), std::string::npos) << timer;
     EXPECT_NE(timer.find(kq + "kernel: timers\n"), std::string::npos) << timer;
 }
