@@ -337,22 +337,34 @@ bool Poller::is_ready(int depth) {
         deadline(Clock::realtime) <= now(Clock::realtime) ||
         (hears_signals_.load() && pending_signals::are_news()))
         return true;
+    {
+        const Guard guard(mutex_);
+        if (sys::poll_at_once(armed_.fds(), armed_.count()) > 0) return true;
+    }
+    int number = -1;
+    for (size_t i = 0; next_queue(false, i, number); i++)
+        if (nest::is_ready_below(number, depth)) return true;
+    return false;
+}
+
+// The next entry from `i` on that is a kqueue. No lock is held while that one is asked.
+bool Poller::next_queue(bool spent, size_t& i, int& number) {
     const Guard guard(mutex_);
-    if (sys::poll_at_once(armed_.fds(), armed_.count()) > 0) return true;
-    for (size_t i = 1; queues_ > 0 && i < armed_.count(); i++)
-        if (armed_.item(i).queue && nest::is_ready_below(armed_.fds()[i].fd, depth)) return true;
+    PollSet& set = spent ? spent_ : armed_;
+    for (; queues_ > 0 && i < set.count(); i++) {
+        if (!set.item(i).queue) continue;
+        number = set.fds()[i].fd;
+        return true;
+    }
     return false;
 }
 
 int Poller::depth(const Poller& self, int limit) {
-    const Guard guard(mutex_);
     int deepest = 0;
-    for (PollSet* set : {&armed_, &spent_})
-        for (size_t i = 0; queues_ > 0 && i < set->count(); i++) {
-            if (!set->item(i).queue) continue;
-            const int below = nest::depth_below(set->fds()[i].fd, self, limit);
-            if (below > deepest) deepest = below;
-        }
+    int number = -1;
+    for (const bool spent : {false, true})
+        for (size_t i = 0; next_queue(spent, i, number); i++)
+            deepest = std::max(deepest, nest::depth_below(number, self, limit));
     return deepest;
 }
 

@@ -93,9 +93,11 @@ struct Sleep {
 
 }  // namespace
 
+// Its snapshot goes with it: that takes no lock.
 void Poller::cancelled(void* arg) {
     const auto* sleep = static_cast<Sleep*>(arg);
-    sleep->poller->give_back(sleep->snapshot);
+    sleep->poller->sleepers_.fetch_sub(1);
+    Owned<Snapshot>(sleep->snapshot).reset();
 }
 
 // A thread may be cancelled in here. All state is in `arg`: locals may be lost by the way
@@ -181,11 +183,13 @@ Nanos Poller::add_to(Snapshot& snapshot, int depth) {
         {next_look(), deadline(Clock::monotonic), to_monotonic(deadline(Clock::realtime), t)});
     if (hears_signals() && pending_signals::are_blocked_here())
         earliest = std::min(earliest, t + pending_signals::kLookPeriod);
-    const Guard guard(mutex_);
-    snapshot.add(armed_.fds(), armed_.count());
-    for (size_t i = 1; queues_ > 0 && i < armed_.count(); i++)
-        if (armed_.item(i).queue)
-            earliest = std::min(earliest, nest::add_below(snapshot, armed_.fds()[i].fd, depth));
+    {
+        const Guard guard(mutex_);
+        snapshot.add(armed_.fds(), armed_.count());
+    }
+    int number = -1;
+    for (size_t i = 0; next_queue(false, i, number); i++)
+        earliest = std::min(earliest, nest::add_below(snapshot, number, depth));
     return earliest;
 }
 
