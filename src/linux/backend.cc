@@ -278,16 +278,19 @@ Errno Backend::prepare_clock(Clock clock) {
 
 constexpr uint32_t kBurst = 8;
 constexpr Nanos kEarlyPart = 16;
+constexpr Nanos kWorthIt = 50 * kMillisecond;
 
 void Backend::arm(Clock clock, Nanos t) {
     const auto c = static_cast<size_t>(clock);
     // Each the earliest so far, one after the other: the next will be so, too. It is made to
     // fire early by a part of the time, and then set anew; that is once for all of them.
+    // Not so if the one before has fired: that is what timers are for.
     const uint32_t tick = coarse_tick();
-    in_a_row_[c] = tick - armed_at_[c] <= 1 ? in_a_row_[c] + 1 : 0;
+    const bool moved = armed_[c] != kForever && tick - armed_at_[c] <= 1;
+    in_a_row_[c] = moved ? in_a_row_[c] + 1 : 0;
     armed_at_[c] = tick;
     const Nanos left = in_a_row_[c] > kBurst ? t - now(clock) : 0;
-    if (left > 0) t -= left / kEarlyPart;
+    if (left > kWorthIt) t -= left / kEarlyPart;
     itimerspec when{};
     when.it_value = to_timespec(t > 0 ? t : 1);  // 0 would disarm it
     KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);
