@@ -160,7 +160,7 @@ Errno Backend::still(int fd, FdFacts& facts) {
 }
 
 Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
-    // The usual EV_ADD: one direction of what was not registered.
+    // The usual case: one direction of what was not registered.
     if (facts.registered == 0 && want.mode[1] == Mode::none && want.mode[0] != Mode::none) {
         const uint32_t events = events_for(Direction::read, want.mode[0]);
         const Errno error = set_lane(0, fd, events, handle, facts);
