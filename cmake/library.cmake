@@ -45,7 +45,8 @@ if(KQUEUE_LTO AND NOT KQUEUE_INSTRUMENTED AND CMAKE_CXX_COMPILER_ID STREQUAL "GN
     check_ipo_supported(RESULT kq_lto_works LANGUAGES CXX OUTPUT kq_lto_output)
     if(kq_lto_works)
         set(kq_lto "$<$<NOT:$<CONFIG:Debug>>:-flto=auto>")
-        target_compile_options(kq_objects PRIVATE ${kq_lto})
+        # Fat, since the linker may be one that knows nothing of it and would link nothing.
+        target_compile_options(kq_objects PRIVATE ${kq_lto} "$<$<NOT:$<CONFIG:Debug>>:-ffat-lto-objects>")
     endif()
 endif()
 

@@ -52,28 +52,22 @@ Kqueue::~Kqueue() {
 
 Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
                         int nevents, const timespec* timeout, void (*cancelled)(void*)) {
-    Result<int> result = 0;
-    bool promised = false;
-    {
-        const Guard guard(mutex_);
-        if (is_haunted()) renew();
-        known_to_exist_ = false;
+    return in_one_call([&]() KQ_NO_ANALYSIS {
         bool stopped = false;
-        result = apply_changes(changes, nchanges, events, nevents, stopped);
+        Result<int> result = apply_changes(changes, nchanges, events, nevents, stopped);
         const bool scans = !stopped && nevents != 0;
         if (scans) result = scan(events, nevents, timeout, cancelled);
         settle(scans ? After::delivery : After::changes);
-        promised = std::exchange(promised_, false);
-    }
-    if (promised) ring_as_promised();
-    return result;
+        return result;
+    });
 }
 
 // What announce() left to be done without the mutex: who is woken would only wait for it.
 // The knotes may have been taken off the queue meanwhile, and the ring be for nothing: whoever
 // saw that says so, and then hears of it, or we do.
 void Kqueue::ring_as_promised() {
-    const bool rung = Backend::post(descriptor(), serial_) == Errno::ok;
+    // Closed meanwhile, the number may be that of another kqueue.
+    const bool rung = !dead_.load() && Backend::post(descriptor(), serial_) == Errno::ok;
     ringing_.fetch_sub(1);
     if (rung && !needless_.exchange(false)) return;
     const Guard guard(mutex_);
@@ -220,7 +214,7 @@ void Kqueue::announce(After what) {
     announced_ = activations_;
     // A promise of another thread may take its time. Its ring is one too many then.
     const bool late = ringing_.load() > 0;
-    if (pending && news && (!rung_ || late) && what != After::counting) {
+    if (pending && ((news && !rung_) || late) && what != After::counting) {
         if (late) needless_.store(true);
         promised_ = what != After::sleep && !late && !single_threaded();
         if (promised_) ringing_.fetch_add(1);

@@ -15,6 +15,8 @@
 
 #include <sys/event.h>
 
+#include <utility>
+
 #include <atomic>
 
 #include "backend.h"
@@ -213,6 +215,21 @@ class Kqueue {
     void settle(After what) KQ_REQUIRES(mutex_);
     void announce(After what) KQ_REQUIRES(mutex_);
     void ring_as_promised() KQ_EXCLUDES(mutex_);
+    // What is around every kevent() call: `body` runs under the mutex and ends with settle().
+    template <class Body>
+    Result<int> in_one_call(Body body) KQ_EXCLUDES(mutex_) {
+        Result<int> result = 0;
+        bool promised = false;
+        {
+            const Guard guard(mutex_);
+            if (is_haunted()) renew();
+            known_to_exist_ = false;
+            result = body();
+            promised = std::exchange(promised_, false);
+        }
+        if (promised) ring_as_promised();
+        return result;
+    }
     void enqueue(Knote& kn) KQ_REQUIRES(mutex_);
     void dequeue(Knote& kn) KQ_REQUIRES(mutex_);
 

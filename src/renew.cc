@@ -40,6 +40,7 @@ void Kqueue::renew() {
     renew_at_ = stale_ + kPatience + static_cast<uint32_t>(carried / 4);
     // Whoever waited for the old one has to find the new one readable.
     rung_ = false;
+    stray_ = stray_ || ringing_.load() > 0;
     held_ = true;
     lingers_ = !single_threaded();
     renewed_ = tick_;

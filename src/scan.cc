@@ -148,7 +148,7 @@ bool Kqueue::dispatch(const Wakeup& wakeup) {
             if (wakeup.handle.index() > 1) note_stale();
             if (wakeup.handle.index() != 0) break;
             rung_ = false;
-            stray_ = false;
+            stray_ = ringing_.load() > 0;  // one more will come, and there may be nothing by then
             if (mailbox_ != nullptr) read_mailbox();
             break;
         case Handle::Kind::timers:

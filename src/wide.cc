@@ -54,24 +54,23 @@ struct kevent64_s widen(const struct kevent& kev, uint64_t udata, const uint64_t
 Result<int> Kqueue::run_wide(const struct kevent64_s* changes, int nchanges,
                              struct kevent64_s* events, int nevents, unsigned flags,
                              const timespec* timeout, void (*cancelled)(void*)) {
-    const Guard guard(mutex_);
-    if (is_haunted()) renew();
-    known_to_exist_ = false;
-    bool stopped = false;
-    Result<int> result = apply_wide(changes, nchanges, events, nevents, stopped);
-    if (stopped || nevents == 0 || (flags & KEVENT_FLAG_ERROR_EVENTS) != 0) {
-        settle(After::changes);
-        return result;
-    }
     if ((flags & KEVENT_FLAG_IMMEDIATE) != 0) timeout = &kAtOnce;
-    WideList list{};
-    wide_ = &list;
-    result = scan(list.events, std::min(nevents, int{WideList::kMost}), timeout, cancelled);
-    wide_ = nullptr;
-    settle(After::delivery);
-    for (int i = 0; result.ok() && i < result.value(); i++)
-        events[i] = widen(list.events[i], list.extensions[i].udata, list.extensions[i].ext);
-    return result;
+    return in_one_call([&]() KQ_NO_ANALYSIS {
+        bool stopped = false;
+        Result<int> result = apply_wide(changes, nchanges, events, nevents, stopped);
+        if (stopped || nevents == 0 || (flags & KEVENT_FLAG_ERROR_EVENTS) != 0) {
+            settle(After::changes);
+            return result;
+        }
+        WideList list{};
+        wide_ = &list;
+        result = scan(list.events, std::min(nevents, int{WideList::kMost}), timeout, cancelled);
+        wide_ = nullptr;
+        settle(After::delivery);
+        for (int i = 0; result.ok() && i < result.value(); i++)
+            events[i] = widen(list.events[i], list.extensions[i].udata, list.extensions[i].ext);
+        return result;
+    });
 }
 
 // As apply_changes().

@@ -42,28 +42,14 @@ bool made() {
     return anchors[0].load() >= 0;
 }
 
-namespace {
-
-// A new one in the place of the present one, which is lost, and not ours to close any more.
-Errno make_one(std::atomic<int>& anchor) {
-    int present = anchor.load();
-    const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) return last_errno();
-    if (!anchor.compare_exchange_strong(present, fd)) sys::close(fd);  // another was faster
-    return Errno::ok;
-}
-
-}  // namespace
-
-// Whoever closes one, closes all that he did not open; a second one that is lost alone is
-// found when it is needed: hold().
 Errno make() {
     const bool had = anchors[0].load() >= 0 && anchors[1].load() >= 0;
-    if (had && !lost(anchors[0])) return Errno::ok;
+    if (had && !lost(anchors[0]) && !lost(anchors[1])) return Errno::ok;
     for (std::atomic<int>& anchor : anchors) {
-        if (anchor.load() >= 0 && !lost(anchor)) continue;
-        const Errno error = make_one(anchor);
-        if (error != Errno::ok) return error;
+        if (!had && anchor.load() >= 0) continue;
+        const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0) return last_errno();
+        anchor.store(fd);  // a lost one is not ours to close any more
     }
     return Errno::ok;
 }
@@ -104,9 +90,7 @@ Errno hold(int epoll, uint32_t tag, bool on) {
     if (control(epoll, EPOLL_CTL_MOD, 1, tag, events) == 0) return Errno::ok;
     // Most kqueues never hold: the second anchor joins at the first time. But somebody else's
     // set, which has the number of a closed one, would be readable for ever.
-    const bool absent = errno == ENOENT || errno == EBADF;
-    if (!absent || !has_joined(epoll)) return Errno::bad_descriptor;
-    if (lost(anchors[1]) && make_one(anchors[1]) != Errno::ok) return last_errno();
+    if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
     if (control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
     return last_errno();
 }

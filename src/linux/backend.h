@@ -33,7 +33,7 @@ class Backend {
 
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
     [[nodiscard]] static bool asks_public(const FdFacts& facts) {
-        return (facts.registered & epoll::lane_bit(0)) != 0;
+        return facts.registered == epoll::lane_bit(0);
     }
     Errno still(int fd, FdFacts& facts);
     Errno begin_renewal();

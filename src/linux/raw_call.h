@@ -16,7 +16,7 @@
 
 namespace kq::sys {
 
-#if (defined(__x86_64__) && defined(__LP64__)) || defined(__aarch64__)
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
 namespace raw {
 

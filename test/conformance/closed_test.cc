@@ -13,6 +13,7 @@
 
 #ifdef __linux__
     #include <sys/epoll.h>
+    #include <sys/eventfd.h>
     #include <sys/single_threaded.h>
 
 namespace kqtest {
@@ -149,6 +150,36 @@ INSTANTIATE_TEST_SUITE_P(With, Closed,
                                          Before{"Descriptors", descriptors},
                                          Before{"OneShots", one_shots}, Before{"Timers", timers}),
                          kind_name);
+
+// READ and WRITE of different modes, both silent since they were reported: arming one again
+// need not touch the queue that has the number.
+TEST(ClosedNumber, R10_ASpentOneshotBesideAnEdge) {
+    Queue q;
+    const Pair pair = make_socketpair(SOCK_STREAM);
+    const Event again = change(*pair.first, EVFILT_WRITE, EV_ADD | EV_ONESHOT);
+    write_bytes(*pair.second, 1);
+    ASSERT_EQ(q.apply(change(*pair.first, EVFILT_READ, EV_ADD | EV_CLEAR), again), 0);
+    ASSERT_EQ(q.collect().size(), 2u);
+    const int number = q.fd();
+    q.close();
+    EXPECT_EQ(::kevent(number, &again, 1, nullptr, 0, nullptr), -1);
+    EXPECT_EQ(errno, EBADF);
+}
+
+// The program closes all, the library's own descriptors with it, and one of these numbers becomes
+// a file that looks like them.
+TEST(ClosedNumber, R6_AnEventfdOfTheProgramIsNotTakenForOurs) {
+    Child child([] {
+        { const Queue before; }
+        ::closefrom(3);
+        const Fd own(::eventfd(0, EFD_CLOEXEC));
+        const Queue q;
+        if (q.apply(change(1, EVFILT_USER, EV_ADD, NOTE_TRIGGER)) != 0) return 1;
+        if (!q.readable()) return 2;
+        return q.apply(change(*own, EVFILT_READ, EV_ADD)) == 0 && q.readable() ? 0 : 3;
+    });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
+}
 
 // One thread uses a number that is not its queue's any more, while others make queues of it.
 TEST(ClosedInUse, R13_NewQueuesAreMadeWhileTheirNumbersAreUsed) {

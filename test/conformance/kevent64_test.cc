@@ -241,6 +241,18 @@ TEST_F(Kevent64, IsACancellationPoint) {
                wide(1, EVFILT_USER, kUser, 0, 0, 0, 1));
 }
 
+// In a process that has had a thread the kernel is told when the mutex is free again: here, too.
+TEST_F(Kevent64, R6_ReadableWhenTheTriggerReturns) {
+    std::thread([] {}).join();
+    ASSERT_EQ(apply(wide(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    for (int i = 0; i < 3; i++) {
+        ASSERT_EQ(apply(wide(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+        EXPECT_TRUE(q.readable());
+        EXPECT_EQ(call({}, 4).ret, 1);
+        EXPECT_FALSE(q.readable());
+    }
+}
+
 }  // namespace
 }  // namespace kqtest
 
