@@ -172,7 +172,7 @@ Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
 // Where a silent registration is re-armed: see Backend::asks_public.
 bool asks_queue(Kqueue& kq, uintptr_t ident) {
     const FdWatch* watch = kq.watches().find(ident);
-    return watch != nullptr && kq.backend().asks_public(watch->facts);
+    return watch != nullptr && Backend::asks_public(watch->facts);
 }
 
 Errno attach(Kqueue& kq, Knote& kn) {

@@ -108,7 +108,7 @@ Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct keven
     }
     bool told = false;
     const Result<int> result = apply_changes(&kev, 1, &reply, answer == nullptr ? 0 : 1, told);
-    const bool written = result.ok() && result.value() == 1;
+    const bool written = answer != nullptr && result.ok() && result.value() == 1;
     stopped = told && !written;
     if (!result.ok()) return result;
     const bool failed = written && (reply.flags & EV_ERROR) != 0 && reply.data != 0;

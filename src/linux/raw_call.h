@@ -16,7 +16,9 @@
 
 namespace kq::sys {
 
-#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
+// Static analysis does not see what the kernel writes.
+#if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__)) && \
+    !defined(__clang_analyzer__)
 
 namespace raw {
 
