@@ -73,7 +73,8 @@ Errno answer_library_question(struct kevent& reply) {
         default:
             return Errno::invalid;
     }
-    reply.flags |= EV_RECEIPT;
+    // What is the library's to say is no answer of ours if the program said it.
+    reply.flags = static_cast<uint16_t>((reply.flags & ~EV_SYSFLAGS) | EV_RECEIPT);
     return Errno::ok;
 }
 

@@ -176,6 +176,15 @@ TEST_F(Libkqueue, R317_VersionTextAndNumberAgree) {
     EXPECT_NE(text.find(expected), std::string::npos) << text << " " << expected;
 }
 
+// A program that asked with an entry it had got EV_ERROR in was answered with EV_ERROR, as if the
+// question had failed with the version for its errno. Found by the fuzzer.
+TEST_F(Libkqueue, R317_WhatIsOfTheLibraryToSayIsNotEchoed) {
+    const int flags = EV_ADD | EV_ERROR | EV_EOF;
+    const Result result = q.call({question(NOTE_VERSION, 0, nullptr, flags)}, 1, kForever);
+    ASSERT_EQ(result.ret, 1);
+    EXPECT_EQ(result.events[0].flags, EV_ADD | EV_RECEIPT);
+}
+
 #if defined(KQTEST_BACKEND_posix)
 TEST_F(Libkqueue, R319_FilePollIntervalIsSet) {
     for (const intptr_t data : {50'000'000, 0}) {
