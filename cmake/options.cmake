@@ -6,6 +6,7 @@ set_property(CACHE KQUEUE_BACKEND PROPERTY STRINGS auto ${kq_backends})
 
 option(KQUEUE_BUILD_TESTS "Build the tests (needs GoogleTest)" ${PROJECT_IS_TOP_LEVEL})
 option(KQUEUE_BUILD_BENCH "Build the benchmarks too (Linux; needs Google Benchmark, Python 3)" OFF)
+option(KQUEUE_BUILD_FUZZ "Build the libFuzzer targets too (Linux; needs clang)" OFF)
 option(KQUEUE_INSTALL "Generate the install rules" ON)
 option(KQUEUE_WARNINGS "Compile this project with its own set of warnings" OFF)
 option(KQUEUE_WERROR "Make those warnings errors" OFF)
@@ -17,7 +18,7 @@ set_property(CACHE KQUEUE_SANITIZE PROPERTY STRINGS "" address,undefined thread)
 # An instrumented build is for finding bugs: its libraries need the instrument's
 # run-time library, so nothing about the ABI can be learnt from it.
 set(KQUEUE_INSTRUMENTED OFF)
-if(KQUEUE_SANITIZE OR KQUEUE_COVERAGE)
+if(KQUEUE_SANITIZE OR KQUEUE_COVERAGE OR KQUEUE_BUILD_FUZZ)
     set(KQUEUE_INSTRUMENTED ON)
 endif()
 

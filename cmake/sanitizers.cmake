@@ -7,3 +7,6 @@ if(KQUEUE_COVERAGE)
     add_compile_options(--coverage -fprofile-update=atomic)
     add_link_options(--coverage)
 endif()
+if(KQUEUE_BUILD_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link) # the fuzzer follows what is reached
+endif()

@@ -159,6 +159,15 @@ Errno Backend::still(int fd, FdFacts& facts) {
     return errno == EBADF ? Errno::bad_descriptor : Errno::no_entry;
 }
 
+// Lane 1 as facts say it was, after watch() had changed it and lane 0 was refused.
+void Backend::restore_inner(int fd, Handle handle, FdFacts& facts) {
+    uint32_t events = 0;
+    for (size_t d = 0; d < kDirections; d++)
+        if (facts.armed[d] != Mode::none && facts.lane[d] == 1)
+            events |= events_for(static_cast<Direction>(d), facts.armed[d]);
+    (void)set_lane(1, fd, events, handle, facts);
+}
+
 Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
     // The usual case: one direction of what was not registered.
     if (facts.registered == 0 && want.mode[1] == Mode::none && want.mode[0] != Mode::none) {
@@ -187,7 +196,10 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
     for (int l = kLanes - 1; l >= 0; l--) {
         if ((touched & lane_bit(l)) == 0) continue;
         const Errno error = set_lane(l, fd, events[l], handle, facts);
-        if (error != Errno::ok) return error;
+        if (error == Errno::ok) continue;
+        const bool gone = error == Errno::no_entry || error == Errno::bad_descriptor;
+        if (l == 0 && !gone && (touched & lane_bit(1)) != 0) restore_inner(fd, handle, facts);
+        return error;
     }
     for (size_t d = 0; d < kDirections; d++) {
         facts.armed[d] = want.mode[d];

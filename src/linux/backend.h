@@ -79,6 +79,7 @@ class Backend {
     void carry_backend_sources();
     Errno open_lane(int lane);
     Errno set_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts);
+    void restore_inner(int fd, Handle handle, FdFacts& facts);
 
     int lanes_[kLanes] = {-1, -1};  // [0] is public; [1] is watched by it
     std::atomic<int> public_{-1};   // as lanes_[0], for those who have no lock

@@ -79,7 +79,7 @@ class Faults : public testing::TestWithParam<Scenario> {
     Report inject(What what, unsigned position, unsigned reason) {
         arm(what, position, reason);
         const std::string wrong = play(GetParam(), [] {});
-        const Report happened = report();
+        Report happened = report();
         injected_ += happened.fired ? 1 : 0;
         EXPECT_EQ(wrong, "") << happened.what;
         return happened;
@@ -92,7 +92,7 @@ class Faults : public testing::TestWithParam<Scenario> {
 TEST_P(Faults, EverySystemCallOnce) {
     if (!prepare()) GTEST_SKIP() << "no seccomp filters here";
     const char* only = variable("KQ_FAULT");
-    unsigned position = only == nullptr ? 1 : static_cast<unsigned>(atoi(only));
+    unsigned position = only == nullptr ? 1 : static_cast<unsigned>(strtoul(only, nullptr, 10));
     for (bool reached = true; reached && !HasFatalFailure(); position++) {
         for (unsigned reason = 0; reason < 3; reason++) {
             const Report happened = inject(What::system_call, position, reason);

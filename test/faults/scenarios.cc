@@ -196,14 +196,14 @@ void files(Driver& d) {
 void files_read(Driver& d) {
     const Place place;
     const Fd queue = d.kqueue();
-    const uintptr_t file = ident(place.file);
-    d.change(queue, file, kRead, EV_ADD | EV_CLEAR);
+    const uintptr_t fd = ident(place.file);
+    d.change(queue, fd, kRead, EV_ADD | EV_CLEAR);
     d.look(queue);
     if (pwrite(*place.file, "abc", 3, 0) != 3) throw Broken("pwrite()");
-    d.expect(queue, {{file, kRead}});
-    d.change(queue, file, kRead, EV_DELETE);
-    d.change(queue, file, kRead, EV_ADD);
-    d.expect(queue, {{file, kRead}});
+    d.expect(queue, {{fd, kRead}});
+    d.change(queue, fd, kRead, EV_DELETE);
+    d.change(queue, fd, kRead, EV_ADD);
+    d.expect(queue, {{fd, kRead}});
 }
 
 void nested(Driver& d) {

@@ -1,0 +1,23 @@
+#!/bin/sh
+# usage: run.sh <directory of kq_fuzz_*> [work dir]: each for KQ_FUZZ_SECONDS (30), from the corpus.
+# Inputs that fail, and new ones that reach more, are left in the work dir.
+set -eu
+programs=$(cd "$1" && pwd)
+corpus=$(cd "$(dirname "$0")" && pwd)/corpus
+work=${2:-$(mktemp -d)}
+seconds=${KQ_FUZZ_SECONDS:-30}
+for target in model raw; do
+    mkdir -p "$work/$target"
+    echo "== $target"
+    # A call that hangs is ended from outside. No limit of memory: the fuzzer would watch it with a
+    # thread, and with several a kqueue may be readable for nothing for a while (L-CLOSE).
+    if ! timeout -s ABRT "$((seconds + 120))" "$programs/kq_fuzz_$target" \
+        -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=0 -print_final_stats=1 \
+        -verbosity=0 -artifact_prefix="$work/$target-" "$work/$target" "$corpus/$target" \
+        </dev/null >"$work/$target.log" 2>&1; then
+        tail -n 60 "$work/$target.log"
+        echo "failed; see $work"
+        exit 1
+    fi
+    grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' "$work/$target.log"
+done
