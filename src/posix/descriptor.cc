@@ -14,10 +14,22 @@
 namespace kq::descriptor {
 namespace {
 
-// fstat(), refusing a file other than the one that was classified.
+void find_ends(int fd, FdFacts& facts) {
+    const int access = sys::control(fd, F_GETFL) & O_ACCMODE;
+    facts.readable_end = access != O_WRONLY;
+    facts.writable_end = access != O_RDONLY;
+}
+
+// fstat(), refusing a file other than the one that was classified. Both ends of a pipe
+// are one file to fstat().
 Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
     if (sys::stat_number(fd, &st) != 0) return last_errno();
-    return identity_of(st) == facts.identity ? Errno::ok : Errno::no_entry;
+    FdFacts ends = facts;
+    if (facts.kind == FdKind::pipe) find_ends(fd, ends);
+    const bool same = identity_of(st) == facts.identity &&
+                      ends.readable_end == facts.readable_end &&
+                      ends.writable_end == facts.writable_end;
+    return same ? Errno::ok : Errno::no_entry;
 }
 
 Sample readable_file(int fd, const FdFacts& facts) {
@@ -87,9 +99,7 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
         facts.kind = sockets::classify(fd);
     } else if (S_ISFIFO(st.st_mode)) {
         facts.kind = FdKind::pipe;
-        const int access = sys::control(fd, F_GETFL) & O_ACCMODE;
-        facts.readable_end = access != O_WRONLY;
-        facts.writable_end = access != O_RDONLY;
+        find_ends(fd, facts);
     } else if (S_ISREG(st.st_mode)) {
         facts.kind = FdKind::regular;
     } else if (S_ISDIR(st.st_mode)) {
