@@ -146,8 +146,8 @@ class Kqueue {
     // Not 0, and not that of any other kqueue of this process, closed ones included.
     [[nodiscard]] uint32_t serial() const { return serial_; }
 
-    // A number that changes some 60 times a second: how long a report may be
-    // trusted to be of the file that was registered.
+    // A number that changes some 60 times a second, as of the last collection that found something:
+    // how long a report may be trusted to be of the file that was registered.
     [[nodiscard]] uint32_t tick() const KQ_REQUIRES(mutex_) { return tick_; }
 
     // Takes what the backend has to tell of files, without waiting for its wakeup.

@@ -6,7 +6,7 @@
 //
 // The user closes a kqueue with close(), and nobody tells us: a closed one is
 // found out when its number comes back from the kernel, when a call on it
-// fails, and by a look at a few of them in each create().
+// fails, and by a look at one of them in each create().
 #ifndef KQ_REGISTRY_H
 #define KQ_REGISTRY_H
 

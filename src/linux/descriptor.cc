@@ -21,21 +21,10 @@
 namespace kq::descriptor {
 namespace {
 
-void find_ends(int fd, FdFacts& facts) {
-    const int access = fcntl(fd, F_GETFL) & O_ACCMODE;
-    facts.readable_end = access != O_WRONLY;
-    facts.writable_end = access != O_RDONLY;
-}
-
-// fstat(), refusing a file other than the one that was classified. Both ends of a pipe
-// are one file to fstat().
+// fstat(), refusing a file other than the one that was classified.
 Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
     if (sys::fstat(fd, &st) != 0) return last_errno();
-    FdFacts ends = facts;
-    if (facts.kind == FdKind::pipe) find_ends(fd, ends);
-    const bool same = identity_of(st) == facts.identity &&
-                      ends.readable_end == facts.readable_end &&
-                      ends.writable_end == facts.writable_end;
+    const bool same = is_of(st, facts, [fd] { return fcntl(fd, F_GETFL); });
     return same ? Errno::ok : Errno::no_entry;
 }
 
@@ -170,7 +159,7 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
         facts.kind = sockets::classify(fd);
     } else if (S_ISFIFO(st.st_mode)) {
         facts.kind = FdKind::pipe;
-        find_ends(fd, facts);
+        note_ends(fcntl(fd, F_GETFL), facts);
     } else if (S_ISREG(st.st_mode)) {
         facts.kind = FdKind::regular;
         facts.file_silent = st.st_nlink == 0 && is_memory(fd);

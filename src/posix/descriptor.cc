@@ -14,21 +14,10 @@
 namespace kq::descriptor {
 namespace {
 
-void find_ends(int fd, FdFacts& facts) {
-    const int access = sys::control(fd, F_GETFL) & O_ACCMODE;
-    facts.readable_end = access != O_WRONLY;
-    facts.writable_end = access != O_RDONLY;
-}
-
-// fstat(), refusing a file other than the one that was classified. Both ends of a pipe
-// are one file to fstat().
+// fstat(), refusing a file other than the one that was classified.
 Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
     if (sys::stat_number(fd, &st) != 0) return last_errno();
-    FdFacts ends = facts;
-    if (facts.kind == FdKind::pipe) find_ends(fd, ends);
-    const bool same = identity_of(st) == facts.identity &&
-                      ends.readable_end == facts.readable_end &&
-                      ends.writable_end == facts.writable_end;
+    const bool same = is_of(st, facts, [fd] { return sys::control(fd, F_GETFL); });
     return same ? Errno::ok : Errno::no_entry;
 }
 
@@ -99,7 +88,7 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
         facts.kind = sockets::classify(fd);
     } else if (S_ISFIFO(st.st_mode)) {
         facts.kind = FdKind::pipe;
-        find_ends(fd, facts);
+        note_ends(sys::control(fd, F_GETFL), facts);
     } else if (S_ISREG(st.st_mode)) {
         facts.kind = FdKind::regular;
     } else if (S_ISDIR(st.st_mode)) {

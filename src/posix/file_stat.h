@@ -3,6 +3,7 @@
 #ifndef KQ_POSIX_FILE_STAT_H
 #define KQ_POSIX_FILE_STAT_H
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "platform_types.h"
@@ -14,6 +15,24 @@ inline uint32_t identity_of(const struct stat& st) {
     uint64_t mixed = st.st_ino * 0x9e3779b97f4a7c15u;
     mixed ^= (st.st_dev + st.st_rdev * 31) * 0xc2b2ae3d27d4eb4fu;
     return static_cast<uint32_t>(mixed >> 32) | 1;  // never 0: that is "not known"
+}
+
+// What can be done with a number whose F_GETFL gave `flags`.
+inline void note_ends(int flags, FdFacts& facts) {
+    const int access = flags & O_ACCMODE;
+    facts.readable_end = access != O_WRONLY;
+    facts.writable_end = access != O_RDONLY;
+}
+
+// Whether st is of the file that was classified. Both ends of a pipe are one file to
+// fstat(): flags_of(), which gives F_GETFL, is asked for a pipe.
+template <class FlagsOf>
+bool is_of(const struct stat& st, const FdFacts& facts, FlagsOf flags_of) {
+    if (identity_of(st) != facts.identity) return false;
+    if (facts.kind != FdKind::pipe) return true;
+    FdFacts ends;
+    note_ends(flags_of(), ends);
+    return ends.readable_end == facts.readable_end && ends.writable_end == facts.writable_end;
 }
 
 inline Nanos nanos_of(const struct timespec& ts) {
