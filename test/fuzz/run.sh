@@ -1,5 +1,6 @@
 #!/bin/sh
-# usage: run.sh <directory of kq_fuzz_*> [work dir]: each for KQ_FUZZ_SECONDS (30), from the corpus.
+# usage: run.sh <directory of kq_fuzz_*> [work dir]: each for KQ_FUZZ_SECONDS (30), from the corpus,
+# with a seed of its own or KQ_FUZZ_SEED.
 # Inputs that fail, and new ones that reach more, are left in the work dir.
 set -eu
 programs=$(cd "$1" && pwd)
@@ -12,7 +13,7 @@ for target in model raw; do
     # A call that hangs is ended from outside. No limit of memory: the fuzzer would watch it with a
     # thread, and with several a kqueue may be readable for nothing for a while (L-CLOSE).
     if ! timeout -s ABRT "$((seconds + 120))" "$programs/kq_fuzz_$target" \
-        -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=0 -print_final_stats=1 \
+        -max_total_time="$seconds" -seed="${KQ_FUZZ_SEED:-0}" -max_len=4096 -rss_limit_mb=0 -print_final_stats=1 \
         -verbosity=0 -artifact_prefix="$work/$target-" "$work/$target" "$corpus/$target" \
         </dev/null >"$work/$target.log" 2>&1; then
         tail -n 60 "$work/$target.log"
