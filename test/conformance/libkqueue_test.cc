@@ -333,6 +333,34 @@ TEST_F(Libkqueue, DebugOutputTellsOfSleepAndWake) {
     EXPECT_NE(timer.find(kq + "kernel: timers\n"), std::string::npos) << timer;
 }
 
+TEST_F(Libkqueue, DebugNamesFilesAndWhatWasDropped) {
+    const std::string kq = std::to_string(q.fd()) + ": ";
+    const TempFile file;
+    ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
+    write_bytes(*file.fd, 1);
+    const std::string written = traced_call({}, 1, kForever);
+    EXPECT_NE(written.find("EVFILT_VNODE"), std::string::npos) << written;
+#ifdef KQTEST_BACKEND_linux  // elsewhere files are looked at
+    EXPECT_NE(written.find(kq + "kernel: files changed\n"), std::string::npos) << written;
+#endif
+    const Pipe first = make_pipe();
+    const Pipe second = make_pipe();
+    ASSERT_EQ(q.apply(change(*first.read, EVFILT_READ, EV_ADD)), 0);
+    ASSERT_GE(::dup2(*second.read, *first.read), 0);
+    const std::string reused = traced_call({change(*first.read, EVFILT_READ, EV_ADD)}, 0, kForever);
+    const std::string dropped =
+        "descriptor " + std::to_string(*first.read) + " is another file now, knotes dropped\n";
+    EXPECT_NE(reused.find(kq + dropped), std::string::npos) << reused;
+}
+
+// The library needs no call to be ready; old programs make this one.
+TEST_F(Libkqueue, InitDoesNothingThatCanBeSeen) {
+    libkqueue_init();
+    libkqueue_init();
+    EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD, NOTE_TRIGGER)), 0);
+    expect_only(q.wait(), 1, EVFILT_USER, EV_ADD);
+}
+
 // As a user does it: a program of its own, switched on from outside.
 TEST_F(Libkqueue, KqueueDebugInTheEnvironmentSwitchesItOn) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
