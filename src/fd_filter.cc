@@ -178,6 +178,7 @@ bool asks_queue(Kqueue& kq, uintptr_t ident) {
 Errno attach(Kqueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
+    fd_watch::notice_gone(kq, watch);
     // What is known may be of an earlier open file of this number. A silent
     // registration that is about to be re-armed will tell by itself.
     if (kn.has(kDisabled) || watch.facts.registered == 0) {
@@ -243,6 +244,9 @@ Errno detach(Kqueue& kq, Knote& kn) {
 }
 
 Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
+    const FdWatch& watch = watch_of(kq, kn);
+    fd_watch::notice_gone(kq, watch);
+    if (note_of(watch, change.filter) != &kn) return Errno::no_entry;
     const uint32_t old = kn.saved_fflags;
     const uint8_t old_bits = kn.filter_bits;
     kn.saved_fflags = change.fflags;

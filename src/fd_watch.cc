@@ -168,15 +168,36 @@ Errno watch_file(Kqueue& kq, int fd, FdWatch& watch) {
     return kq.backend().watch_file(fd, wanted, handle_of(fd, watch), watch.facts);
 }
 
+namespace {
+
+// Whether the number names the file that is watched, and that is a removed one.
+bool is_nameless(FdWatch& watch, int fd) {
+    FileState now;
+    return descriptor::file_state(fd, watch.facts, now) == Errno::ok && now.links == 0;
+}
+
+}  // namespace
+
 void on_file_changed(Kqueue& kq, Handle handle, uint32_t changes) {
     FdWatch* watch = find_watch(kq, handle);
     if (watch == nullptr) return;
+    if ((changes & kGone) != 0) {
+        if (!is_nameless(*watch, static_cast<int>(handle.index()))) {
+            forget(kq, static_cast<int>(handle.index()));
+            return;
+        }
+        changes |= kUnknown;
+    }
     FdKnote* reader = knote_for(*watch, EVFILT_READ);
     const bool concerns = (changes & (kModified | kUnknown | kLost)) != 0;
     if (concerns && reader != nullptr && (reader->filter_bits & kWatched) != 0)
         fd_filter::look_again(kq, *reader);
     // Last: it may find that the number is another file, and drop all.
     if (Knote* kn = note_of(*watch, EVFILT_VNODE)) vnode::on_changed(kq, *kn, changes);
+}
+
+void notice_gone(Kqueue& kq, const FdWatch& watch) {
+    if (watch.facts.file_watch != 0) kq.take_files();
 }
 
 // ---- what the kernel says ----

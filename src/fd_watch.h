@@ -109,6 +109,10 @@ void follow_renewed(Kqueue& kq) KQ_REQUIRES(kq.mutex());
 // Forgets what is known of the open file, of which there are no knotes.
 void reset(FdWatch& watch);
 
+// Takes in what is known of the file's end, after which the number may name another file that looks
+// the same; all knotes of the former are dropped then. Before knotes are made or changed.
+void notice_gone(Kqueue& kq, const FdWatch& watch) KQ_REQUIRES(kq.mutex());
+
 // Tells the backend which changes of the file its knotes want to hear of. Errors of
 // Backend::watch_file.
 Errno watch_file(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());

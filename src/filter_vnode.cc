@@ -114,6 +114,7 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     // What is known may be of an earlier open file of this number: then all is forgotten.
+    fd_watch::notice_gone(kq, watch);
     if (fd_watch::check_same(kq, fd, watch) == Errno::bad_descriptor) return Errno::bad_descriptor;
     if (watch.facts.kind == FdKind::kqueue) return Errno::invalid;  // and no file: R-69
     fd_watch::link(watch, kn);

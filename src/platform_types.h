@@ -111,6 +111,10 @@ enum FileChange : uint32_t {
     kFileRead = 1 << 13,
     kUnknown = 1 << 14,  // look yourself (never wanted, always told)
     kLost = 1 << 15,     // so; and what cannot be seen may have happened, too (likewise)
+    // The last name is gone, and nothing more will be told. If the number names a file that has
+    // one, that is another file, even if it looks the same: file systems use inode numbers again
+    // (likewise).
+    kGone = 1 << 16,
 };
 
 // What can be seen of a file.

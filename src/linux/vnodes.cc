@@ -286,7 +286,7 @@ void VnodeWatch::sort(const Batch& batch) {
             if (e->wd != event.wd) continue;
             const uint32_t mask = event.mask & e->mask;
             if ((event.mask & IN_IGNORED) != 0)
-                note(*e, kUnknown);  // the file is no more: so its descriptor was closed
+                note(*e, e->role == Role::self ? kGone : kUnknown);
             else if (e->role == Role::parent)
                 note(*e, changes_above(event.mask, mask));
             else if ((event.mask & IN_UNMOUNT) != 0)

@@ -13,6 +13,7 @@
 #include "support/kq.h"
 #include "support/net.h"
 #include "support/thread.h"
+#include "support/tree.h"
 
 namespace kqtest {
 namespace {
@@ -340,6 +341,23 @@ TEST_F(ReadFile, R144_OwnProcessWakesASleepingThread) {
     append(3);
     waiter.join();
     expect_only(result.events, *file_.fd, EVFILT_READ, EV_ADD, 0, 3);
+}
+
+// Found beside VnodeDescriptor.R193_AReusedNumberWithAReusedInodeIsAnotherFile: the new file's
+// growth woke nobody.
+TEST_F(ReadFile, R290_AReusedNumberWithAReusedInodeWakesASleepingThread) {
+    const Tree tree;
+    for (int i = 0; i < 4; i++) {
+        const Fd next = tree.file("next");
+        const Queue& queue = q_;
+        ASSERT_EQ(queue.apply(change(*next, EVFILT_READ, EV_ADD)), 0);
+        expect_none(queue.collect());
+        Thread sleeper([&] { EXPECT_EQ(queue.wait().size(), 1u); });
+        sleeper.wait_until_asleep();
+        EXPECT_EQ(::pwrite(*next, "x", 1, 0), 1);
+        sleeper.join();
+        tree.unlink("next");
+    }
 }
 
 TEST_F(ReadFile, R144_TruncationWakesASleepingThread) {

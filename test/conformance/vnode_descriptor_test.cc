@@ -218,6 +218,32 @@ TEST_F(VnodeDescriptor, R193_AReusedNumberIsAnotherFile) {
     }
 }
 
+// Found by a storm: a file that was removed and closed gave its inode number, too, to the next one
+// at its descriptor, which was taken for the former, whose watch was no more: nothing was told.
+TEST_F(VnodeDescriptor, R193_AReusedNumberWithAReusedInodeIsAnotherFile) {
+    for (int i = 0; i < 8; i++) {
+        const Fd next = tree.file("next");
+        ASSERT_EQ(add(next, NOTE_WRITE | NOTE_DELETE), 0);
+        expect_nothing();
+        write_bytes(*next, 1);
+        expect(next, NOTE_WRITE | NOTE_EXTEND);
+        tree.unlink("next");
+        expect(next, NOTE_DELETE);
+    }
+}
+
+TEST_F(VnodeDescriptor, R193_AReusedInodeIsAnotherFileWhereNobodyAsked) {
+    {
+        const Fd first = tree.file("next");
+        ASSERT_EQ(add(first, NOTE_WRITE | NOTE_DELETE), 0);
+        tree.unlink("next");
+    }
+    const Fd second = tree.file("next");
+    write_bytes(*second, 1);
+    expect_nothing();
+    EXPECT_EQ(apply(second, EV_DELETE), ENOENT);
+}
+
 TEST_F(VnodeDescriptor, R193_ChangesOfAReusedNumber) {
     for (const int flags : {EV_DELETE, EV_ENABLE, EV_DISABLE, 0}) {
         Fd fd = open_file(tree.path("file"), O_RDWR);
