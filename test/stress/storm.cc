@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <random>
 
 namespace kqstress {
 namespace {
@@ -35,6 +36,12 @@ long count_threads_at_rest(long expected) {
 
 }  // namespace
 
+unsigned choose_seed() {
+    const char* wanted = ::getenv("KQ_STRESS_SEED");
+    return wanted != nullptr ? static_cast<unsigned>(std::strtoul(wanted, nullptr, 10))
+                             : std::random_device()() % 1'000'000;
+}
+
 Census Census::take() {
     Census census;
     libkqueue_drain_pending_close();
@@ -56,6 +63,7 @@ void Storm::rage(const std::function<void()>& body) {
     body();
     (void)count_threads_at_rest(before.threads);
     const Census after = Census::take();
+    note("seed", seed_);
     std::printf("    before: %3zu descriptors, %ld threads, %zu bytes of heap\n",
                 before.descriptors.size(), before.threads, before.heap);
     std::printf("    after:  %3zu descriptors, %ld threads, %zu bytes of heap\n",

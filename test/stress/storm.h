@@ -1,7 +1,8 @@
 // What the storms share: how long they last, what must be the same before and after, accounting.
 //
-// KQ_STRESS_SECONDS in the environment: how long each storm lasts; 2 if it is not set. The nine
-// storms with 8 seconds each are more than a minute.
+// KQ_STRESS_SECONDS in the environment: how long each storm lasts; 2 if it is not set. The ten
+// storms with 8 seconds each are more than a minute. KQ_STRESS_SEED: the choices of a storm that
+// makes some, as it has printed it; the system makes choices, too.
 #ifndef KQSTRESS_STORM_H
 #define KQSTRESS_STORM_H
 
@@ -28,6 +29,8 @@ struct Census {
     static Census take();
 };
 
+unsigned choose_seed();
+
 // Freed chunks that malloc caches, for the one thread that is left, count as used.
 inline constexpr size_t kHeapSlack = 64 * 1024;
 
@@ -39,10 +42,12 @@ class Storm : public SignalTest {
     void rage(const std::function<void()>& body);
     bool running() const { return now() < end_; }
     void note(const char* what, long count) const;  // printed with the test's name
+    unsigned seed() const { return seed_; }         // printed, too
 
   private:
     Clock::time_point end_;
     bool warming_up_ = false;
+    const unsigned seed_ = choose_seed();
 };
 
 // A semaphore whose wait has a limit.
