@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "support/gaps.h"
 #include "support/net.h"
 #include "support/thread.h"
 #include "support/tree.h"
@@ -233,6 +234,7 @@ TEST_F(VnodeDescriptor, R193_AReusedNumberWithAReusedInodeIsAnotherFile) {
 }
 
 TEST_F(VnodeDescriptor, R193_AReusedInodeIsAnotherFileWhereNobodyAsked) {
+    KQ_OF_LINUX();  // which tells of the end of the former
     {
         const Fd first = tree.file("next");
         ASSERT_EQ(add(first, NOTE_WRITE | NOTE_DELETE), 0);
