@@ -6,19 +6,12 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 
 #include "stress/storm.h"
 
 namespace kqstress {
 namespace {
-
-milliseconds soak_time() {
-    const char* seconds = ::getenv("KQ_SOAK_SECONDS");
-    const double wanted = seconds == nullptr ? 4 : std::atof(seconds);
-    return milliseconds{static_cast<long>(wanted * 1000)};
-}
 
 struct Sample {
     long rounds = 0;
@@ -138,7 +131,8 @@ class Soak : public SignalTest {
 TEST_F(Soak, WhatItNeedsStaysTheSame) {
     for (const Pair& pair : served_)
         ASSERT_EQ(q_.apply(change(*pair.second, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
-    const auto step = soak_time() / (kSamples + 2);  // the first two to warm up
+    const auto step =
+        wanted_time("KQ_SOAK_SECONDS", 4) / (kSamples + 2);  // the first two to warm up
     const auto start = now();
     std::array<Sample, kSamples + 1> series;
     long rounds = 0;

@@ -11,12 +11,6 @@
 namespace kqstress {
 namespace {
 
-milliseconds storm_time() {
-    const char* seconds = ::getenv("KQ_STRESS_SECONDS");
-    const double wanted = seconds == nullptr ? 2 : std::atof(seconds);
-    return milliseconds{static_cast<long>(wanted * 1000)};
-}
-
 long count_threads() {
     std::ifstream status("/proc/self/status");
     std::string line;
@@ -35,6 +29,12 @@ long count_threads_at_rest(long expected) {
 }
 
 }  // namespace
+
+milliseconds wanted_time(const char* variable, double usual) {
+    const char* seconds = ::getenv(variable);
+    const double wanted = seconds == nullptr ? usual : std::atof(seconds);
+    return milliseconds{static_cast<long>(wanted * 1000)};
+}
 
 unsigned choose_seed() {
     const char* wanted = ::getenv("KQ_STRESS_SEED");
@@ -59,7 +59,7 @@ void Storm::rage(const std::function<void()>& body) {
     body();
     warming_up_ = false;
     const Census before = Census::take();
-    end_ = now() + storm_time();
+    end_ = now() + wanted_time("KQ_STRESS_SECONDS", 2);
     body();
     (void)count_threads_at_rest(before.threads);
     const Census after = Census::take();

@@ -29,6 +29,9 @@ struct Census {
     static Census take();
 };
 
+// As many seconds as a variable of the environment says, or the usual.
+milliseconds wanted_time(const char* variable, double usual);
+
 unsigned choose_seed();
 
 // Freed chunks that malloc caches, for the one thread that is left, count as used.
