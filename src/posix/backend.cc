@@ -106,9 +106,13 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     bool readable = false;
     const Result<size_t> more = poller_.collect(out.subspan(own), readable);
     if (!more.ok()) return more;
-    if (readable && doorbell::hear(*bell_)) rung_ = true;
-    poller_.set_look(std::min(files_.next_look(), children_.next_look()));
     size_t count = own + more.value();
+    if (readable && doorbell::hear(*bell_)) {
+        rung_ = true;
+        // Who rang after we looked at the children is heard, and will not ring again.
+        count += children_.collect(out.subspan(count), t);
+    }
+    poller_.set_look(std::min(files_.next_look(), children_.next_look()));
     if (rung_ && count < out.size()) {
         out[count++] = {Handle(Handle::Kind::announcement, 0, 0), 0, 0};
         rung_ = false;

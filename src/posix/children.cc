@@ -253,18 +253,31 @@ bool anybody_waits() {
 
 using children::Watch;
 
+void Children::begin_to_hear(Doorbell& bell) {
+    bell_ = &bell;
+    children::watches.fetch_add(1);
+    watched_.fetch_add(1);
+    bell.hears_children.store(true);
+}
+
+void Children::end_of_one() KQ_NO_ANALYSIS {
+    children::watches.fetch_sub(1);
+    if (watched_.fetch_sub(1) == 1) bell_->hears_children.store(false);
+    children::end_if_idle();
+}
+
 Errno Children::watch(int32_t pid, Handle handle, Doorbell& bell, ProcessFacts& facts) {
     const Guard guard(children::mutex);
     Errno error = children::begin();
     if (error != Errno::ok) return error;
     Owned<Watch> fresh = make<Watch>();
+    begin_to_hear(bell);  // before the child is asked for: it may exit just after
     children::Process* process = fresh ? children::enter(pid, error) : nullptr;
     if (process == nullptr) {
-        children::end_if_idle();
+        end_of_one();
         if (error == Errno::unimplemented) facts.pid = pid;
         return fresh ? error : Errno::no_memory;
     }
-    bell_ = &bell;
     Watch* watch = fresh.release();
     watch->owner = this;
     watch->process = process;
@@ -273,9 +286,6 @@ Errno Children::watch(int32_t pid, Handle handle, Doorbell& bell, ProcessFacts& 
     process->watches = watch;
     facts.pid = pid;
     facts.place = watch;
-    children::watches.fetch_add(1);
-    watched_.fetch_add(1);
-    bell.hears_children.store(true);
     if (process->life != Life::running) watch->tell();
     return Errno::ok;
 }
@@ -292,10 +302,8 @@ void Children::unwatch(ProcessFacts& facts) {
     while (*at != watch.get())
         at = &(*at)->next_of_process;
     *at = watch->next_of_process;
-    children::watches.fetch_sub(1);
-    if (watched_.fetch_sub(1) == 1) bell_->hears_children.store(false);
     if (process.watches == nullptr) children::leave(process);
-    children::end_if_idle();
+    end_of_one();
 }
 
 size_t Children::collect(std::span<Wakeup> out, Nanos t) {

@@ -51,6 +51,10 @@ class Children {
 
   private:
     friend struct children::Watch;
+    // One more, one less to be rung for. Under the registry's lock.
+    void begin_to_hear(Doorbell& bell);
+    void end_of_one();
+
     std::atomic<int> watched_{0};
     Doorbell* bell_ = nullptr;
     children::Watch* news_ = nullptr;  // exits to be told; under the registry's lock

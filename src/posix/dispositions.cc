@@ -111,8 +111,7 @@ void handle(int role, int number, siginfo_t* info, void* context) {
     Caught& c = caught[number];
     bool heard = false;
     if (getpid() == owner.load()) {
-        void (*listener)(const siginfo_t&) = number == SIGCHLD ? child_listener.load() : nullptr;
-        if (listener != nullptr) listener(*info);
+        if (number == SIGCHLD) child_signal_was_taken(*info);
         if (is_chained(number, role))
             heard = c.role.load() != kRoleNone;
         else  // counted ahead, it only has to be handled
@@ -315,6 +314,11 @@ bool is_counted_ahead(int number) {
 
 void forget_ahead(int number) {
     caught[number].ahead.store(false);
+}
+
+void child_signal_was_taken(const siginfo_t& info) {
+    void (*listener)(const siginfo_t&) = child_listener.load();
+    if (listener != nullptr) listener(info);
 }
 
 void tell_of_children(void (*listener)(const siginfo_t& info)) {

@@ -44,6 +44,8 @@ void forget_ahead(int number);
 // Whom the handler tells of SIGCHLD beside the hub, before it does what the program wants;
 // null: nobody. Async-signal-safe.
 void tell_of_children(void (*listener)(const siginfo_t& info));
+// Of a SIGCHLD that was taken while it was pending: no handler will run for it.
+void child_signal_was_taken(const siginfo_t& info);
 
 }  // namespace kq::dispositions
 

@@ -49,7 +49,10 @@ int take_one(uint64_t set) {
     const sys::Uncancelled uncancelled;
     const sigset_t wanted = to_sigset(set);
     const timespec at_once{};
-    const int number = sigtimedwait(&wanted, nullptr, &at_once);
+    siginfo_t info{};
+    // One that no thread blocks is pending, too, until its thread has been chosen.
+    const int number = sigtimedwait(&wanted, &info, &at_once);
+    if (number == SIGCHLD) dispositions::child_signal_was_taken(info);
     return number > 0 ? number : 0;
 }
 #else

@@ -13,6 +13,7 @@
 #include "support/gaps.h"
 #include "support/kq.h"
 #include "support/process.h"
+#include "support/signals.h"
 #include "support/thread.h"
 
 namespace kqtest {
@@ -187,6 +188,21 @@ TEST_F(ProcMany, ASleepingThreadIsWokenByEach) {
         ASSERT_EQ(events.size(), 1u);
         EXPECT_EQ(events[0].data, i << 8);
     }
+}
+
+// To watch any signal takes what is pending: with it the SIGCHLD went that told of the exit, and
+// nobody looked at the child any more.
+TEST_F(ProcMany, R211_TheSignalOfTheExitIsTakenElsewhere) {
+    Sleeper child(exits_with(7));
+    ASSERT_EQ(q.apply(watch(child.pid())), 0);
+    block(SIGCHLD);
+    child.go_and_exit();
+    const Queue other;
+    EXPECT_EQ(other.apply(change(SIGUSR1, EVFILT_SIGNAL, EV_ADD)), 0);
+    unblock(SIGCHLD);
+    const auto events = q.wait();
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_EQ(events[0].data, 7 << 8);
 }
 
 TEST_F(ProcMany, WithoutDescriptorsTheReasonIsTold) {

@@ -285,8 +285,7 @@ std::vector<std::unique_ptr<Account>> all_accounts(const Queue& q, unsigned seed
     all.push_back(std::make_unique<UserDispatch>(q, seed + 2));
     all.push_back(std::make_unique<UserOnce>("USER ONESHOT", q, seed + 3));
     all.push_back(std::make_unique<TimerOnce>("TIMER ONESHOT", q, seed + 4));
-    // FIXME: on the POSIX backend a NOTE_EXIT is lost within some hundred children of this storm.
-    if (kOnLinux) all.push_back(std::make_unique<Exits>("PROC EXIT", q, seed + 5));
+    all.push_back(std::make_unique<Exits>("PROC EXIT", q, seed + 5));
     all.push_back(std::make_unique<Signals>(q, seed + 6));
     add_descriptor_accounts(q, seed + 7, all);
     return all;
