@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 
+#include "support/leave.h"
 #include "support/signals.h"
 #include "support/thread.h"
 
@@ -177,7 +178,7 @@ TEST_F(Fork, R285_AChildMadeWithoutForkHandlersDoesNoHarm) {
         if (pid == 0) {
             Event event = change(*pipe.read, EVFILT_READ, EV_DELETE);
             if (waits_first && ::kevent(q.fd(), &event, 1, nullptr, 0, nullptr) == 0) ::_exit(1);
-            ::_exit(use_own_queue());
+            leave(use_own_queue());
         }
         int status = -1;
         ASSERT_EQ(::waitpid(pid, &status, 0), pid);

@@ -95,6 +95,26 @@ TEST_F(Kevent64, S11_ExtAndUdataComeBack) {
                wide(1, EVFILT_USER, kUser, 0, 0, 5));
 }
 
+TEST_F(Kevent64, S11_EachPartOfWhatIsTheCallersComesBackAlone) {
+    for (const Wide& one : {wide(1, EVFILT_USER, kUser, NOTE_TRIGGER, 0, 0, 5),
+                            wide(1, EVFILT_USER, kUser, NOTE_TRIGGER, 0, 0, 0, 6),
+                            wide(1, EVFILT_USER, kUser, NOTE_TRIGGER, 0, kHigh)}) {
+        expect_one(call({one}, 1),
+                   wide(1, EVFILT_USER, kUser, 0, 0, one.udata, one.ext[0], one.ext[1]));
+        // Deleted by a change that says something of the kind, too: there is nothing to keep it.
+        EXPECT_EQ(apply(wide(1, EVFILT_USER, EV_DELETE, 0, 0, 0, 5)), 0);
+        // Asked for a receipt, the answer is the change.
+        const Wide added = wide(1, EVFILT_USER, kUser | EV_RECEIPT, 0, 0, 3, 1, 2);
+        expect_one(call({added}, 1),
+                   wide(1, EVFILT_USER, kUser | EV_RECEIPT | EV_ERROR, 0, 0, 3, 1, 2));
+        EXPECT_EQ(apply(wide(1, EVFILT_USER, EV_DELETE)), 0);
+    }
+    // The library's own filter has no knotes to keep it in.
+    const Answers version = call({wide(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_VERSION, 0, 0, 1)}, 1);
+    ASSERT_EQ(version.ret, 1);
+    EXPECT_NE(version.events[0].data, 0);
+}
+
 TEST_F(Kevent64, S11_ExtGoesWithItsKnote) {
     for (int i = 0; i < 3; i++) {
         ASSERT_EQ(apply(wide(1, EVFILT_USER, EV_ADD, 0, 0, 0, 1, 2)), 0);

@@ -1,119 +1,17 @@
-// EVFILT_LIBKQUEUE and what <sys/event.h> promises at compile time.
+// EVFILT_LIBKQUEUE.
 #include <stdlib.h>
 #include <sys/event.h>
 
 #include <atomic>
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 #include <thread>
-#include <type_traits>
 
 #include "support/kq.h"
 #include "support/thread.h"
 
 namespace kqtest {
 namespace {
-
-// ---- the header ----
-
-//
-static_assert(std::is_same_v<decltype(Event::ident), uintptr_t>);
-static_assert(std::is_same_v<decltype(Event::filter), short>);
-static_assert(std::is_same_v<decltype(Event::flags), unsigned short>);
-static_assert(std::is_same_v<decltype(Event::fflags), unsigned int>);
-static_assert(std::is_same_v<decltype(Event::data), intptr_t>);
-static_assert(std::is_same_v<decltype(Event::udata), void*>);
-static_assert(std::is_standard_layout_v<Event> && std::is_trivial_v<Event>);
-
-class Header : public KqTest {};
-
-TEST_F(Header, R320_LayoutOfStructKevent) {
-    const size_t word = sizeof(void*);
-    EXPECT_EQ(offsetof(Event, ident), 0u);
-    EXPECT_EQ(offsetof(Event, filter), word);
-    EXPECT_EQ(offsetof(Event, flags), word + 2);
-    EXPECT_EQ(offsetof(Event, fflags), word + 4);
-    EXPECT_EQ(offsetof(Event, data), word + 8);
-    EXPECT_EQ(offsetof(Event, udata), 2 * word + 8);
-    EXPECT_EQ(sizeof(Event), word == 8 ? 32u : 20u);
-}
-
-TEST_F(Header, R321_FiltersThatTheLibraryLacksHaveNoName) {
-    EXPECT_EQ(EVFILT_SYSCOUNT, 12);
-#if defined(EVFILT_AIO) || defined(EVFILT_NETDEV) || defined(EVFILT_FS) || defined(EVFILT_LIO)
-    FAIL() << "#ifdef is the test for a filter";
-#endif
-#if !defined(EVFILT_READ) || !defined(EVFILT_WRITE) || !defined(EVFILT_TIMER) || \
-    !defined(EVFILT_USER) || !defined(EVFILT_LIBKQUEUE)
-    FAIL() << "#ifdef is the test for a filter";
-#endif
-    EXPECT_EQ(EVFILT_READ, -1);
-    EXPECT_EQ(EVFILT_WRITE, -2);
-    EXPECT_EQ(EVFILT_TIMER, -7);
-    EXPECT_EQ(EVFILT_USER, -11);
-    EXPECT_EQ(EVFILT_LIBKQUEUE, -12);
-    EXPECT_EQ(LIBKQUEUE, 1);
-}
-
-TEST_F(Header, R321_ConstantsAreThoseOfTheAbi) {
-    EXPECT_EQ(EV_ADD, 0x0001);
-    EXPECT_EQ(EV_DELETE, 0x0002);
-    EXPECT_EQ(EV_ENABLE, 0x0004);
-    EXPECT_EQ(EV_DISABLE, 0x0008);
-    EXPECT_EQ(EV_ONESHOT, 0x0010);
-    EXPECT_EQ(EV_CLEAR, 0x0020);
-    EXPECT_EQ(EV_RECEIPT, 0x0040);
-    EXPECT_EQ(EV_DISPATCH, 0x0080);
-    EXPECT_EQ(EV_SYSFLAGS, 0xF000);
-    EXPECT_EQ(EV_FLAG1, 0x2000);
-    EXPECT_EQ(EV_ERROR, 0x4000);
-    EXPECT_EQ(EV_EOF, 0x8000);
-    EXPECT_EQ(NOTE_LOWAT, 1);
-    EXPECT_EQ(NOTE_SECONDS, 1);
-    EXPECT_EQ(NOTE_USECONDS, 2);
-    EXPECT_EQ(NOTE_NSECONDS, 4);
-    EXPECT_EQ(NOTE_ABSOLUTE, 8);
-    EXPECT_EQ(NOTE_FFNOP, 0u);
-    EXPECT_EQ(NOTE_FFAND, 0x40000000u);
-    EXPECT_EQ(NOTE_FFOR, 0x80000000u);
-    EXPECT_EQ(NOTE_FFCOPY, 0xc0000000u);
-    EXPECT_EQ(NOTE_FFCTRLMASK, 0xc0000000u);
-    EXPECT_EQ(NOTE_FFLAGSMASK, 0x00ffffffu);
-    EXPECT_EQ(NOTE_TRIGGER, 0x01000000u);
-    EXPECT_EQ(NOTE_VERSION, 1);
-    EXPECT_EQ(NOTE_VERSION_STR, 2);
-    EXPECT_EQ(NOTE_THREAD_SAFE, 3);
-    EXPECT_EQ(NOTE_FORK_CLEANUP, 4);
-    EXPECT_EQ(NOTE_DEBUG, 5);
-    EXPECT_EQ(NOTE_DEBUG_PREFIX, 6);
-    EXPECT_EQ(NOTE_DEBUG_FUNC, 7);
-    EXPECT_EQ(NOTE_FILE_POLL_INTERVAL, 8);
-}
-
-TEST_F(Header, EvSetAssignsEveryMemberAndEvaluatesEachArgumentOnce) {
-    Event events[3] = {};
-    Event* next = events;
-    uintptr_t ident = 10;
-    short filter = -10;
-    unsigned short flags = 20;
-    unsigned fflags = 30;
-    intptr_t data = 40;
-    char bytes[4] = {};
-    char* udata = bytes;
-    EV_SET(next++, ident++, filter++, flags++, fflags++, data++, udata++);
-    EXPECT_EQ(next, events + 1);
-    EXPECT_EQ(ident, 11u);
-    EXPECT_EQ(filter, -9);
-    EXPECT_EQ(flags, 21);
-    EXPECT_EQ(fflags, 31u);
-    EXPECT_EQ(data, 41);
-    EXPECT_EQ(udata, bytes + 1);
-    expect_event(events[0], 10, -10, 20, 30, 40, bytes);
-    EXPECT_TRUE(same(events[1], Event{}));
-}
-
-// ---- the filter ----
 
 class Libkqueue : public KqTest {
   protected:
@@ -241,6 +139,22 @@ TEST_F(Libkqueue, ThreadSafetyIsOnOrOff) {
     EXPECT_TRUE(original == 0 || original == 1) << original;
     EXPECT_EQ(set(NOTE_THREAD_SAFE, 1), 1);
     set(NOTE_THREAD_SAFE, original);
+}
+
+TEST_F(Libkqueue, R69_ASwitchIsNotSetToWhatIsNoSetting) {
+    for (const unsigned code :
+         {unsigned{NOTE_THREAD_SAFE}, unsigned{NOTE_FORK_CLEANUP}, unsigned{NOTE_DEBUG}}) {
+        SCOPED_TRACE(code);
+        const intptr_t original = set(code, 1);
+        for (const intptr_t wrong : {2, -1}) {
+            const auto answers =
+                q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, code, wrong)}, 1, &kAtOnce);
+            ASSERT_EQ(answers.ret, 1) << answers;
+            EXPECT_NE(answers.events[0].flags & EV_ERROR, 0);
+            EXPECT_EQ(answers.events[0].data, EINVAL);
+        }
+        EXPECT_EQ(set(code, original), 1);
+    }
 }
 
 std::atomic<int> traced{0};

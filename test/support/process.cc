@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "support/kq.h"
+#include "support/leave.h"
 
 namespace kqtest {
 namespace {
@@ -54,7 +55,7 @@ Sleeper::Sleeper(std::function<int()> body) {
     if (pid_ == 0) {
         ::close(*pipe.write);
         wait_for_go(*pipe.read);
-        ::_exit(body());
+        leave(body());
     }
     EXPECT_GT(pid_, 0);
     go_ = std::move(pipe.write);
@@ -93,7 +94,7 @@ Stranger::Stranger(std::function<int()> body) {
             for (const int fd : {*go.write, *to.read, *from.read, *from.write})
                 ::close(fd);
             wait_for_go(*go.read);
-            ::_exit(body());
+            leave(body());
         }
         ::close(*go.write);
         if (::write(*from.write, &child, sizeof child) < 0) ::_exit(1);

@@ -1,4 +1,5 @@
 #include "support/thread.h"
+#include "support/leave.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,7 +141,7 @@ Child::Child(std::function<int()> body) {
         err = Pipe{};
         const int status = body();
         ::fflush(nullptr);
-        ::_exit(status);
+        leave(status);
     }
     if (pid_ < 0) ADD_FAILURE() << "fork: " << ::strerror(errno);
     stderr_ = std::move(err.read);

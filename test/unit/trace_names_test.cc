@@ -62,6 +62,10 @@ TEST(TraceNames, WhatTheKernelReports) {
               "descriptor 5 readable|read hangup");
     EXPECT_EQ(text_of(Wakeup{Handle(Handle::Kind::timers, 0, 0), 0, 0}), "timers");
     EXPECT_EQ(text_of(Wakeup{Handle(Handle::Kind::process, 77, 1), 0, 0}), "process 77");
+    EXPECT_EQ(text_of(Wakeup{Handle(Handle::Kind::files, 0, 0), 0, 0}), "files changed");
+    EXPECT_EQ(text_of(Wakeup{Handle(Handle::Kind::signals, 0, 0), 0, 0}), "signals");
+    EXPECT_EQ(text_of(Wakeup{Handle(Handle::Kind::processes, 0, 0), 0, 0}), "news of processes");
+    EXPECT_EQ(text_of(Wakeup{Handle{}, 0, 0}), "something unknown");
 }
 
 TEST(TraceNames, ALongTextIsCut) {
