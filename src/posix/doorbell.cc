@@ -93,6 +93,22 @@ void put_byte(const Doorbell& bell) {
     if (is_ours(bell, out)) (void)sys::write(out, "", 1);  // full is as good
 }
 
+// Doorbell::state: what has been done since hear(), and above that a count of hear(). Who rings has
+// to leave a byte before he returns, also if another one began earlier and has not come so
+// far; a late byte of one that was heard already must not pass for that of the next.
+constexpr uint32_t kQuiet = 0;
+constexpr uint32_t kRinging = 1;  // somebody does, the byte may be missing yet
+constexpr uint32_t kRung = 2;     // and the byte is there
+constexpr uint32_t kStates = 4;
+
+constexpr uint32_t with(uint32_t state, uint32_t what) {
+    return state / kStates * kStates + what;
+}
+
+bool is_quiet(const Doorbell& bell) {
+    return bell.state.load() % kStates == kQuiet;
+}
+
 void drain(const Doorbell& bell) {
     const int in = bell.in.load();
     if (!is_ours(bell, in)) return;
@@ -118,7 +134,7 @@ Errno open_pipe(Doorbell& bell) {
     bell.in.store(in);
     bell.out.store(ends[1]);
     bell.file.store(file_of(in));
-    bell.rung.store(false);
+    bell.state.store(kQuiet);
     bell.held.store(false);
     return move(bell, ends[0]);
 }
@@ -164,7 +180,13 @@ bool is_open(const Doorbell& bell) {
 
 void ring_owned(Doorbell& bell) {
     bell.rings.fetch_add(1);
-    if (!bell.rung.exchange(true)) put_byte(bell);
+    uint32_t seen = bell.state.load();
+    while (seen % kStates == kQuiet && !bell.state.compare_exchange_weak(seen, seen + kRinging)) {
+    }
+    if (seen % kStates == kRung) return;
+    put_byte(bell);
+    uint32_t mine = with(seen, kRinging);
+    (void)bell.state.compare_exchange_strong(mine, with(seen, kRung));
 }
 
 Errno post(int number, uint32_t tag) {
@@ -182,13 +204,18 @@ Errno post(int number, uint32_t tag) {
 // Emptied first: who rings after that puts a byte in, and who does before is heard.
 bool hear(Doorbell& bell) {
     if (!bell.held.load()) drain(bell);
-    return bell.rung.exchange(false);
+    uint32_t seen = bell.state.load();
+    while (!bell.state.compare_exchange_weak(seen, with(seen + kStates, kQuiet))) {
+    }
+    return seen % kStates != kQuiet;
 }
 
 void hold(Doorbell& bell, bool on) {
     if (bell.held.exchange(on) == on) return;
-    if (!on) drain(bell);
-    if (on || bell.rung.load()) put_byte(bell);
+    if (on) return put_byte(bell);
+    if (!is_quiet(bell)) return;  // hear() will take its byte, too
+    drain(bell);
+    if (!is_quiet(bell)) put_byte(bell);  // rung meanwhile, and the byte may have gone
 }
 
 bool ring_for_children() {

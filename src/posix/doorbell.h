@@ -31,7 +31,7 @@ struct Doorbell {
     std::atomic<int> in{-1};       // our number of the read end
     std::atomic<int> out{-1};
     std::atomic<uint64_t> file{0};   // what fstat() says of the pipe
-    std::atomic<bool> rung{false};   // since hear()
+    std::atomic<uint32_t> state{0};  // rung since hear()? see doorbell.cc
     std::atomic<uint32_t> rings{0};  // counts them
     std::atomic<int> ringers{0};
     std::atomic<bool> held{false};
