@@ -15,4 +15,6 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/proc_connector.cc
     src/posix/dispositions.cc
     src/posix/held_signals.cc)
-set(KQUEUE_BACKEND_DEFINITIONS _GNU_SOURCE)
+# Sizes, offsets and inode numbers of files have 64 bits everywhere. Seconds keep the width that
+# the builder's flags give them: kevent() takes a struct timespec, and must take the callers'.
+set(KQUEUE_BACKEND_DEFINITIONS _GNU_SOURCE _FILE_OFFSET_BITS=64)

@@ -16,5 +16,5 @@ set(KQUEUE_BACKEND_SOURCES
     src/posix/dispositions.cc
     src/posix/held_signals.cc
     src/posix/system.cc)
-# Nothing but POSIX: what is not declared under this is not used.
-set(KQUEUE_BACKEND_DEFINITIONS _POSIX_C_SOURCE=200809L)
+# Nothing but POSIX: what is not declared under this is not used. As to files: see backend_linux.
+set(KQUEUE_BACKEND_DEFINITIONS _POSIX_C_SOURCE=200809L _FILE_OFFSET_BITS=64)

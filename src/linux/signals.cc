@@ -59,8 +59,13 @@ int take_one(uint64_t set) {
         long seconds = 0;
         long nanoseconds = 0;
     } at_once;
-    // The kernel's set is the 64 bits as they are.
-    const long number = syscall(SYS_rt_sigtimedwait, &set, nullptr, &at_once, sizeof set);
+    // The kernel's set is of words, the first signals in the first: that is not the order of the
+    // halves of 64 bits on a big-endian machine of 32.
+    constexpr size_t kWordBits = 8 * sizeof(unsigned long);
+    unsigned long words[64 / kWordBits];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        words[i] = static_cast<unsigned long>(set >> (i * kWordBits));
+    const long number = syscall(SYS_rt_sigtimedwait, words, nullptr, &at_once, sizeof words);
     return number > 0 ? static_cast<int>(number) : 0;
 }
 

@@ -15,6 +15,7 @@
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -41,8 +42,10 @@ bool is_connected_kind(FdKind kind) {
 int64_t tcp_backlog(int fd) {
     tcp_info info{};
     socklen_t size = sizeof info;
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 1;
-    return info.tcpi_unacked;  // on a listener: the length of the accept queue
+    constexpr size_t kNeeded = offsetof(tcp_info, tcpi_unacked) + sizeof info.tcpi_unacked;
+    const int failed = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    if (failed != 0 || size < kNeeded) return 1;  // emulators answer with less
+    return info.tcpi_unacked;                     // on a listener: the length of the accept queue
 }
 
 // The queue length in the answer to unix_backlog()'s question, or -1.
@@ -150,13 +153,15 @@ bool send_side_shut(int fd, FdKind kind, bool& unconnected) {
 int64_t free_space(int fd, bool& closed) {
     uint32_t info[SK_MEMINFO_VARS] = {};
     socklen_t size = sizeof info;
-    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0) {
+    constexpr size_t kNeeded = sizeof *info * (SK_MEMINFO_WMEM_QUEUED + 1);
+    const int failed = getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size);
+    if (failed == 0 && size >= kNeeded) {
         const uint32_t queued = info[SK_MEMINFO_WMEM_QUEUED];
         const uint32_t allocated = info[SK_MEMINFO_WMEM_ALLOC];
         return int64_t{info[SK_MEMINFO_SNDBUF]} - (queued > allocated ? queued : allocated);
     }
-    closed = errno == EBADF;
-    int unsent = 0;  // before Linux 4.12
+    closed = failed != 0 && errno == EBADF;
+    int unsent = 0;  // before Linux 4.12, and on emulators
     if (ioctl(fd, SIOCOUTQ, &unsent) != 0) unsent = 0;
     return int64_t{option(fd, SOL_SOCKET, SO_SNDBUF, 1)} - unsent;
 }

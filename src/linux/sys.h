@@ -5,11 +5,13 @@
 #ifndef KQ_LINUX_SYS_H
 #define KQ_LINUX_SYS_H
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "raw_call.h"
@@ -36,13 +38,40 @@ inline ssize_t recv(int fd, void* data, size_t size, int flags) {
     return call(SYS_recvfrom, fd, data, size, flags, 0, 0);
 }
 
+#if !defined(__LP64__) && defined(STATX_BASIC_STATS)
+// fstat() of a file whose times do not fit a time_t of 32 bits, for which the C library fails:
+// their low halves still tell one from another.
+inline int fstat_of_later_times(int fd, struct stat* st) {
+    struct statx file {};
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &file) != 0) return -1;
+    *st = {};
+    st->st_dev = makedev(file.stx_dev_major, file.stx_dev_minor);
+    st->st_rdev = makedev(file.stx_rdev_major, file.stx_rdev_minor);
+    st->st_ino = file.stx_ino;
+    st->st_mode = file.stx_mode;
+    st->st_nlink = file.stx_nlink;
+    st->st_uid = file.stx_uid;
+    st->st_gid = file.stx_gid;
+    st->st_size = static_cast<off_t>(file.stx_size);
+    st->st_mtim.tv_sec = static_cast<time_t>(file.stx_mtime.tv_sec);
+    st->st_mtim.tv_nsec = static_cast<long>(file.stx_mtime.tv_nsec);
+    st->st_ctim.tv_sec = static_cast<time_t>(file.stx_ctime.tv_sec);
+    st->st_ctim.tv_nsec = static_cast<long>(file.stx_ctime.tv_nsec);
+    return 0;
+}
+#endif
+
 // fstat(). The C library asks with an empty path, which takes a fifth longer; where its
 // struct is the kernel's own, ask directly.
 inline int fstat(int fd, struct stat* st) {
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
     return static_cast<int>(call(SYS_fstat, fd, st));
 #else
-    return ::fstat(fd, st);
+    const int result = ::fstat(fd, st);
+    #if !defined(__LP64__) && defined(STATX_BASIC_STATS)
+    if (result != 0 && errno == EOVERFLOW) return fstat_of_later_times(fd, st);
+    #endif
+    return result;
 #endif
 }
 

@@ -128,7 +128,9 @@ TEST_F(SignalChain, D24_ASecondQueueAddsASignalThatIsIgnoredAfterwards) {
 // identifier.
 TEST_F(SignalChain, TheMaskOfAThreadIsNotThatOfOneThatEnded) {
     for (int round = 0; round < 3; round++) {
-        Thread([&] { EXPECT_EQ(q.apply(add(SIGUSR1)), 0); }).join();
+        Thread first([&] { EXPECT_EQ(q.apply(add(SIGUSR1)), 0); });
+        first.join();
+        first.wait_until_gone();
         Thread([&] {
             block(SIGUSR1);
             expect_none(q.collect());

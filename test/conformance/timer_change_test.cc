@@ -4,6 +4,7 @@
 #include <chrono>
 #include <thread>
 
+#include "support/absolute.h"
 #include "support/kq.h"
 
 namespace kqtest {
@@ -26,10 +27,8 @@ class TimerChange : public KqTest {
     Queue q;
 };
 
-intptr_t epoch_ms(milliseconds from_now) {
-    const auto moment = std::chrono::system_clock::now() + from_now;
-    return static_cast<intptr_t>(
-        std::chrono::ceil<milliseconds>(moment.time_since_epoch()).count());
+Absolute from_now(milliseconds period) {
+    return absolute(std::chrono::system_clock::now() + period);
 }
 
 TEST_F(TimerChange, R247_ASecondAddBeforeExpiryReplacesThePeriod) {
@@ -86,7 +85,8 @@ TEST_F(TimerChange, R250_ASecondAddReplacesTheUnit) {
 TEST_F(TimerChange, R251_FromAPeriodToAMoment) {
     ASSERT_EQ(add(0, kHour), 0);
     const auto start = now();
-    ASSERT_EQ(add(0, epoch_ms(milliseconds{100}), NOTE_ABSOLUTE), 0);
+    const Absolute moment = from_now(milliseconds{100});
+    ASSERT_EQ(add(0, moment.data, moment.fflags), 0);
     const auto events = q.wait();
     ASSERT_EQ(events.size(), 1u);
     // Whether the flags of an existing knote gain EV_ONESHOT is not decided.
@@ -97,7 +97,8 @@ TEST_F(TimerChange, R251_FromAPeriodToAMoment) {
 }
 
 TEST_F(TimerChange, R251_FromAMomentToAPeriod) {
-    ASSERT_EQ(add(0, epoch_ms(milliseconds{kHour}), NOTE_ABSOLUTE), 0);
+    const Absolute moment = from_now(milliseconds{kHour});
+    ASSERT_EQ(add(0, moment.data, moment.fflags), 0);
     const auto start = now();
     ASSERT_EQ(add(0, 100), 0);
     EXPECT_EQ(q.wait().size(), 1u);
@@ -226,9 +227,10 @@ TEST_F(TimerChange, R86_EnableAndDisableLeaveThePeriodAlone) {
 }
 
 TEST_F(TimerChange, AMomentThatPassedWhileDisabledIsReportedWhenEnabled) {
-    ASSERT_EQ(add(0, epoch_ms(milliseconds{50}), NOTE_ABSOLUTE), 0);
+    const Absolute moment = from_now(milliseconds{50});
+    ASSERT_EQ(add(0, moment.data, moment.fflags), 0);
     ASSERT_EQ(apply(EV_DISABLE), 0);
-    expect_none(q.collect(4, milliseconds{150}));
+    expect_none(q.collect(4, milliseconds{kWideData ? 150 : 1150}));
     const auto start = now();
     ASSERT_EQ(apply(EV_ENABLE), 0);
     expect_only(q.wait(), 1, EVFILT_TIMER, kOnce, 0, 1);

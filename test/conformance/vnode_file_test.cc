@@ -1,4 +1,13 @@
 // EVFILT_VNODE on files: what each operation is reported as (R-169 to R-181, D-34 to D-36).
+#include <fcntl.h>
+#include <unistd.h>
+#ifdef __linux__
+    #include <sys/syscall.h>
+#endif
+
+#include <string>
+
+#include "support/gaps.h"
 #include "support/net.h"
 #include "support/thread.h"
 #include "support/tree.h"
@@ -56,6 +65,33 @@ TEST_F(VnodeFile, R175_TimesModeAndOwnerAreAttributes) {
     EXPECT_EQ(after(kChanges, [&] { (void)!::fchown(*file, ::getuid(), ::getgid()); }),
               1u * NOTE_ATTRIB);
 }
+
+#ifdef __linux__
+// Seconds since the Epoch that need more than 32 bits, whatever time_t has.
+int set_times_of_next_century(const std::string& path, long nanoseconds) {
+    #ifdef SYS_utimensat_time64
+    constexpr long kCall = SYS_utimensat_time64;
+    #else
+    constexpr long kCall = SYS_utimensat;
+    #endif
+    const int64_t moment = 5'000'000'000;
+    const int64_t times[2][2] = {{moment, nanoseconds}, {moment, nanoseconds}};
+    return static_cast<int>(::syscall(kCall, AT_FDCWD, path.c_str(), times, 0));
+}
+
+// The C library's fstat() fails for such a file where time_t has 32 bits: it was taken for closed.
+TEST_F(VnodeFile, R175_TimesOfTheNextCentury) {
+    KQ_OF_LINUX();
+    ASSERT_EQ(set_times_of_next_century(tree.path("file"), 1), 0);
+    EXPECT_EQ(
+        after(kChanges, [&] { EXPECT_EQ(set_times_of_next_century(tree.path("file"), 2), 0); }) &
+            NOTE_ATTRIB,
+        1u * NOTE_ATTRIB);
+    ASSERT_EQ(::lseek(*file, 0, SEEK_SET), 0);
+    ASSERT_EQ(q.apply(change(*file, EVFILT_READ, EV_ADD | EV_ONESHOT)), 0);
+    expect_only(q.collect(), *file, EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 100);
+}
+#endif
 
 TEST_F(VnodeFile, R176_D35_GrowingByFtruncateContainsExtend) {
     EXPECT_EQ(after(NOTE_EXTEND, [&] { truncate(200); }) & NOTE_EXTEND, 1u * NOTE_EXTEND);

@@ -104,7 +104,7 @@ class Connections : public ReadEnd {
     // The client's side may be connected a moment before the listener's side is.
     void settle([[maybe_unused]] size_t expected) {
 #ifdef __linux__
-        eventually([&] { return tcp_connections(fd()) >= expected; });
+        eventually([&] { return has_tcp_connections(fd(), expected); });
 #endif
     }
 

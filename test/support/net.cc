@@ -44,15 +44,6 @@ sockaddr_in bind_somewhere(int fd) {
     return address_of(fd);
 }
 
-#ifdef __linux__
-tcp_info info_of(int fd) {
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    must(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0, "TCP_INFO");
-    return info;
-}
-#endif
-
 bool is_tcp(int fd) {
     return address_of(fd).sin_family == AF_INET &&
            get_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
@@ -230,12 +221,19 @@ int send_buffer(int fd) {
 }
 
 #ifdef __linux__
-unsigned tcp_connections(int listener) {
-    return info_of(listener).tcpi_unacked;
+bool has_tcp_connections(int listener, size_t count) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    must(::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) == 0, "TCP_INFO");
+    if (size >= sizeof info) return info.tcpi_unacked >= count;
+    return count == 0 || look(listener, POLLIN) != 0;
 }
 
 unsigned tcp_state(int fd) {
-    return info_of(fd).tcpi_state;
+    uint8_t state = 0;  // the first byte of a tcp_info
+    socklen_t size = sizeof state;
+    must(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0, "TCP_INFO");
+    return state;
 }
 #endif
 

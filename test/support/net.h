@@ -71,8 +71,9 @@ int bytes_to_read(int fd);  // FIONREAD
 int bytes_unsent(int fd);   // SIOCOUTQ: sent, not yet acknowledged or received
 int send_buffer(int fd);    // SO_SNDBUF
 #ifdef __linux__
-unsigned tcp_connections(int listener);  // that wait to be accepted
-unsigned tcp_state(int fd);              // TCP_ESTABLISHED, ...
+// Whether so many wait to be accepted. An emulator does not say how many: then, whether any do.
+bool has_tcp_connections(int listener, size_t count);
+unsigned tcp_state(int fd);  // TCP_ESTABLISHED, ...
 #endif
 short look(int fd, short events);  // poll() with timeout 0: revents
 bool wait_for(int fd, short events, milliseconds limit = time_limit());  // poll() for one of them

@@ -17,6 +17,8 @@
 
 #include <utility>
 
+#include "support/net.h"
+
 namespace kqtest {
 namespace {
 
@@ -105,6 +107,10 @@ void Thread::wait_until_asleep() const {
     while (state_->tid == 0)
         nap();
     EXPECT_TRUE(kqtest::wait_until_asleep(state_->tid)) << "the thread does not sleep";
+}
+
+void Thread::wait_until_gone() const {
+    eventually([&] { return ::syscall(SYS_tgkill, ::getpid(), state_->tid.load(), 0) != 0; });
 }
 
 pthread_t Thread::handle() const {
