@@ -17,6 +17,7 @@ constexpr bool __libc_single_threaded = false;  // musl, and glibc before 2.32, 
 #include "check.h"
 #include "epoll.h"
 #include "proc_connector.h"
+#include "select.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -197,8 +198,8 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
         if ((touched & lane_bit(l)) == 0) continue;
         const Errno error = set_lane(l, fd, events[l], handle, facts);
         if (error == Errno::ok) continue;
-        const bool gone = error == Errno::no_entry || error == Errno::bad_descriptor;
-        if (l == 0 && !gone && (touched & lane_bit(1)) != 0) restore_inner(fd, handle, facts);
+        if (l == 0 && !is_gone(error) && (touched & lane_bit(1)) != 0)
+            restore_inner(fd, handle, facts);
         return error;
     }
     for (size_t d = 0; d < kDirections; d++) {
@@ -223,6 +224,8 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     if (masked) pfd[1].fd = listener_for_sleep();
     const int n =
         ppoll(pfd, pfd[1].fd < 0 ? 1 : 2, t == kForever ? nullptr : &ts, masked ? &mask : nullptr);
+    if (n < 0 && errno == EINVAL)
+        return select::sleep(pfd[0].fd, pfd[1].fd, t, masked ? &mask : nullptr);
     if (n < 0) return last_errno();
     if (n == 0) return Errno::timed_out;
     return (pfd[0].revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;

@@ -14,6 +14,10 @@
 
 #include "raw_call.h"
 
+namespace kq::select {
+short look(int fd, short events);  // select.h
+}
+
 namespace kq::sys {
 
 inline void close(int fd) {
@@ -39,11 +43,16 @@ inline ssize_t recv(int fd, void* data, size_t size, int flags) {
 // fstat(). The C library asks with an empty path, which takes a fifth longer; where its
 // struct is the kernel's own, ask directly.
 inline int fstat(int fd, struct stat* st) {
+    for (;;) {
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
-    return static_cast<int>(call(SYS_fstat, fd, st));
+        const int result = static_cast<int>(call(SYS_fstat, fd, st));
 #else
-    return ::fstat(fd, st);
+        const int result = ::fstat(fd, st);
 #endif
+        // A file system that is a program was interrupted; the handler has run meanwhile. To the
+        // user EINTR would mean that the change was made.
+        if (__builtin_expect(result == 0 || errno != EINTR, 1)) return result;
+    }
 }
 
 inline int ioctl(int fd, unsigned long request, void* argument) {
@@ -55,7 +64,9 @@ inline short poll_now(int fd, short events) {
     pollfd pfd{fd, events, 0};
     // A zero timeout, in whatever layout the kernel of a 32-bit machine expects.
     const long long zero[2] = {0, 0};
-    return call(SYS_ppoll, &pfd, 1, zero, 0, size_t{8}) > 0 ? pfd.revents : short{0};
+    const long count = call(SYS_ppoll, &pfd, 1, zero, 0, size_t{8});
+    if (__builtin_expect(count < 0 && errno == EINVAL, 0)) return select::look(fd, events);
+    return count > 0 ? pfd.revents : short{0};
 }
 
 // Closes what `fd` holds, if anything.
