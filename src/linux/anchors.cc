@@ -67,7 +67,7 @@ Errno join(int epoll, uint32_t tag) {
     // EEXIST: a thread that uses a closed kqueue of the same number is just looking whether it
     // is still there, in has_joined(), and about to take that back.
     for (int i = 0; control(epoll, EPOLL_CTL_ADD, 0, tag, 0) != 0; i++) {
-        if (errno != EEXIST || i == kPatience) return last_errno();
+        if (errno != EEXIST || i == kPatience) return sys::refusal();
         (void)sched_yield();
     }
     return Errno::ok;
@@ -94,7 +94,7 @@ Errno hold(int epoll, uint32_t tag, bool on) {
     // set, which has the number of a closed one, would be readable for ever.
     if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
     if (control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
-    return last_errno();
+    return sys::refusal();
 }
 
 namespace {

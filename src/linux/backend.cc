@@ -112,7 +112,7 @@ Errno Backend::open_lane(int lane) {
     if (fd < 0) return last_errno();
     const Handle handle(Handle::Kind::lane, static_cast<uint32_t>(lane), 0);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN, handle) != 0) {
-        const Errno error = last_errno();
+        const Errno error = sys::refusal();
         sys::close(fd);
         return error;
     }
@@ -132,7 +132,7 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
         if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events, handle) != 0) {
             // EEXIST: a registration we had lost sight of.
             if (errno != EEXIST || control(lanes_[lane], EPOLL_CTL_MOD, fd, events, handle) != 0)
-                return errno == ENOSPC ? Errno::no_memory : last_errno();
+                return sys::refusal();
         }
         facts.registered |= lane_bit(lane);
         return Errno::ok;
@@ -283,7 +283,7 @@ Errno Backend::prepare_clock(Clock clock) {
     // By edge: it is never read, setting it anew takes an expiry back.
     const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), 0);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, handle) != 0) {
-        const Errno error = errno == ENOSPC ? Errno::no_memory : last_errno();
+        const Errno error = sys::refusal();
         sys::close(fd);
         return error;
     }
@@ -325,7 +325,7 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
         if (error != Errno::ok) return error;
         const Handle mine(Handle::Kind::files, 0, 0);
         if (control(lanes_[0], EPOLL_CTL_ADD, vnodes_.descriptor(), EPOLLIN, mine) != 0) {
-            error = errno == ENOSPC ? Errno::no_memory : last_errno();
+            error = sys::refusal();
             vnodes_.close();
             return error;
         }
@@ -347,7 +347,7 @@ Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
     static_cast<Pidfds::Slot*>(facts.place)->handle = handle;
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, handle) == 0)
         return Errno::ok;
-    const Errno refused = errno == ENOSPC ? Errno::no_memory : last_errno();
+    const Errno refused = sys::refusal();
     pidfds_.forget(facts);
     return refused;
 }
@@ -358,7 +358,7 @@ Errno Backend::hear_processes(bool on) {
     const Handle handle(Handle::Kind::processes, 0, 0);
     if (control(lanes_[0], operation, connector::descriptor(), EPOLLIN, handle) == 0)
         return Errno::ok;
-    return errno == ENOSPC ? Errno::no_memory : last_errno();
+    return sys::refusal();
 }
 
 }  // namespace kq

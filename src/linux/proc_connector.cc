@@ -56,8 +56,10 @@ struct Request {
 
 // What was refused for want of memory or descriptors, perhaps not the next time; else unsupported.
 Errno shortage() {
-    if (errno == EMFILE || errno == ENFILE) return last_errno();
-    return errno == ENOMEM || errno == ENOBUFS ? Errno::no_memory : Errno::unsupported;
+    const Errno error = sys::refusal();
+    const bool passes = error == Errno::no_memory || error == Errno::too_many_open ||
+                        error == Errno::too_many_open_in_system;
+    return passes ? error : Errno::unsupported;
 }
 
 Errno tell(uint32_t operation, size_t size) {

@@ -38,7 +38,7 @@ bool has(int set, int what) {
 // `mark` is a descriptor that nobody knows: what has it when the set has is the set.
 Errno check_unshared(int set, int mark) {
     constexpr int kSearched = 1024;
-    if (control(set, EPOLL_CTL_ADD, mark, 0, Handle{}) != 0) return last_errno();
+    if (control(set, EPOLL_CTL_ADD, mark, 0, Handle{}) != 0) return sys::refusal();
     bool shared = false;
     for (int fd = 0; fd < kSearched && !shared; fd++) {
         if (fd == set || fd == mark) continue;
@@ -54,7 +54,7 @@ Errno check_unshared(int set, int mark) {
 // A descriptor of the library's own goes to the fresh set if the old one has it.
 Errno carry_own(int old, int fresh, int own, uint32_t events, Handle handle) {
     if (own < 0 || !has(old, own)) return Errno::ok;
-    return control(fresh, EPOLL_CTL_ADD, own, events, handle) == 0 ? Errno::ok : last_errno();
+    return control(fresh, EPOLL_CTL_ADD, own, events, handle) == 0 ? Errno::ok : sys::refusal();
 }
 
 }  // namespace
@@ -122,7 +122,7 @@ Errno Backend::carry_over(int fd, Handle handle, FdFacts& facts) {
         const Errno error = open_lane(lane);
         if (error != Errno::ok) return error;
         if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events[lane], handle) != 0)
-            return errno == ENOSPC ? Errno::no_memory : last_errno();
+            return sys::refusal();
         facts.registered |= lane_bit(lane);
     }
     return Errno::ok;

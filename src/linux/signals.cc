@@ -109,7 +109,7 @@ Errno Backend::hear_signals() {
     const Handle handle(Handle::Kind::signals, 0, 0);
     if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0)
         return Errno::ok;
-    return errno == EEXIST ? Errno::ok : errno == ENOSPC ? Errno::no_memory : last_errno();
+    return errno == EEXIST ? Errno::ok : sys::refusal();
 }
 
 int signal_listener() {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "raw_call.h"
+#include "result.h"
 
 namespace kq::select {
 short look(int fd, short events);  // select.h
@@ -67,6 +68,11 @@ inline short poll_now(int fd, short events) {
     const long count = call(SYS_ppoll, &pfd, 1, zero, 0, size_t{8});
     if (__builtin_expect(count < 0 && errno == EINVAL, 0)) return select::look(fd, events);
     return count > 0 ? pfd.revents : short{0};
+}
+
+// Why the call that just failed did. What a user may register, or watch, counts as memory.
+inline Errno refusal() {
+    return errno == ENOSPC || errno == ENOBUFS ? Errno::no_memory : last_errno();
 }
 
 // Closes what `fd` holds, if anything.

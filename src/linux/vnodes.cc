@@ -68,7 +68,7 @@ Errno not_found(int fd) {
 
 Errno reason(int fd) {
     if (errno == ENOENT || errno == ENOTDIR) return not_found(fd);
-    return errno == ENOSPC ? Errno::no_memory : last_errno();
+    return sys::refusal();
 }
 
 int32_t add_watch(int inotify, int fd, const char* tail, uint32_t mask) {

@@ -60,6 +60,7 @@ void Driver::change(const Fd& queue, uintptr_t ident, int filter, unsigned flags
             const Inside inside;
             result = ::kevent(*queue, &kev, 1, nullptr, 0, nullptr);
         }
+        if (result != 0 && errno == EINTR) throw Broken("EINTR, which says that it was changed");
         if (result != 0) refused(errno, "change of " + name(ident, filter));
     }
 }

@@ -76,6 +76,18 @@ Place::~Place() {
     (void)rmdir(directory);
 }
 
+Blocked::Blocked(int number, bool taken) : taken_(taken) {
+    (void)sigemptyset(&set_);
+    (void)sigaddset(&set_, number);
+    (void)sigprocmask(SIG_BLOCK, &set_, &before_);
+}
+
+Blocked::~Blocked() {
+    const timespec at_once{0, 0};
+    if (taken_) (void)sigtimedwait(&set_, nullptr, &at_once);
+    (void)sigprocmask(SIG_SETMASK, &before_, nullptr);
+}
+
 Child::Child(std::function<int()> body) : start_(make_pipe()), pid_(fork()) {
     if (pid_ != 0) return;
     char byte;

@@ -17,15 +17,31 @@ void drain() {
     libkqueue_drain_pending_close();
 }
 
-// Whether kevent() may report this, for what was refused.
+// What kevent() says of what was refused; 0: nothing, the library does without.
+int due_for(const Report& happened) {
+    switch (happened.error) {
+        case ENOSPC:
+        case ENOBUFS:
+            return ENOMEM;
+        case ENOENT:  // no /proc
+        case EPERM:
+            return ENOTSUP;
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case EIO:
+        case EINTR:
+            return happened.error;
+        default:
+            return 0;
+    }
+}
+
 bool is_due(int error, const Scenario& scenario) {
     const Report happened = report();
     if (!happened.fired) return false;
-    if (happened.error == ENOENT && error == scenario.without_proc) return true;
-    const bool short_of_memory = happened.error == ENOSPC || happened.error == ENOBUFS;
-    const bool unsupported = happened.error == ENOENT || happened.error == EPERM;
-    return error == happened.error || (short_of_memory && error == ENOMEM) ||
-           (unsupported && error == ENOTSUP);
+    return error == due_for(happened) ||
+           (happened.error == ENOENT && error == scenario.without_proc);
 }
 
 std::map<int, std::string> all_descriptors() {

@@ -59,6 +59,18 @@ TEST_F(Refused, R292_AFileThatCannotBeLookedAtKeepsItsKnotes) {
     EXPECT_EQ(change(queue_, file, EVFILT_VNODE, EV_DELETE), 0);
 }
 
+// Nor is it news, with EV_CLEAR, when it can be looked at again.
+TEST_F(Refused, R95_AFileThatCannotBeLookedAtIsNoNews) {
+    const Place place;
+    ASSERT_EQ(pwrite(*place.file, "abc", 3, 0), 3);
+    ASSERT_EQ(change(queue_, ident(place.file), kRead, EV_ADD | EV_CLEAR), 0);
+    ASSERT_EQ(collect(queue_), 1);
+    refuse("fstat", EIO);
+    EXPECT_EQ(collect(queue_), 0);
+    EXPECT_TRUE(report().fired);
+    EXPECT_EQ(collect(queue_, milliseconds{50}), 0);
+}
+
 // What was told when the file could not be looked at is told when it can be.
 TEST_F(Refused, R188_NewsOfAFileThatCannotBeLookedAtAreOwed) {
     const Place place;
@@ -154,10 +166,10 @@ TEST_F(Refused, R213_NewsOfProcessesAreRefusedForTheReasonThereIs) {
 }
 
 // A socket was taken for one of datagrams, for ever, when it could not be asked once.
-TEST_F(Refused, R110_ASocketThatCannotBeAskedIsAskedAgain) {
+TEST_F(Refused, R167_ASocketThatCannotBeAskedIsAskedAgain) {
     Ends pair = make_sockets(SOCK_STREAM);
-    ASSERT_EQ(change(queue_, ident(pair.first), kRead, EV_ADD), 0);
     pair.second.reset();
+    ASSERT_EQ(change(queue_, ident(pair.first), kWrite, EV_ADD), 0);
     refuse("getsockopt", ENOMEM);
     struct kevent event {};
     const timespec limit{0, 900'000'000};

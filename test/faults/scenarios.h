@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <functional>
 #include <string>
 
@@ -37,6 +38,19 @@ struct Place {
     std::string path;
     Fd file;
     Fd self;
+};
+
+// While it lives the program blocks a signal. If it is pending at the end: `taken`, and gone.
+class Blocked {
+  public:
+    explicit Blocked(int number, bool taken = true);
+    ~Blocked();
+    Blocked(const Blocked&) = delete;
+
+  private:
+    bool taken_;
+    sigset_t set_{};
+    sigset_t before_{};
 };
 
 // A child that does as it is told once it is told so; killed and reaped in the end.

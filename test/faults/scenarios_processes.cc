@@ -155,22 +155,6 @@ void tracking_twice(Driver& d) {
 
 // ---- signals ----
 
-// While it lives the program blocks it.
-class Blocked {
-  public:
-    explicit Blocked(int number) {
-        sigset_t set;
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, number);
-        (void)sigprocmask(SIG_BLOCK, &set, &before_);
-    }
-    ~Blocked() { (void)sigprocmask(SIG_SETMASK, &before_, nullptr); }
-    Blocked(const Blocked&) = delete;
-
-  private:
-    sigset_t before_{};
-};
-
 volatile sig_atomic_t handled = 0;
 
 class Handler {
@@ -224,7 +208,7 @@ void handled_signals(Driver& d) {
     d.raise_signal(SIGUSR1);
     d.expect(queue, {{SIGUSR1, kSignal}});
     {
-        const Blocked blocked(SIGUSR1);
+        const Blocked blocked(SIGUSR1, false);
         d.raise_signal(SIGUSR1);
         d.expect(queue, {{SIGUSR1, kSignal}});
     }
