@@ -4,6 +4,7 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/anchors.cc
     src/linux/epoll.cc
     src/linux/renewal.cc
+    src/linux/select.cc
     src/linux/duplicates.cc
     src/linux/descriptor.cc
     src/linux/sockets.cc

@@ -26,8 +26,9 @@ void cancelled(void* kqueue) {
 template <class Call>
 inline int with_queue(int kq, Call call) {
     const int saved = errno;
-    Kqueue* queue = registry::find(kq);
-    if (queue == nullptr) return fail(Errno::bad_descriptor);
+    const Result<Kqueue*> found = registry::find(kq);
+    if (!found.ok()) return fail(found.error());
+    Kqueue* queue = found.value();
     const Result<int> result = call(*queue);
     // The number may have been closed, or be somebody else's: out of the registry then.
     if (!result.ok() && result.error() == Errno::bad_descriptor && !queue->exists())

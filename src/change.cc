@@ -111,7 +111,7 @@ Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent&
     if ((change.flags & EV_ENABLE) != 0 && kn.has(kDisabled)) {
         kn.clear(kDisabled);
         const Errno error = ops.enable(*this, kn);
-        if (error == Errno::no_entry || error == Errno::bad_descriptor) return error;  // dropped
+        if (is_gone(error)) return error;  // and dropped
         if (error != Errno::ok) {
             kn.set(kDisabled);
             return error;

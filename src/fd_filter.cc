@@ -8,6 +8,7 @@
 
 namespace kq::fd_filter {
 
+using fd_watch::after_delete;
 using fd_watch::bit;
 using fd_watch::check_same;
 using fd_watch::fd_of;
@@ -129,8 +130,7 @@ Verdict rest(Kqueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex
         if (armed == Mode::level) return Verdict::no_longer_true;
     }
     const Errno error = tell_or_forget(kq, fd_of(kn), watch, bit(d));
-    const bool gone = error == Errno::no_entry || error == Errno::bad_descriptor;
-    return gone ? Verdict::gone : Verdict::no_longer_true;
+    return is_gone(error) ? Verdict::gone : Verdict::no_longer_true;
 }
 
 // True where the kernel's readiness was in doubt: it can be trusted again.
@@ -182,7 +182,8 @@ Errno attach(Kqueue& kq, Knote& kn) {
     // What is known may be of an earlier open file of this number. A silent
     // registration that is about to be re-armed will tell by itself.
     if (kn.has(kDisabled) || watch.facts.registered == 0) {
-        if (check_same(kq, fd, watch) == Errno::bad_descriptor) return Errno::bad_descriptor;
+        const Errno error = check_same(kq, fd, watch);
+        if (error != Errno::ok && error != Errno::no_entry) return error;
     }
     if (kn.has(kDisabled)) return attach_disabled(kq, watch, kn);
     link(watch, kn);
@@ -228,7 +229,7 @@ Errno detach(Kqueue& kq, Knote& kn) {
     if (watch.facts.registered == 0) {
         const Errno error = check_same(kq, fd, watch);
         if (watch.notes == nullptr) reset(watch);
-        return error;
+        return after_delete(error);
     }
     // Reported once, or disabled before it ever was armed: it is silent, and what
     // may be registered of it is left for the next EV_ADD. Nor need a one-shot that
@@ -240,7 +241,7 @@ Errno detach(Kqueue& kq, Knote& kn) {
         silent ? check_same(kq, fd, watch) : tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
     // With no registration left, nothing would tell that the number is reused.
     if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
-    return error;
+    return after_delete(error);
 }
 
 Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
@@ -253,7 +254,7 @@ Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
     kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge));
     const Errno error =
         kn.has(kDisabled) ? check_same(kq, fd_of(kn), watch_of(kq, kn)) : begin(kq, kn);
-    if (error == Errno::no_entry || error == Errno::bad_descriptor) return error;
+    if (is_gone(error)) return error;
     if (error != Errno::ok) {
         kn.saved_fflags = old;
         kn.filter_bits = old_bits;
@@ -297,6 +298,10 @@ Verdict look_at_file(Kqueue& kq, FdKnote& kn, Sample& sample) {
         sample = descriptor::readable(fd, watch.facts, 0);  // it may have grown meanwhile
     }
     if (sample.closed) return Verdict::gone;
+    if (sample.untold) {
+        kq.park(kn, Parking::recheck);
+        return Verdict::parked;
+    }
     if (watch.facts.file_untold) parking = Parking::recheck;
     // With EV_CLEAR a change is news, and so is more to read than before: the
     // user went back. Less to read is just his reading.
@@ -328,6 +333,7 @@ void look_parked(Kqueue& kq, Knote& base) {
         kq.activate(kn);
         return;
     }
+    if (fd_watch::follow_parked(kq, kn)) return;
     const Direction d = direction_of(kn);
     FdFacts& facts = watch_of(kq, kn).facts;
     kn.ready = descriptor::poll(fd_of(kn), d);
@@ -371,7 +377,7 @@ Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& even
     }
     if (!reached(kn, sample)) return rest(kq, kn, sample);
     const Errno error = trust_again(kq, kn);
-    if (error == Errno::no_entry || error == Errno::bad_descriptor) return Verdict::gone;
+    if (is_gone(error)) return Verdict::gone;
     fill(sample, event);
     return Verdict::report;
 }

@@ -28,12 +28,24 @@ void start_afresh(FdFacts& facts) {
 // have been told by the old one: counting says whether it is news.
 void follow(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     start_afresh(watch.facts);
-    if (tell_or_forget(kq, fd, watch, bit(Direction::read)) != Errno::ok) return;
+    const Errno error = tell_or_forget(kq, fd, watch, bit(Direction::read));
+    if (is_gone(error)) return;
     Knote* kn = note_of(watch, EVFILT_READ);
-    if (kn != nullptr && !kn->has(kDisabled)) kq.activate(*kn);
+    if (kn == nullptr || kn->has(kDisabled)) return;
+    if (error == Errno::ok)
+        kq.activate(*kn);
+    else if (!kn->has(kQueued) && !kn->has(kParked))
+        kq.park(*kn, Parking::recheck);  // and then again: see follow_parked()
 }
 
 }  // namespace
+
+bool follow_parked(Kqueue& kq, Knote& kn) {
+    FdWatch& watch = watch_of(kq, kn);
+    if (watch.facts.registered != 0 || !was_renewed(fd_of(kn), watch)) return false;
+    follow(kq, fd_of(kn), watch);
+    return true;
+}
 
 FdWatch& watch_of(Kqueue& kq, const Knote& kn) {
     FdWatch* watch = kq.watches().find(kn.ident);
@@ -112,7 +124,7 @@ Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
 
 Errno tell_or_forget(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
     const Errno error = tell(kq, fd, watch, rearm);
-    if (error == Errno::no_entry || error == Errno::bad_descriptor) forget(kq, fd);
+    if (is_gone(error)) forget(kq, fd);
     return error;
 }
 
@@ -128,7 +140,7 @@ Errno check_same(Kqueue& kq, int fd, FdWatch& watch) {
         start_afresh(watch.facts);
         error = tell(kq, fd, watch, 0);
     }
-    if (error != Errno::ok) forget(kq, fd);
+    if (is_gone(error)) forget(kq, fd);
     return error;
 }
 
@@ -170,10 +182,11 @@ Errno watch_file(Kqueue& kq, int fd, FdWatch& watch) {
 
 namespace {
 
-// Whether the number names the file that is watched, and that is a removed one.
+// Whether the number names the file that is watched, and that is a removed one, for all one knows.
 bool is_nameless(FdWatch& watch, int fd) {
     FileState now;
-    return descriptor::file_state(fd, watch.facts, now) == Errno::ok && now.links == 0;
+    const Errno error = descriptor::file_state(fd, watch.facts, now);
+    return error == Errno::ok ? now.links == 0 : !is_gone(error);  // no reason to drop it
 }
 
 }  // namespace

@@ -93,8 +93,13 @@ Errno tell(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mut
 Errno tell_or_forget(Kqueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
 
 // Whether the number still names the file that is known here, where tell()
-// would not find out. Drops and answers as tell_or_forget().
+// would not find out. Drops and answers as tell_or_forget(); other errors: cannot be told.
 Errno check_same(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
+
+// What EV_DELETE is answered: the knote is gone, whatever could not be told or asked for then.
+inline Errno after_delete(Errno error) {
+    return is_gone(error) ? error : Errno::ok;
+}
 
 // The number names no file that any of its knotes was registered for: drops
 // them all, silently, as closing the descriptor does on BSD.
@@ -105,6 +110,9 @@ void settle_carried(Kqueue& kq, int fd, FdWatch& watch, Errno error) KQ_REQUIRES
 
 // A kqueue that may be watched here has moved to a new kernel queue: registers with that.
 void follow_renewed(Kqueue& kq) KQ_REQUIRES(kq.mutex());
+
+// Likewise at last, where that was refused the last time: true. The knote is one that was parked.
+bool follow_parked(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 
 // Forgets what is known of the open file, of which there are no knotes.
 void reset(FdWatch& watch);

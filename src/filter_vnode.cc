@@ -26,13 +26,14 @@ constexpr uint8_t kRevoked = 1;  // the file system is gone: EV_EOF, and active 
 struct VnodeKnote : Knote {
     FileState state;    // when last looked at
     uint32_t pass = 0;  // Kqueue::pass() then
+    uint32_t owed = 0;  // FileChange bits that were told when it could not be looked at
 };
 
 bool is_true(const Knote& kn) {
     return kn.fflags != 0 || (kn.filter_bits & kRevoked) != 0;
 }
 
-// Looks at the file. no_entry and bad_descriptor as descriptor::check_same().
+// Looks at the file. Errors as of descriptor::check_same().
 Errno look(Kqueue& kq, VnodeKnote& kn, FileState& now, bool name) KQ_REQUIRES(kq.mutex()) {
     const Errno error = descriptor::file_state(fd_of(kn), watch_of(kq, kn).facts, now);
     if (error != Errno::ok) return error;
@@ -58,16 +59,22 @@ Errno watch_and_look(Kqueue& kq, VnodeKnote& kn, FileState& now) KQ_REQUIRES(kq.
     return again == Errno::ok ? look(kq, kn, now, true) : again;
 }
 
-// Where not everything is told the file is looked at every now and then.
+// Whether it has to be looked at although nothing tells of it.
+bool is_untold(Kqueue& kq, const Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    return watch_of(kq, kn).facts.file_untold || static_cast<const VnodeKnote&>(kn).owed != 0;
+}
+
+// That is done every now and then.
 void park_if_untold(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    if (watch_of(kq, kn).facts.file_untold && !kn.has(kQueued) && !kn.has(kParked))
-        kq.park(kn, Parking::recheck);
+    if (is_untold(kq, kn) && !kn.has(kQueued) && !kn.has(kParked)) kq.park(kn, Parking::recheck);
 }
 
 // Something happened: accumulates what there is to report. If the descriptor is another
-// file or closed all its knotes are dropped, and an error is answered.
+// file or closed all its knotes are dropped, and is_gone() holds for the answer; other
+// errors: it could not be looked at, and will be.
 Errno update(Kqueue& kq, VnodeKnote& kn, uint32_t changes) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
+    changes |= kn.owed;
     // A directory may have been removed from its new place before that was watched.
     if ((changes & kMoved) != 0 && kn.state.directory) {
         (void)watch_file(kq, fd, watch_of(kq, kn));
@@ -75,10 +82,12 @@ Errno update(Kqueue& kq, VnodeKnote& kn, uint32_t changes) KQ_REQUIRES(kq.mutex(
     }
     FileState now;
     const Errno error = look(kq, kn, now, (changes & (kMoved | kUnknown | kLost)) != 0);
-    if (error != Errno::ok) {
+    if (is_gone(error)) {
         forget(kq, fd);
         return error;
     }
+    kn.owed = error == Errno::ok ? 0 : changes;
+    if (error != Errno::ok) return error;
     const vnode::Hints hints = vnode::hints_for(kn.state, now, changes);
     kn.state = vnode::remember(kn.state, now, changes);
     for (int i = 0; i < hints.count; i++)
@@ -115,10 +124,11 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     FdWatch& watch = watch_of(kq, kn);
     // What is known may be of an earlier open file of this number: then all is forgotten.
     fd_watch::notice_gone(kq, watch);
-    if (fd_watch::check_same(kq, fd, watch) == Errno::bad_descriptor) return Errno::bad_descriptor;
+    Errno error = fd_watch::check_same(kq, fd, watch);
+    if (error != Errno::ok && error != Errno::no_entry) return error;
     if (watch.facts.kind == FdKind::kqueue) return Errno::invalid;  // and no file: R-69
     fd_watch::link(watch, kn);
-    Errno error = watch_and_look(kq, kn, kn.state);
+    error = watch_and_look(kq, kn, kn.state);
     if (error == Errno::ok && watch.facts.file_shared) {
         // What happened before is for those who were there before.
         fd_watch::unlink(watch, kn);
@@ -147,7 +157,7 @@ Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
                            !kn.has(kQueued) && !kn.has(kDisabled);
     const Errno error = delivered ? Errno::ok : fd_watch::check_same(kq, fd, watch);
     if (watch.notes == nullptr && watch.facts.registered == 0) fd_watch::reset(watch);
-    return error;
+    return fd_watch::after_delete(error);
 }
 
 Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
@@ -163,7 +173,7 @@ Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(k
     kn.saved_fflags = change.fflags;
     FileState now;
     const Errno error = watch_and_look(kq, kn, now);
-    if (error == Errno::no_entry || error == Errno::bad_descriptor) {
+    if (is_gone(error)) {
         forget(kq, fd);
         return error;
     }
@@ -198,12 +208,15 @@ Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mu
     auto& kn = static_cast<VnodeKnote&>(base);
     // It waited on the queue meanwhile: is it still the file it was?
     if (kn.pass != kq.pass()) {
-        FdWatch& watch = watch_of(kq, kn);
-        const Errno error = watch.facts.file_untold ? update(kq, kn, kUnknown)
-                                                    : fd_watch::check_same(kq, fd_of(kn), watch);
-        if (error != Errno::ok) return Verdict::gone;
+        const Errno error = is_untold(kq, kn)
+                                ? update(kq, kn, kUnknown)
+                                : fd_watch::check_same(kq, fd_of(kn), watch_of(kq, kn));
+        if (is_gone(error)) return Verdict::gone;
     }
-    if (!is_true(kn)) return Verdict::no_longer_true;
+    if (!is_true(kn)) {
+        park_if_untold(kq, kn);
+        return Verdict::no_longer_true;
+    }
     event.fflags = kn.fflags;
     if ((kn.filter_bits & kRevoked) != 0) event.flags |= EV_EOF;
     if ((kn.flags & EV_CLEAR) != 0) kn.fflags = 0;
@@ -225,7 +238,7 @@ uint32_t wanted_by(const Knote& kn, const FdFacts& facts) {
 
 void on_changed(Kqueue& kq, Knote& base, uint32_t changes) {
     auto& kn = static_cast<VnodeKnote&>(base);
-    if (update(kq, kn, changes) != Errno::ok) return;
+    if (is_gone(update(kq, kn, changes))) return;
     if (is_true(kn)) kq.activate(kn);
     park_if_untold(kq, kn);
 }

@@ -25,7 +25,8 @@ struct Letters {
     Letter* last = nullptr;
     int count = 0;
     int subscriptions = 0;  // while not 0 the queue hears of processes
-    bool lost = false;      // some could not be kept
+    bool kept = false;      // some could not be written, and are kept by their subscriptions
+    bool lost = false;      // some are not known at all
 };
 
 struct Mailbox {

@@ -27,7 +27,8 @@ namespace descriptor {
 Errno check_open(int fd);
 
 // Whether fd still is the file that classify() saw: no_entry if it is another
-// one, bad_descriptor if it is not open. For regular files and devices.
+// one, bad_descriptor if it is not open. For regular files and devices. Other errors: cannot be
+// told now; likewise of what follows.
 Errno check_same(int fd, const FdFacts& facts);
 
 // Fills facts.kind, the two ends and the identity. bad_descriptor if fd is not open.
@@ -59,9 +60,9 @@ namespace processes {
 // is set, as of wait(), for Life::exited.
 Life ask(const ProcessFacts& facts, int& status);
 
-// Begins to hear of all processes of the system; one listener for all. Or why
-// that cannot be: `why`, in words. Under the process hub's
-// mutex, as the rest here.
+// Begins to hear of all processes of the system; one listener for all. unsupported, and `why`
+// says in words why that cannot be; other errors: not for want of memory or descriptors.
+// Under the process hub's mutex, as the rest here.
 Errno listen(const char*& why);
 void stop_listening();
 // In a forked child, whose copy it is: likewise, but the parent listens on.
@@ -79,8 +80,9 @@ uint32_t coarse_tick();
 
 // Marks this process, so that is_copy_of_process() is false in it, and true in a
 // child that was made without fork handlers, which must not touch what it shares
-// with its parent. May fail, and then the latter is always false. One thread at a time.
-void mark_process();
+// with its parent. May fail, and then the latter is always false; if it answers false, too, it may
+// be tried again. One thread at a time.
+bool mark_process();
 // Any thread; a load.
 bool is_copy_of_process();
 
@@ -217,8 +219,9 @@ concept BackendContract = requires(B b, const B c, int fd, Interest want, uint8_
 
     // Whether fd names the queue that `other` names, two different numbers.
     { B::is_duplicate(fd, fd) } -> std::same_as<bool>;
-    // The tag of the queue of this process that fd names; 0: none, or it cannot be told.
-    { B::tag_of(fd) } -> std::same_as<uint32_t>;
+    // The tag of the queue of this process that fd names; 0: none, or nobody can tell. An error:
+    // it cannot be told now, for want of memory or descriptors.
+    { B::tag_of(fd) } -> std::same_as<Result<uint32_t>>;
     // Makes a number that names an earlier queue of the same tag name the present one.
     { B::follow(fd, fd) } -> std::same_as<void>;
 

@@ -32,6 +32,12 @@ struct Interest {
     Mode operator[](Direction d) const { return mode[static_cast<int>(d)]; }
 };
 
+// What a number answers that is not the file it was: another one, or not open. All other errors
+// (memory, a signal, a file system that is out of reach) say nothing about that.
+constexpr bool is_gone(Errno error) {
+    return error == Errno::no_entry || error == Errno::bad_descriptor;
+}
+
 // Ready bits, as a kernel reports them (its own words, not yet those of BSD).
 enum Ready : uint16_t {
     kReadable = 1,
@@ -136,10 +142,11 @@ struct Sample {
     bool active = false;    // worth reporting, if no low-water mark is asked for
     bool eof = false;       // EV_EOF: active whatever the mark
     bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
-    bool untold = false;    // not active, and no kernel will tell when that changes
-    bool closed = false;    // the number is not an open descriptor (any more)
-    uint32_t error = 0;     // with eof: the errno of the connection
-    int64_t data = 0;       // bytes, connections, free space: see semantics 5.1, 5.2
+    // Not active, and no kernel will tell when that changes; or it cannot be told just now.
+    bool untold = false;
+    bool closed = false;  // the number is not an open descriptor (any more)
+    uint32_t error = 0;   // with eof: the errno of the connection
+    int64_t data = 0;     // bytes, connections, free space: see semantics 5.1, 5.2
 };
 
 // ---- processes ----

@@ -2,7 +2,8 @@
 // makes a knote for every child of a tracked process. See filter_proc.h.
 //
 // A child exists for the hub, which collects its news, before it has a knote
-// here; it may even be gone. Its letters come in order: born, what it did, exited.
+// here; it may even be gone. Its letters come in order: born, what it did, exited. What the hub
+// kept for want of a letter does not name the child: that one cannot be tracked.
 #include "alloc.h"
 #include "filter_proc.h"
 
@@ -58,7 +59,7 @@ void on_forked(Kqueue& kq, int32_t pid, int32_t child_pid) KQ_REQUIRES(kq.mutex(
         decline(kq, child_pid);
         return;
     }
-    ProcKnote* child = adopt(kq, *parent, child_pid);
+    ProcKnote* child = child_pid == 0 ? nullptr : adopt(kq, *parent, child_pid);
     if (child == nullptr) {
         decline(kq, child_pid);
         tell(kq, *parent, NOTE_TRACKERR);
@@ -133,6 +134,9 @@ void read_letters(Kqueue& kq) {
         letter = one->next;
         read(kq, one->news);
     }
+    ProcessNews news{};
+    while (process_hub::take_kept(*mailbox, news))
+        read(kq, news);
     if (lost) on_lost(kq);
 }
 

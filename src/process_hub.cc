@@ -19,6 +19,8 @@ struct Subscription {
     int32_t pid = 0;
     bool tracks = false;
     bool exited = false;  // its first thread, at least
+    uint8_t kept = 0;     // bits by ProcessNews::What: news without a letter
+    int32_t status = 0;   // of a kept exit
     [[nodiscard]] uint64_t hash_key() const { return static_cast<uint32_t>(pid); }
 };
 
@@ -60,19 +62,27 @@ void remove(Subscription* subscription) KQ_REQUIRES(mutex) {
 
 // ---- letters ----
 
+uint8_t bit_of(ProcessNews::What what) {
+    return static_cast<uint8_t>(1u << static_cast<unsigned>(what));
+}
+
 bool write_letter(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) {
     Letters& letters = mailbox.letters;
     Owned<Letter> letter = letters.count < kMostLetters ? make<Letter>() : Owned<Letter>();
-    if (!letter) {
-        letters.lost = true;
-        return false;
-    }
+    if (!letter) return false;
     letter->news = news;
     Letter* fresh = letter.release();
     (letters.last == nullptr ? letters.first : letters.last->next) = fresh;
     letters.last = fresh;
     letters.count++;
     return true;
+}
+
+// For want of a letter.
+void keep(Subscription& subscription, const ProcessNews& news) KQ_REQUIRES(mutex) {
+    subscription.kept |= bit_of(news.what);
+    if (news.what == ProcessNews::What::exited) subscription.status = news.arg;
+    subscription.mailbox->letters.kept = true;
 }
 
 // Rings whose mailbox it is, but for the one who is reading anyway.
@@ -94,10 +104,15 @@ void tell_one(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) {
     if (news.what == ProcessNews::What::exited) subscription->exited = true;
     const bool birth = news.what == ProcessNews::What::forked && subscription->tracks &&
                        find(news.arg, mailbox) == nullptr;
-    if (birth && !add(news.arg, mailbox, true))
-        mailbox.letters.lost = true;
-    else if (!write_letter(mailbox, news) && birth)
-        remove(find(news.arg, mailbox));
+    // Letters are read before what is kept, and births have to be, before what the child did. All
+    // else of a process comes in order.
+    const bool follows = !birth && subscription->kept != 0;
+    if (follows || (birth && !add(news.arg, mailbox, true))) {
+        keep(*subscription, news);
+    } else if (!write_letter(mailbox, news)) {
+        keep(*subscription, news);
+        if (birth) remove(find(news.arg, mailbox));
+    }
 }
 
 // To all who asked for this process.
@@ -107,7 +122,7 @@ void tell_all(const ProcessNews& news, const Mailbox* reader) KQ_REQUIRES(mutex)
         if (box.letters.subscriptions == 0) return;
         const int before = box.letters.count;
         tell_one(box, news);
-        if (box.letters.count != before || box.letters.lost) ring(box, reader);
+        if (box.letters.count != before || box.letters.kept) ring(box, reader);
     });
 }
 
@@ -118,6 +133,7 @@ void end_former(int32_t pid) KQ_REQUIRES(mutex) {
             static_cast<uint32_t>(pid),
             [pid](const Subscription& s) { return s.pid == pid && s.exited; });
         if (former == nullptr) return;
+        if (former->kept != 0) former->mailbox->letters.lost = true;
         remove(former);
     }
 }
@@ -166,7 +182,9 @@ Errno begin() KQ_REQUIRES(mutex) {
     Owned<Hub> fresh = make<Hub>();
     if (!fresh) return Errno::no_memory;
     const char* why = nullptr;
-    if (processes::listen(why) != Errno::ok) return refuse(why);
+    const Errno error = processes::listen(why);
+    if (error == Errno::unsupported) return refuse(why);
+    if (error != Errno::ok) return error;
     hub = fresh.release();
     return Errno::ok;
 }
@@ -231,6 +249,25 @@ Letter* take_letters(Mailbox& mailbox, bool& lost) {
     letters.count = 0;
     letters.lost = false;
     return first;
+}
+
+bool take_kept(Mailbox& mailbox, ProcessNews& news) {
+    using What = ProcessNews::What;
+    const Guard guard(mutex);
+    Subscription* one = nullptr;
+    if (hub != nullptr && mailbox.letters.kept)
+        hub->subscriptions.for_each([&one, &mailbox](Subscription* s) {
+            if (s->mailbox == &mailbox && s->kept != 0) one = s;
+        });
+    mailbox.letters.kept = one != nullptr;
+    if (one == nullptr) return false;
+    for (const What what : {What::forked, What::executed, What::exited}) {
+        if ((one->kept & bit_of(what)) == 0) continue;
+        one->kept &= static_cast<uint8_t>(~bit_of(what));
+        news = {what, one->pid, what == What::exited ? one->status : 0};
+        break;
+    }
+    return true;
 }
 
 void forget(Mailbox& mailbox) {

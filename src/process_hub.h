@@ -34,9 +34,12 @@ void unsubscribe(Kqueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex());
 // Takes the news there are and distributes them; the other kqueues are rung.
 void distribute(Kqueue& kq) KQ_REQUIRES(kq.mutex());
 
-// All letters of the mailbox, oldest first, the caller's to free. `lost`: some
-// could not be written since the last time.
+// All letters of the mailbox, oldest first, the caller's to free. `lost`: the system told not
+// all since the last time.
 Letter* take_letters(Mailbox& mailbox, bool& lost);
+// After the letters: what there was no memory for to write one, in the order of what a process
+// does, each kind once. Of forks the child is not known (0): it cannot be tracked. False: no more.
+bool take_kept(Mailbox& mailbox, ProcessNews& news);
 // The mailbox is given back: nothing is subscribed to any more.
 void forget(Mailbox& mailbox);
 

@@ -12,6 +12,19 @@ namespace {
 // How many of the others a new kqueue looks at, whether they were closed.
 constexpr int kSweepEachTime = 1;
 
+// The kernel has just given us this number: a kqueue of ours that had it is closed, and may move
+// to another one. An error: that cannot be told, and may not be overlooked.
+Errno rescue_former(const std::atomic<Cell*>& place, int fd) KQ_REQUIRES(cells.mutex) {
+    Cell* old = place.load();
+    return old == nullptr || old->fd != fd ? Errno::ok : rescue(*old).error();
+}
+
+// It was found closed. What cannot be told is left for the next time.
+bool may_live_on(Cell& cell) KQ_REQUIRES(cells.mutex) {
+    const Result<bool> rescued = rescue(cell);
+    return !rescued.ok() || rescued.value();
+}
+
 // Looks at `looks` live kqueues and retires those that are closed, `most` at
 // the most; they are returned in `closed`, for drop_reference(). One need not be
 // looked at: the number that was just made.
@@ -22,7 +35,8 @@ int collect_closed(Cell** closed, int most, size_t looks, int fresh = -1) KQ_REQ
         Cell& cell = *cells.used[cells.next_look++];
         if (state_of(cell.word.load()) != State::live || cell.fd == fresh) continue;
         looks--;
-        if (!cell.kqueue()->exists() && !rescue(cell) && unpublish(cell)) closed[count++] = &cell;
+        if (!cell.kqueue()->exists() && !may_live_on(cell) && unpublish(cell))
+            closed[count++] = &cell;
     }
     return count;
 }
@@ -40,6 +54,7 @@ Result<int> create_locked(Cell** closed, int& count, int adopted) {
         place = make_place(cell->kqueue()->descriptor());
         if (place == nullptr) error = Errno::no_memory;
     }
+    if (error == Errno::ok) error = rescue_former(*place, cell->kqueue()->descriptor());
     if (error != Errno::ok) {
         if (adopted < 0) cell->kqueue()->close_unpublished();
         cell->kqueue()->~Kqueue();
@@ -47,12 +62,12 @@ Result<int> create_locked(Cell** closed, int& count, int adopted) {
         return error;
     }
     cell->fd = cell->kqueue()->descriptor();
-    // The kernel gave us a number that a kqueue of ours had: that one is closed.
-    Cell* old = place->load();
-    if (old != nullptr && old->fd != cell->fd)
-        forget_number(cell->fd, *old);  // a duplicate of it
-    else if (old != nullptr && !rescue(*old) && unpublish(*old))
-        closed[count++] = old;
+    if (Cell* old = place->load()) {
+        if (old->fd != cell->fd)
+            forget_number(cell->fd, *old);  // a duplicate of it
+        else if (unpublish(*old))
+            closed[count++] = old;
+    }
     cell->word.fetch_add(word_of(State::live) + kReference);
     list_used(*cell);
     place->store(cell, std::memory_order_release);
@@ -82,18 +97,23 @@ Result<int> create() {
     }
 }
 
-Kqueue* find(int fd) {
+Result<Kqueue*> find(int fd) {
     for (int attempt = 0; attempt < 2; attempt++) {
         Kqueue* kqueue = find_known(fd);
         if (kqueue == nullptr) {
-            learn_duplicate(fd);
+            const Errno error = learn_duplicate(fd);
+            if (error != Errno::ok) return error;
             kqueue = find_known(fd);
         }
-        if (kqueue == nullptr || kqueue->descriptor() == fd) return kqueue;
-        if (check_duplicate(fd, kqueue)) return kqueue;
-        release_later(kqueue);  // it was one: what is it now?
+        if (kqueue == nullptr) return Errno::bad_descriptor;
+        if (kqueue->descriptor() == fd) return kqueue;
+        const Errno error = check_duplicate(fd, kqueue);
+        if (error == Errno::ok) return kqueue;
+        release_later(kqueue);
+        if (error != Errno::bad_descriptor) return error;
+        // It was one: what is it now?
     }
-    return nullptr;
+    return Errno::bad_descriptor;
 }
 
 Kqueue* find_watched(int fd) {
@@ -142,7 +162,7 @@ void retire(Kqueue* kqueue) {
     bool ours = false;
     {
         const Guard guard(cells.mutex);
-        ours = !rescue(*cell) && unpublish(*cell);
+        ours = !may_live_on(*cell) && unpublish(*cell);
     }
     if (ours) drop_reference(*cell);
 }

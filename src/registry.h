@@ -23,10 +23,12 @@ namespace registry {
 // Makes a kqueue and returns its descriptor: too many descriptors, no_memory.
 Result<int> create();
 
-// The kqueue of this number with a reference to be given to release(), or null.
-Kqueue* find(int fd);
+// The kqueue of this number with a reference to be given to release(). bad_descriptor: there is
+// none. Other errors: it may be a duplicate, but that cannot be told, for want of memory or
+// descriptors.
+Result<Kqueue*> find(int fd);
 // As find(), but under the mutex of another kqueue: a number that was not used yet,
-// a duplicate, is not recognised.
+// a duplicate, is not recognised. Null: there is none.
 Kqueue* find_watched(int fd);
 void release(Kqueue* kqueue);
 

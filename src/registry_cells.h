@@ -112,13 +112,15 @@ Result<int> create_locked(Cell** closed, int& count, int adopted = -1) KQ_REQUIR
 void close_duplicates_in_child(const Cell& cell) KQ_REQUIRES(cells.mutex);
 void forget_duplicates(Cell& cell) KQ_REQUIRES(cells.mutex);
 // The number of a live kqueue was closed. If it has knotes, and the user has
-// duplicated the descriptor, it lives on under another number: true.
-bool rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
+// duplicated the descriptor, it lives on under another number: true. An error:
+// there is a number of which it cannot be told.
+Result<bool> rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
 // The number is not that of a kqueue as far as we know. If it is a duplicate it
-// leads there from now on.
-void learn_duplicate(int fd) KQ_EXCLUDES(cells.mutex);
-// A number that leads to a kqueue of another number. True if it still does.
-bool check_duplicate(int fd, Kqueue* kqueue) KQ_EXCLUDES(cells.mutex);
+// leads there from now on. An error: that cannot be told, or for want of memory.
+Errno learn_duplicate(int fd) KQ_EXCLUDES(cells.mutex);
+// A number that leads to a kqueue of another number. bad_descriptor if it does not
+// any more; other errors: cannot be told.
+Errno check_duplicate(int fd, Kqueue* kqueue) KQ_EXCLUDES(cells.mutex);
 
 // ---- registry_fork.cc ----
 

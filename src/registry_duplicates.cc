@@ -22,6 +22,13 @@ Cell* find_by_tag(uint32_t tag) KQ_REQUIRES(cells.mutex) {
     return nullptr;
 }
 
+// Whether the number is that of another live kqueue, as far as we know.
+bool is_of_another(int number, const Cell& cell) KQ_REQUIRES(cells.mutex) {
+    const std::atomic<Cell*>* place = place_of(number);
+    const Cell* known = place == nullptr ? nullptr : place->load();
+    return known != nullptr && known != &cell;
+}
+
 }  // namespace
 
 void close_duplicates_in_child(const Cell& cell) {
@@ -36,21 +43,25 @@ void forget_duplicates(Cell& cell) {
 // Of those that were used we know; dup() gives the lowest number that is free, so
 // one that was not used yet is looked for beside the original. All numbers would
 // be too many: closing a kqueue must not take longer than making it.
-bool rescue(Cell& cell) {
+Result<bool> rescue(Cell& cell) {
     constexpr int kBefore = 8;
     constexpr int kSearched = 24;
     if (!cell.kqueue()->has_knotes()) return false;
     const uint32_t tag = cell.kqueue()->serial();
     int fd = -1;
-    const auto look = [&fd, tag, &cell](int number) {
-        if (fd < 0 && number >= 0 && number != cell.fd && Backend::tag_of(number) == tag)
-            fd = number;
+    Errno error = Errno::ok;
+    const auto look = [&fd, &error, tag, &cell](int number) KQ_NO_ANALYSIS {
+        if (fd >= 0 || number < 0 || number == cell.fd) return;
+        const Result<uint32_t> found = Backend::tag_of(number);
+        if (found.ok() && found.value() == tag) fd = number;
+        if (!found.ok() && !is_of_another(number, cell)) error = found.error();
     };
     if (cell.duplicates > 0) for_each_number(cell, look);
     for (int i = 0; i < kSearched; i++)
         look(cell.fd - kBefore + i);
-    std::atomic<Cell*>* place = fd < 0 ? nullptr : make_place(fd);
-    if (place == nullptr) return false;
+    if (fd < 0) return error == Errno::ok ? Result<bool>(false) : error;
+    std::atomic<Cell*>* place = make_place(fd);
+    if (place == nullptr) return Errno::no_memory;
     forget_number(cell.fd, cell);
     cell.kqueue()->move_to(fd);
     cell.fd = fd;
@@ -58,44 +69,47 @@ bool rescue(Cell& cell) {
     return true;
 }
 
-void learn_duplicate(int fd) {
-    if (!Backend::is_queue(fd)) return;
+Errno learn_duplicate(int fd) {
+    if (!Backend::is_queue(fd)) return Errno::ok;
     const Guard guard(cells.mutex);
     std::atomic<Cell*>* place = make_place(fd);
+    if (place == nullptr) return Errno::no_memory;
     // Only now: a kqueue that another thread was just making has been published meanwhile,
     // and is not to be taken for one that lost its Kqueue.
-    if (place == nullptr || place->load() != nullptr) return;
-    const uint32_t tag = Backend::tag_of(fd);
-    if (tag == 0) return;
-    Cell* cell = find_by_tag(tag);
+    if (place->load() != nullptr) return Errno::ok;
+    const Result<uint32_t> tag = Backend::tag_of(fd);
+    if (!tag.ok() || tag.value() == 0) return tag.error();
+    Cell* cell = find_by_tag(tag.value());
     if (cell == nullptr) {
         // Closed long ago, and without knotes: it begins anew.
         Cell* closed[1];
         int count = 0;
-        (void)create_locked(closed, count, fd);
-        return;
+        return create_locked(closed, count, fd).error();
     }
     place->store(cell);
     cell->duplicates++;
+    return Errno::ok;
 }
 
-bool check_duplicate(int fd, Kqueue* kqueue) {
-    if (Backend::is_duplicate(fd, kqueue->descriptor())) return true;
+Errno check_duplicate(int fd, Kqueue* kqueue) {
+    if (Backend::is_duplicate(fd, kqueue->descriptor())) return Errno::ok;
     const Guard guard(cells.mutex);
     Cell& cell = *Cell::of(kqueue);
-    if (state_of(cell.word.load()) != State::live || Backend::tag_of(fd) != kqueue->serial()) {
+    const Result<uint32_t> tag = Backend::tag_of(fd);
+    if (!tag.ok()) return tag.error();
+    if (state_of(cell.word.load()) != State::live || tag.value() != kqueue->serial()) {
         forget_number(fd, cell);
-        return false;
+        return Errno::bad_descriptor;
     }
     if (kqueue->exists()) {
         Backend::follow(fd, kqueue->descriptor());
-        return true;
+        return Errno::ok;
     }
     // The first number was closed: this one takes its place.
     forget_number(cell.fd, cell);
     kqueue->move_to(fd);
     cell.fd = fd;
-    return true;
+    return Errno::ok;
 }
 
 }  // namespace kq::registry

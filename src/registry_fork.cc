@@ -82,16 +82,17 @@ void child_forked() KQ_NO_ANALYSIS {
     cells.dying.store(nullptr);
     mailbox::abandon_in_child();
     Backend::close_shared();
-    mark_process();
+    (void)mark_process();
 }
 
 }  // namespace
 
 void prepare_for_forks() {
-    static bool prepared = false;  // under the mutex
-    if (prepared) return;
-    prepared = pthread_atfork(prepare_fork, parent_forked, child_forked) == 0;
-    mark_process();
+    // Under the mutex. What cannot be had now is tried again for the next kqueue.
+    static bool handled = false;
+    static bool marked = false;
+    if (!handled) handled = pthread_atfork(prepare_fork, parent_forked, child_forked) == 0;
+    if (!marked) marked = mark_process();
 }
 
 void begin_anew_in_copy() KQ_NO_ANALYSIS {
@@ -108,7 +109,7 @@ void begin_anew_in_copy() KQ_NO_ANALYSIS {
     signal_hub::begin_anew_in_copy();
     mailbox::abandon_in_child();
     Backend::close_shared();
-    mark_process();
+    (void)mark_process();
 }
 
 bool set_fork_cleanup(bool wanted) {

@@ -60,7 +60,7 @@ bool Kqueue::carry_over_watches(size_t& carried) {
         carried++;
         const Errno error =
             backend_.carry_over(number, fd_watch::handle_of(number, watch), watch.facts);
-        done = error == Errno::ok || error == Errno::no_entry || error == Errno::bad_descriptor;
+        done = error == Errno::ok || is_gone(error);
         if (done) fd_watch::settle_carried(*this, number, watch, error);
     });
     return done;

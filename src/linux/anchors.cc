@@ -32,8 +32,10 @@ long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t ev
 // Whether the number of an anchor is another file by now.
 bool lost(const std::atomic<int>& anchor) {
     struct stat st {};
+    // That it cannot be asked does not mean that it is gone.
+    if (sys::fstat(anchor.load(), &st) != 0) return errno == EBADF;
     // What eventfds are is nameless: no file type, no permission to speak of.
-    return sys::fstat(anchor.load(), &st) != 0 || (st.st_mode & S_IFMT) != 0;
+    return (st.st_mode & S_IFMT) != 0;
 }
 
 }  // namespace
@@ -65,7 +67,7 @@ Errno join(int epoll, uint32_t tag) {
     // EEXIST: a thread that uses a closed kqueue of the same number is just looking whether it
     // is still there, in has_joined(), and about to take that back.
     for (int i = 0; control(epoll, EPOLL_CTL_ADD, 0, tag, 0) != 0; i++) {
-        if (errno != EEXIST || i == kPatience) return last_errno();
+        if (errno != EEXIST || i == kPatience) return sys::refusal();
         (void)sched_yield();
     }
     return Errno::ok;
@@ -92,7 +94,7 @@ Errno hold(int epoll, uint32_t tag, bool on) {
     // set, which has the number of a closed one, would be readable for ever.
     if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
     if (control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
-    return last_errno();
+    return sys::refusal();
 }
 
 namespace {
@@ -126,7 +128,7 @@ class DataNumbers {
 
 // The tag in what /proc/self/fdinfo says of an epoll set; 0: there is none. It says
 // of each registration "... data: <the handle, in hex> ...".
-uint32_t tag_in(int info) {
+Result<uint32_t> tag_in(int info) {
     DataNumbers numbers;
     char text[4096];
     ssize_t size = 0;
@@ -137,18 +139,19 @@ uint32_t tag_in(int info) {
             if (handle.kind() == Handle::Kind::announcement && handle.index() == 0)
                 return handle.generation();
         }
-    return 0;
+    return size < 0 ? last_errno() : Result<uint32_t>(0);
 }
 
 }  // namespace
 
-uint32_t tag_of(int epoll) {
-    if (!has_joined(epoll)) return 0;
+Result<uint32_t> tag_of(int epoll) {
+    if (!has_joined(epoll)) return uint32_t{0};
     char path[sizeof "/proc/self/fdinfo/" + 12];
     (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);
     const int info = sys::open_for_reading(path);
-    if (info < 0) return 0;
-    const uint32_t tag = tag_in(info);
+    if (info < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) return last_errno();
+    if (info < 0) return uint32_t{0};
+    const Result<uint32_t> tag = tag_in(info);
     sys::close(info);
     return tag;
 }

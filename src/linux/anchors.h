@@ -28,9 +28,9 @@ void close();
 
 // Registers what an epoll set of ours needs; once. The tag says which one it is.
 Errno join(int epoll, uint32_t tag);
-// The tag of a set that has joined, whatever its number; 0: cannot be told. Reads
-// /proc, as much as there is registered in the set.
-uint32_t tag_of(int epoll);
+// The tag of a set that has joined, whatever its number; 0: it has not, or there is no /proc, which
+// is read, as much as there is registered in the set. EMFILE, ENFILE, ENOMEM.
+Result<uint32_t> tag_of(int epoll);
 // Whether the number names an epoll set that has joined.
 bool has_joined(int epoll);
 

@@ -17,6 +17,7 @@ constexpr bool __libc_single_threaded = false;  // musl, and glibc before 2.32, 
 #include "check.h"
 #include "epoll.h"
 #include "proc_connector.h"
+#include "select.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -111,7 +112,7 @@ Errno Backend::open_lane(int lane) {
     if (fd < 0) return last_errno();
     const Handle handle(Handle::Kind::lane, static_cast<uint32_t>(lane), 0);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN, handle) != 0) {
-        const Errno error = last_errno();
+        const Errno error = sys::refusal();
         sys::close(fd);
         return error;
     }
@@ -131,7 +132,7 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
         if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events, handle) != 0) {
             // EEXIST: a registration we had lost sight of.
             if (errno != EEXIST || control(lanes_[lane], EPOLL_CTL_MOD, fd, events, handle) != 0)
-                return errno == ENOSPC ? Errno::no_memory : last_errno();
+                return sys::refusal();
         }
         facts.registered |= lane_bit(lane);
         return Errno::ok;
@@ -197,8 +198,8 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
         if ((touched & lane_bit(l)) == 0) continue;
         const Errno error = set_lane(l, fd, events[l], handle, facts);
         if (error == Errno::ok) continue;
-        const bool gone = error == Errno::no_entry || error == Errno::bad_descriptor;
-        if (l == 0 && !gone && (touched & lane_bit(1)) != 0) restore_inner(fd, handle, facts);
+        if (l == 0 && !is_gone(error) && (touched & lane_bit(1)) != 0)
+            restore_inner(fd, handle, facts);
         return error;
     }
     for (size_t d = 0; d < kDirections; d++) {
@@ -223,6 +224,8 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     if (masked) pfd[1].fd = listener_for_sleep();
     const int n =
         ppoll(pfd, pfd[1].fd < 0 ? 1 : 2, t == kForever ? nullptr : &ts, masked ? &mask : nullptr);
+    if (n < 0 && errno == EINVAL)
+        return select::sleep(pfd[0].fd, pfd[1].fd, t, masked ? &mask : nullptr);
     if (n < 0) return last_errno();
     if (n == 0) return Errno::timed_out;
     return (pfd[0].revents & POLLNVAL) != 0 ? Errno::bad_descriptor : Errno::ok;
@@ -280,7 +283,7 @@ Errno Backend::prepare_clock(Clock clock) {
     // By edge: it is never read, setting it anew takes an expiry back.
     const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), 0);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, handle) != 0) {
-        const Errno error = errno == ENOSPC ? Errno::no_memory : last_errno();
+        const Errno error = sys::refusal();
         sys::close(fd);
         return error;
     }
@@ -322,7 +325,7 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
         if (error != Errno::ok) return error;
         const Handle mine(Handle::Kind::files, 0, 0);
         if (control(lanes_[0], EPOLL_CTL_ADD, vnodes_.descriptor(), EPOLLIN, mine) != 0) {
-            error = errno == ENOSPC ? Errno::no_memory : last_errno();
+            error = sys::refusal();
             vnodes_.close();
             return error;
         }
@@ -344,7 +347,7 @@ Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
     static_cast<Pidfds::Slot*>(facts.place)->handle = handle;
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, handle) == 0)
         return Errno::ok;
-    const Errno refused = errno == ENOSPC ? Errno::no_memory : last_errno();
+    const Errno refused = sys::refusal();
     pidfds_.forget(facts);
     return refused;
 }
@@ -355,7 +358,7 @@ Errno Backend::hear_processes(bool on) {
     const Handle handle(Handle::Kind::processes, 0, 0);
     if (control(lanes_[0], operation, connector::descriptor(), EPOLLIN, handle) == 0)
         return Errno::ok;
-    return errno == ENOSPC ? Errno::no_memory : last_errno();
+    return sys::refusal();
 }
 
 }  // namespace kq

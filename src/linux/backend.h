@@ -49,7 +49,7 @@ class Backend {
     static Errno post(int descriptor, uint32_t tag);
     static bool is_queue(int descriptor);
     static bool is_duplicate(int descriptor, int other);
-    static uint32_t tag_of(int descriptor);
+    static Result<uint32_t> tag_of(int descriptor);
     static void follow(int duplicate, int descriptor);
     Errno hear_signals();
 
@@ -75,8 +75,7 @@ class Backend {
     static constexpr int kLanes = 2;
 
     void arm(Clock clock, Nanos t);
-    void carry_own(int own, uint32_t events, Handle handle);
-    void carry_backend_sources();
+    Errno carry_own_sources(int old, int fresh) const;
     Errno open_lane(int lane);
     Errno set_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts);
     void restore_inner(int fd, Handle handle, FdFacts& facts);

@@ -29,20 +29,23 @@ Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
 }
 
 // The kind of what has no file type: epoll, eventfd and their like.
-FdKind classify_anonymous(int fd) {
+Result<FdKind> classify_anonymous(int fd) {
     char target[32];
     const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target - 1);
-    if (length < 0) return FdKind::other;
+    if (length < 0 && errno == ENOMEM) return Errno::no_memory;
+    if (length < 0) return FdKind::other;  // no /proc
     target[length] = '\0';
     return strcmp(target, "anon_inode:[eventfd]") == 0 ? FdKind::eventfd : FdKind::other;
 }
 
 // Whether a file without a name never had one: memfd_create(). Kernels since 6.14 do
 // not tell of what is done through such descriptors.
+// If it cannot be told, it is looked at as if.
 bool is_memory(int fd) {
     constexpr char kPrefix[] = "/memfd:";
     char target[sizeof kPrefix];
     const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target);
+    if (length < 0) return true;
     return length == sizeof target && memcmp(target, kPrefix, sizeof kPrefix - 1) == 0;
 }
 
@@ -75,12 +78,9 @@ int64_t saturate(uint64_t n) {
 Sample readable_file(int fd, const FdFacts& facts) {
     Sample sample;
     struct stat st {};
-    sample.closed = stat_same(fd, facts, st) != Errno::ok;
-    if (sample.closed) return sample;
-    if (facts.kind == FdKind::always) {
-        sample.active = true;
-        return sample;
-    }
+    note_unknown(stat_same(fd, facts, st), sample);
+    if (facts.kind == FdKind::always) sample.active = !sample.closed;
+    if (sample.active || sample.closed || sample.untold) return sample;
     const off_t offset = lseek(fd, 0, SEEK_CUR);
     sample.data = st.st_size - (offset < 0 ? 0 : offset);
     sample.active = sample.data != 0;
@@ -134,11 +134,6 @@ Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-// Classifies if need be; false if the descriptor is not open.
-bool know(int fd, FdFacts& facts) {
-    return facts.kind != FdKind::unknown || classify(fd, facts) == Errno::ok;
-}
-
 }  // namespace
 
 Errno check_open(int fd) {
@@ -152,11 +147,16 @@ Errno check_same(int fd, const FdFacts& facts) {
 
 namespace {
 
+Errno take_kind(Result<FdKind> kind, FdFacts& facts) {
+    if (kind.ok()) facts.kind = kind.value();
+    return kind.error();
+}
+
 Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     facts.identity = identity_of(st);
     facts.readable_end = facts.writable_end = true;
     if (S_ISSOCK(st.st_mode)) {
-        facts.kind = sockets::classify(fd);
+        return take_kind(sockets::classify(fd), facts);
     } else if (S_ISFIFO(st.st_mode)) {
         facts.kind = FdKind::pipe;
         note_ends(fcntl(fd, F_GETFL), facts);
@@ -167,7 +167,7 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     } else if (S_ISDIR(st.st_mode)) {
         facts.kind = FdKind::directory;
     } else if ((st.st_mode & S_IFMT) == 0) {
-        facts.kind = classify_anonymous(fd);
+        return take_kind(classify_anonymous(fd), facts);
     } else {
         facts.kind = FdKind::other;
     }
@@ -225,8 +225,7 @@ uint16_t poll(int fd, Direction direction) {
 
 Sample readable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
-    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
-    if (sample.closed) return sample;
+    if (!is_known(fd, facts, ready, sample)) return sample;
     switch (facts.kind) {
         case FdKind::regular:
         case FdKind::always:
@@ -246,12 +245,11 @@ Sample readable(int fd, FdFacts& facts, uint16_t ready) {
 
 Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
-    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
-    if (sample.closed) return sample;
+    if (!is_known(fd, facts, ready, sample)) return sample;
     switch (facts.kind) {
         case FdKind::regular:
         case FdKind::always:
-            sample.closed = check_same(fd, facts) != Errno::ok;
+            sample.closed = is_gone(check_same(fd, facts));
             sample.active = true;  // with data 0: D-26
             return sample;
         case FdKind::pipe:

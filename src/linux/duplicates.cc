@@ -25,7 +25,7 @@ void Backend::close_in_child(int descriptor) {
     if (anchors::has_joined(descriptor)) sys::close(descriptor);
 }
 
-uint32_t Backend::tag_of(int descriptor) {
+Result<uint32_t> Backend::tag_of(int descriptor) {
     return anchors::tag_of(descriptor);
 }
 

@@ -54,7 +54,15 @@ struct Request {
     Input input;
 };
 
-bool tell(uint32_t operation, size_t size) {
+// What was refused for want of memory or descriptors, perhaps not the next time; else unsupported.
+Errno shortage() {
+    const Errno error = sys::refusal();
+    const bool passes = error == Errno::no_memory || error == Errno::too_many_open ||
+                        error == Errno::too_many_open_in_system;
+    return passes ? error : Errno::unsupported;
+}
+
+Errno tell(uint32_t operation, size_t size) {
     Request request{};
     request.header.nlmsg_len = static_cast<uint32_t>(sizeof request - sizeof(Input) + size);
     request.header.nlmsg_type = NLMSG_DONE;
@@ -62,7 +70,8 @@ bool tell(uint32_t operation, size_t size) {
     request.message.len = static_cast<uint16_t>(size);
     request.input = {operation, kForks | kExecs | kExits};
     const size_t length = request.header.nlmsg_len;
-    return sys::send(the_socket, &request, length, MSG_NOSIGNAL) == static_cast<ssize_t>(length);
+    const ssize_t sent = sys::send(the_socket, &request, length, MSG_NOSIGNAL);
+    return sent == static_cast<ssize_t>(length) ? Errno::ok : shortage();
 }
 
 // ---- hearing the kernel ----
@@ -125,46 +134,56 @@ bool translate(const proc_event& event, ProcessNews& news) {
 }
 
 // The kernel has queued its answer before send() returned.
-bool is_acknowledged() {
+Errno hear_acknowledgement() {
     Received received[kBatch];
     mmsghdr headers[kBatch];
     for (;;) {
         const long got = receive(received, headers, kBatch);
-        if (got <= 0) return false;
+        if (got <= 0) return got < 0 ? shortage() : Errno::unsupported;
         for (long i = 0; i < got; i++) {
             proc_event event;
             if (!parse(received[i], headers[i].msg_len, event)) continue;
             // News that came before it are of no interest: nobody has asked yet.
-            if (event.what == proc_event::PROC_EVENT_NONE) return event.event_data.ack.err == 0;
+            if (event.what == proc_event::PROC_EVENT_NONE)
+                return event.event_data.ack.err == 0 ? Errno::ok : Errno::unsupported;
         }
     }
 }
 
-bool in_first_pid_namespace() {
+Errno check_namespace() {
     char target[40];
     const long n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", target, sizeof target);
+    if (n < 0) return shortage();
     constexpr char kFirst[] = "pid:[4026531836]";  // PROC_PID_INIT_INO
-    return n == sizeof kFirst - 1 && memcmp(target, kFirst, sizeof kFirst - 1) == 0;
+    const bool first = n == sizeof kFirst - 1 && memcmp(target, kFirst, sizeof kFirst - 1) == 0;
+    return first ? Errno::ok : Errno::unsupported;
 }
 
-// Opens the socket; or says what is in the way.
-const char* open_socket() {
-    if (!in_first_pid_namespace())
-        return "this is not the first pid namespace (or /proc is missing)";
+Errno subscribe(size_t size) {
+    const Errno error = tell(PROC_CN_MCAST_LISTEN, size);
+    return error == Errno::ok ? hear_acknowledgement() : error;
+}
+
+// Opens the socket; or says, if it is unsupported, what is in the way.
+Errno open_socket(const char*& why) {
+    why = "this is not the first pid namespace (or /proc is missing)";
+    Errno error = check_namespace();
+    if (error != Errno::ok) return error;
+    why = "the kernel has none";
     the_socket = socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
-    if (the_socket < 0) return "the kernel has none";
+    if (the_socket < 0) return shortage();
+    why = "CAP_NET_ADMIN is missing (Linux 6.6 and later do not ask for it)";
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
     address.nl_groups = 1u << (CN_IDX_PROC - 1);
     if (bind(the_socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        return "CAP_NET_ADMIN is missing (Linux 6.6 and later do not ask for it)";
+        return shortage();
     if (setsockopt(the_socket, SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof kBuffer) != 0)
         (void)setsockopt(the_socket, SOL_SOCKET, SO_RCVBUF, &kBuffer, sizeof kBuffer);
     // The long form, with a selection; kernels that do not know it do not answer.
-    const bool told = (tell(PROC_CN_MCAST_LISTEN, sizeof(Input)) && is_acknowledged()) ||
-                      (tell(PROC_CN_MCAST_LISTEN, sizeof(uint32_t)) && is_acknowledged());
-    return told ? nullptr
-                : "it does not answer here (as in containers with a network of their own)";
+    why = "it does not answer here (as in containers with a network of their own)";
+    error = subscribe(sizeof(Input));
+    return error == Errno::unsupported ? subscribe(sizeof(uint32_t)) : error;
 }
 
 }  // namespace
@@ -174,10 +193,9 @@ int connector::descriptor() {
 }
 
 Errno processes::listen(const char*& why) {
-    why = open_socket();
-    if (why == nullptr) return Errno::ok;
-    close_socket();
-    return Errno::unsupported;
+    const Errno error = open_socket(why);
+    if (error != Errno::ok) close_socket();
+    return error;
 }
 
 void processes::stop_listening() {

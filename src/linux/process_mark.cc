@@ -4,6 +4,7 @@
 // A page that the kernel gives a child as zeros (MADV_WIPEONFORK, Linux 4.14):
 // in the children of fork(), _Fork() and clone() alike, but not of vfork(), whose
 // child shares the memory and must not forget anything on behalf of its parent.
+#include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,21 +20,23 @@ constinit std::atomic<std::atomic<int>*> mark{nullptr};
 }  // namespace
 
 // Called by the registry, under its mutex or alone in a child.
-void mark_process() {
+bool mark_process() {
     std::atomic<int>* page = mark.load();
     if (page == nullptr) {
         const auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
         void* memory =
             mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) return;
+        if (memory == MAP_FAILED) return false;
         if (madvise(memory, size, MADV_WIPEONFORK) != 0) {
+            const bool unknown = errno == EINVAL;  // to this kernel, for ever
             (void)munmap(memory, size);
-            return;
+            return unknown;
         }
         page = static_cast<std::atomic<int>*>(memory);  // zeros are a valid one
     }
     page->store(1);
     mark.store(page);
+    return true;
 }
 
 bool is_copy_of_process() {

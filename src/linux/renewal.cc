@@ -32,14 +32,14 @@ bool has(int set, int what) {
     return false;
 }
 
-// Whether somebody knows the set by itself and not by its number, and would be left
+// exists: somebody knows the set by itself and not by its number, and would be left
 // with the old one: a duplicate, or an epoll set of the program's own that has it.
 // Looks at the low numbers only, which dup() gives first. Other kqueues are told.
 // `mark` is a descriptor that nobody knows: what has it when the set has is the set.
-bool is_shared(int set, int mark) {
+Errno check_unshared(int set, int mark) {
     constexpr int kSearched = 1024;
+    if (control(set, EPOLL_CTL_ADD, mark, 0, Handle{}) != 0) return sys::refusal();
     bool shared = false;
-    (void)control(set, EPOLL_CTL_ADD, mark, 0, Handle{});
     for (int fd = 0; fd < kSearched && !shared; fd++) {
         if (fd == set || fd == mark) continue;
         errno = 0;
@@ -48,40 +48,47 @@ bool is_shared(int set, int mark) {
         shared = has(fd, ours ? mark : set);
     }
     (void)control(set, EPOLL_CTL_DEL, mark, 0, Handle{});
-    return shared;
+    return shared ? Errno::exists : Errno::ok;
+}
+
+// A descriptor of the library's own goes to the fresh set if the old one has it.
+Errno carry_own(int old, int fresh, int own, uint32_t events, Handle handle) {
+    if (own < 0 || !has(old, own)) return Errno::ok;
+    return control(fresh, EPOLL_CTL_ADD, own, events, handle) == 0 ? Errno::ok : sys::refusal();
 }
 
 }  // namespace
 
-// A descriptor of the library's own goes to the new set if the old one has it.
-void Backend::carry_own(int own, uint32_t events, Handle handle) {
-    if (own < 0 || !has(old_[0], own)) return;
-    (void)control(lanes_[0], EPOLL_CTL_ADD, own, events, handle);
-}
-
 // All that is registered beside the user's descriptors. An edge that is told again
 // is no harm here.
-void Backend::carry_backend_sources() {
+Errno Backend::carry_own_sources(int old, int fresh) const {
     using Kind = Handle::Kind;
+    Errno error = Errno::ok;
+    const auto carry = [&error, old, fresh](int own, uint32_t events, Handle handle) {
+        if (error == Errno::ok) error = carry_own(old, fresh, own, events, handle);
+    };
     for (uint32_t clock = 0; clock < kClocks; clock++)
-        carry_own(timers_[clock], EPOLLIN | EPOLLET, {Kind::timers, clock, 0});
-    carry_own(vnodes_.descriptor(), EPOLLIN, {Kind::files, 0, 0});
-    carry_own(signal_listener(), EPOLLIN | EPOLLET, {Kind::signals, 0, 0});
-    carry_own(connector::descriptor(), EPOLLIN, {Kind::processes, 0, 0});
+        carry(timers_[clock], EPOLLIN | EPOLLET, {Kind::timers, clock, 0});
+    carry(vnodes_.descriptor(), EPOLLIN, {Kind::files, 0, 0});
+    carry(signal_listener(), EPOLLIN | EPOLLET, {Kind::signals, 0, 0});
+    carry(connector::descriptor(), EPOLLIN, {Kind::processes, 0, 0});
     pidfds_.for_each(
-        [this](int fd, Handle handle) { carry_own(fd, EPOLLIN | EPOLLONESHOT, handle); });
+        [&carry](int fd, Handle handle) { carry(fd, EPOLLIN | EPOLLONESHOT, handle); });
+    return error;
 }
 
 Errno Backend::begin_renewal() {
     const int number = lanes_[0];
     const int fresh = epoll_create1(EPOLL_CLOEXEC);
     if (fresh < 0) return last_errno();
-    Errno error = is_shared(number, fresh) ? Errno::exists : anchors::join(fresh, tag_);
+    Errno error = check_unshared(number, fresh);
+    if (error == Errno::ok) error = anchors::join(fresh, tag_);
     // Readable until the core releases it: poll() looks at the new set when the old one
     // wakes it, and finding nothing there would go on waiting at the old one, for ever.
     if (error == Errno::ok) error = anchors::hold(fresh, tag_, true);
     const int old = error == Errno::ok ? fcntl(number, F_DUPFD_CLOEXEC, 0) : -1;
     if (error == Errno::ok && old < 0) error = last_errno();
+    if (error == Errno::ok) error = carry_own_sources(old, fresh);
     // The number may be closed by another thread at any moment, and must not be
     // taken from whoever has it then: the moment between these two is all that is left.
     if (error == Errno::ok && !anchors::has_joined(number)) error = Errno::bad_descriptor;
@@ -95,7 +102,6 @@ Errno Backend::begin_renewal() {
     old_[1] = lanes_[1];
     lanes_[1] = -1;
     (void)anchors::ring(old, tag_);  // wakes who sleeps on the old set: nobody will collect that
-    carry_backend_sources();
     return Errno::ok;
 }
 
@@ -116,7 +122,7 @@ Errno Backend::carry_over(int fd, Handle handle, FdFacts& facts) {
         const Errno error = open_lane(lane);
         if (error != Errno::ok) return error;
         if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events[lane], handle) != 0)
-            return errno == ENOSPC ? Errno::no_memory : last_errno();
+            return sys::refusal();
         facts.registered |= lane_bit(lane);
     }
     return Errno::ok;

@@ -30,8 +30,8 @@ constinit std::atomic<int> listener{-1};  // the signalfd
 // Whether the number is another file by now: somebody closed ours, as closefrom() does.
 bool is_lost(int fd) {
     struct stat st {};
-    // What signalfds are is nameless: no file type.
-    return fstat(fd, &st) != 0 || (st.st_mode & S_IFMT) != 0;
+    if (sys::fstat(fd, &st) != 0) return errno == EBADF;
+    return (st.st_mode & S_IFMT) != 0;  // what signalfds are is nameless: no file type
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ Errno Backend::hear_signals() {
     const Handle handle(Handle::Kind::signals, 0, 0);
     if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0)
         return Errno::ok;
-    return errno == EEXIST ? Errno::ok : errno == ENOSPC ? Errno::no_memory : last_errno();
+    return errno == EEXIST ? Errno::ok : sys::refusal();
 }
 
 int signal_listener() {

@@ -108,6 +108,15 @@ int64_t backlog(int fd, FdKind kind) {
     }
 }
 
+// A listener. Others may have accepted what the kernel told us of.
+Sample accepting(int fd, FdKind kind, uint16_t ready) {
+    Sample sample;
+    sample.data = backlog(fd, kind);
+    sample.unmarked = true;
+    sample.active = (ready & kReadable) != 0 && sample.data > 0;
+    return sample;
+}
+
 // ---- connections ----
 
 // The end of a connection, and what it died of.
@@ -168,17 +177,18 @@ int64_t free_space(int fd, bool& closed) {
 
 }  // namespace
 
-FdKind classify(int fd) {
-    switch (option(fd, SOL_SOCKET, SO_TYPE, -1)) {
-        case SOCK_STREAM:
-            break;
-        case SOCK_SEQPACKET:
-            return FdKind::seqpacket;
-        default:
-            return FdKind::datagram;
-    }
-    if (option(fd, SOL_SOCKET, SO_DOMAIN, -1) == AF_UNIX) return FdKind::unix_stream;
-    return option(fd, SOL_SOCKET, SO_PROTOCOL, -1) == IPPROTO_TCP ? FdKind::tcp : FdKind::stream;
+Result<FdKind> classify(int fd) {
+    errno = 0;
+    const int type = option(fd, SOL_SOCKET, SO_TYPE, -1);
+    const bool stream = type == SOCK_STREAM;
+    const int domain = stream ? option(fd, SOL_SOCKET, SO_DOMAIN, -1) : AF_UNIX;
+    const int protocol = domain == AF_UNIX ? 0 : option(fd, SOL_SOCKET, SO_PROTOCOL, -1);
+    // Asked through a program of a control group, which may have been short of it. What else
+    // it may answer, it answers always.
+    if (errno == ENOMEM) return Errno::no_memory;
+    if (!stream) return type == SOCK_SEQPACKET ? FdKind::seqpacket : FdKind::datagram;
+    if (domain == AF_UNIX) return FdKind::unix_stream;
+    return protocol == IPPROTO_TCP ? FdKind::tcp : FdKind::stream;
 }
 
 Sample readable(int fd, FdFacts& facts, uint16_t ready) {
@@ -187,12 +197,10 @@ Sample readable(int fd, FdFacts& facts, uint16_t ready) {
     int bytes = 0;
     if (sys::ioctl(fd, FIONREAD, &bytes) != 0) {
         sample.closed = errno == EBADF;
-        if (errno != EINVAL) return sample;
-        // A listener. Others may have accepted what the kernel told us of.
-        sample.data = backlog(fd, facts.kind);
-        sample.unmarked = true;
-        sample.active = (ready & kReadable) != 0 && sample.data > 0;
-        return sample;
+        if (sample.closed) return sample;
+        if (errno == EINVAL) return accepting(fd, facts.kind, ready);
+        // A protocol that cannot count, as netlink.
+        bytes = (ready & kReadable) != 0 && (ready & kReadHangup) == 0 ? 1 : 0;
     }
     const bool error = (ready & kFailed) != 0;
     const bool eof = (ready & kReadHangup) != 0;
@@ -213,7 +221,8 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     if ((ready & kHangup) != 0 && is_connected_kind(facts.kind)) {
         const short now = sys::poll_now(fd, POLLIN | POLLOUT | POLLRDHUP);
         sample.closed = (now & POLLNVAL) != 0;
-        if (!sample.closed && (now & POLLRDHUP) == 0) return never_connected(facts);
+        // Without either it is connected again, or select() answered: what follows finds out.
+        if ((now & (POLLHUP | POLLRDHUP)) == POLLHUP) return never_connected(facts);
         eof = (now & POLLHUP) != 0;
         if ((now & POLLERR) != 0) ready |= kFailed;
     }

@@ -6,8 +6,8 @@
 
 namespace kq::sockets {
 
-// The kind of the socket fd.
-FdKind classify(int fd);
+// The kind of the socket fd; no_memory: cannot be told now.
+Result<FdKind> classify(int fd);
 
 // As descriptor::readable() and writable(), for the kinds of classify().
 Sample readable(int fd, FdFacts& facts, uint16_t ready);

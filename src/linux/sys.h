@@ -15,6 +15,11 @@
 #include <unistd.h>
 
 #include "raw_call.h"
+#include "result.h"
+
+namespace kq::select {
+short look(int fd, short events);  // select.h
+}
 
 namespace kq::sys {
 
@@ -64,15 +69,19 @@ inline int fstat_of_later_times(int fd, struct stat* st) {
 // fstat(). The C library asks with an empty path, which takes a fifth longer; where its
 // struct is the kernel's own, ask directly.
 inline int fstat(int fd, struct stat* st) {
+    for (;;) {
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
-    return static_cast<int>(call(SYS_fstat, fd, st));
+        const int result = static_cast<int>(call(SYS_fstat, fd, st));
 #else
-    const int result = ::fstat(fd, st);
+        int result = ::fstat(fd, st);
     #if !defined(__LP64__) && defined(STATX_BASIC_STATS)
-    if (result != 0 && errno == EOVERFLOW) return fstat_of_later_times(fd, st);
+        if (result != 0 && errno == EOVERFLOW) result = fstat_of_later_times(fd, st);
     #endif
-    return result;
 #endif
+        // A file system that is a program was interrupted; the handler has run meanwhile. To the
+        // user EINTR would mean that the change was made.
+        if (__builtin_expect(result == 0 || errno != EINTR, 1)) return result;
+    }
 }
 
 inline int ioctl(int fd, unsigned long request, void* argument) {
@@ -84,7 +93,14 @@ inline short poll_now(int fd, short events) {
     pollfd pfd{fd, events, 0};
     // A zero timeout, in whatever layout the kernel of a 32-bit machine expects.
     const long long zero[2] = {0, 0};
-    return call(SYS_ppoll, &pfd, 1, zero, 0, size_t{8}) > 0 ? pfd.revents : short{0};
+    const long count = call(SYS_ppoll, &pfd, 1, zero, 0, size_t{8});
+    if (__builtin_expect(count < 0 && errno == EINVAL, 0)) return select::look(fd, events);
+    return count > 0 ? pfd.revents : short{0};
+}
+
+// Why the call that just failed did. What a user may register, or watch, counts as memory.
+inline Errno refusal() {
+    return errno == ENOSPC || errno == ENOBUFS ? Errno::no_memory : last_errno();
 }
 
 // Closes what `fd` holds, if anything.

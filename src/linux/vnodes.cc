@@ -68,11 +68,15 @@ Errno not_found(int fd) {
 
 Errno reason(int fd) {
     if (errno == ENOENT || errno == ENOTDIR) return not_found(fd);
-    return errno == ENOSPC ? Errno::no_memory : last_errno();
+    return sys::refusal();
 }
 
 int32_t add_watch(int inotify, int fd, const char* tail, uint32_t mask) {
-    return inotify_add_watch(inotify, ProcPath(fd, tail).text, mask);
+    const ProcPath path(fd, tail);
+    for (;;) {
+        const int32_t wd = inotify_add_watch(inotify, path.text, mask);
+        if (wd >= 0 || errno != EINTR) return wd;  // as sys::fstat()
+    }
 }
 
 }  // namespace

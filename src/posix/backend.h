@@ -53,7 +53,7 @@ class Backend {
     static Errno post(int descriptor, uint32_t tag);
     static bool is_queue(int descriptor) { return doorbell::tag_of(descriptor) != 0; }
     static bool is_duplicate(int descriptor, int other);
-    static uint32_t tag_of(int descriptor) { return doorbell::tag_of(descriptor); }
+    static Result<uint32_t> tag_of(int descriptor) { return doorbell::tag_of(descriptor); }
     static void follow(int, int) {}
     Errno hear_signals();
 

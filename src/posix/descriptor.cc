@@ -24,8 +24,8 @@ Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
 Sample readable_file(int fd, const FdFacts& facts) {
     Sample sample;
     struct stat st {};
-    sample.closed = stat_same(fd, facts, st) != Errno::ok;
-    if (sample.closed) return sample;
+    note_unknown(stat_same(fd, facts, st), sample);
+    if (sample.closed || sample.untold) return sample;
     const off_t offset = lseek(fd, 0, SEEK_CUR);
     sample.data = st.st_size - (offset < 0 ? 0 : offset);
     sample.active = sample.data != 0;
@@ -74,11 +74,6 @@ Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
 bool is_socket(FdKind kind) {
     return kind == FdKind::tcp || kind == FdKind::unix_stream || kind == FdKind::stream ||
            kind == FdKind::seqpacket || kind == FdKind::datagram;
-}
-
-// Classifies if need be; false if the descriptor is not open.
-bool know(int fd, FdFacts& facts) {
-    return facts.kind != FdKind::unknown || classify(fd, facts) == Errno::ok;
 }
 
 Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
@@ -154,8 +149,7 @@ uint16_t poll(int fd, Direction direction) {
 
 Sample readable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
-    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
-    if (sample.closed) return sample;
+    if (!is_known(fd, facts, ready, sample)) return sample;
     if (facts.kind == FdKind::regular) return readable_file(fd, facts);
     if (is_socket(facts.kind)) return sockets::readable(fd, facts, ready);
     return readable_other(fd, facts, ready);
@@ -163,10 +157,9 @@ Sample readable(int fd, FdFacts& facts, uint16_t ready) {
 
 Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
-    sample.closed = (ready & kClosed) != 0 || !know(fd, facts);
-    if (sample.closed) return sample;
+    if (!is_known(fd, facts, ready, sample)) return sample;
     if (facts.kind == FdKind::regular) {
-        sample.closed = check_same(fd, facts) != Errno::ok;
+        sample.closed = is_gone(check_same(fd, facts));
         sample.active = true;  // with data 0: D-26
         return sample;
     }

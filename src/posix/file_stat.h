@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "platform_types.h"
+#include "platform.h"
 
 namespace kq {
 
@@ -33,6 +33,20 @@ bool is_of(const struct stat& st, const FdFacts& facts, FlagsOf flags_of) {
     FdFacts ends;
     note_ends(flags_of(), ends);
     return ends.readable_end == facts.readable_end && ends.writable_end == facts.writable_end;
+}
+
+// Where a descriptor could not be asked: why there is nothing to be said of it.
+inline void note_unknown(Errno error, Sample& sample) {
+    sample.closed = is_gone(error);
+    sample.untold = error != Errno::ok && !sample.closed;
+}
+
+// Before readable() and writable(): classifies if need be; false if that cannot be.
+inline bool is_known(int fd, FdFacts& facts, uint16_t ready, Sample& sample) {
+    sample.closed = (ready & kClosed) != 0;
+    if (!sample.closed && facts.kind == FdKind::unknown)
+        note_unknown(descriptor::classify(fd, facts), sample);
+    return !sample.closed && !sample.untold;
 }
 
 inline Nanos nanos_of(const struct timespec& ts) {

@@ -34,8 +34,9 @@ constinit std::atomic<pid_t> owner{0};
 
 // A child made by vfork() has another number, too, though it shares this memory; but it may
 // not call this library.
-void mark_process() {
+bool mark_process() {
     owner.store(getpid());
+    return true;
 }
 bool is_copy_of_process() {
     const pid_t marked = owner.load(std::memory_order_relaxed);

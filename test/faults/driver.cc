@@ -3,11 +3,11 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 
 #include "faults/injector.h"
@@ -16,18 +16,15 @@ namespace kqfaults {
 namespace {
 
 constexpr int kHigh = 300;
-constexpr timespec kAtOnce{0, 0};
-constexpr timespec kBrief{0, 10'000'000};
 constexpr std::chrono::seconds kPatience{10};
 
 std::string name(uintptr_t ident, int filter) {
     return "ident " + std::to_string(ident) + " filter " + std::to_string(filter);
 }
 
-int call(const Fd& queue, const struct kevent* change, struct kevent* events, int room,
-         const timespec* timeout) {
-    const Inside inside;
-    return ::kevent(*queue, change, change == nullptr ? 0 : 1, events, room, timeout);
+timespec to_timespec(milliseconds time) {
+    const auto count = static_cast<long>(time.count());
+    return {count / 1000, count % 1000 * 1'000'000};
 }
 
 }  // namespace
@@ -35,13 +32,14 @@ int call(const Fd& queue, const struct kevent* change, struct kevent* events, in
 void Driver::refused(int error, const std::string& call) {
     const std::string told = call + ": " + strerror(error);
     if (refusals_++ > 0) throw Broken(told + ", although nothing is refused any more");
-    if (!due_(error)) throw Broken(told + " is not what the system said");
-    relieve_();
+    if (!hooks_.due(error)) throw Broken(told + " is not what the system said");
+    hooks_.relieve();
 }
 
 Fd Driver::kqueue() {
     for (;;) {
         int fd = -1;
+        begin_call();
         {
             const Inside inside;
             fd = ::kqueue();
@@ -56,8 +54,15 @@ void Driver::change(const Fd& queue, uintptr_t ident, int filter, unsigned flags
     struct kevent kev {};
     EV_SET(&kev, ident, static_cast<short>(filter), static_cast<unsigned short>(flags), fflags,
            data, nullptr);
-    while (call(queue, &kev, nullptr, 0, nullptr) != 0)
-        refused(errno, "change of " + name(ident, filter));
+    for (int result = -1; result != 0;) {
+        begin_call();
+        {
+            const Inside inside;
+            result = ::kevent(*queue, &kev, 1, nullptr, 0, nullptr);
+        }
+        if (result != 0 && errno == EINTR) throw Broken("EINTR, which says that it was changed");
+        if (result != 0) refused(errno, "change of " + name(ident, filter));
+    }
 }
 
 void Driver::change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned flags) {
@@ -65,6 +70,7 @@ void Driver::change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned 
         ident, static_cast<int16_t>(filter), static_cast<uint16_t>(flags), 0, 0, 7, { 8, 9 }
     };
     for (int result = -1; result != 0;) {
+        begin_call();
         {
             const Inside inside;
             result = ::kevent64(*queue, &kev, 1, nullptr, 0, 0, nullptr);
@@ -73,37 +79,60 @@ void Driver::change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned 
     }
 }
 
-int Driver::collect(const Fd& queue, struct kevent* events, int room, const timespec& timeout) {
+std::vector<struct kevent> Driver::collect(const Fd& queue, milliseconds timeout) {
+    constexpr size_t kRoom = 8;
+    const timespec limit = to_timespec(timeout);
     for (;;) {
-        const int count = call(queue, nullptr, events, room, &timeout);
-        if (count >= 0) return count;
+        struct kevent events[kRoom];
+        int count = -1;
+        begin_call();
+        {
+            const Inside inside;
+            count = ::kevent(*queue, nullptr, 0, events, kRoom, &limit);
+        }
+        if (count >= 0) return {events, events + count};
         refused(errno, "collecting");
     }
 }
 
-void Driver::expect(const Fd& queue, std::set<Key> events) {
-    constexpr int kRoom = 8;
+void Driver::collect_until(const Fd& queue, const std::function<bool(const struct kevent&)>& take) {
+    constexpr milliseconds kBrief{10};
     const auto late = std::chrono::steady_clock::now() + kPatience;
-    const bool none = events.empty();
-    std::set<Key> seen;
-    for (bool first = true;; first = false) {
-        struct kevent got[kRoom];
-        const int count = collect(queue, got, kRoom, none || !first ? kBrief : kAtOnce);
-        for (int i = 0; i < count; i++) {
-            const Key key{got[i].ident, got[i].filter};
-            if (events.erase(key) == 0 && !seen.contains(key))
-                throw Broken("an event of " + name(key.ident, key.filter));
-            seen.insert(key);
-        }
-        if (events.empty()) return;
-        if (std::chrono::steady_clock::now() >= late)
-            throw Broken("no event of " + name(events.begin()->ident, events.begin()->filter));
+    bool enough = false;
+    for (bool first = true; !enough; first = false) {
+        for (const struct kevent& event : collect(queue, first ? milliseconds{0} : kBrief))
+            enough = take(event) || enough;
+        if (!enough && std::chrono::steady_clock::now() >= late)
+            throw Broken("what was expected did not come");
     }
 }
 
-void Driver::look(const Fd& queue) {
-    struct kevent got[8];
-    (void)collect(queue, got, 8, kAtOnce);
+void Driver::expect(const Fd& queue, std::set<Key> events) {
+    const std::set<Key> all = events;
+    try {
+        collect_until(queue, [&events, &all](const struct kevent& event) {
+            const Key key{event.ident, event.filter};
+            if (!all.contains(key)) throw Broken("an event of " + name(key.ident, key.filter));
+            if ((event.flags & EV_ERROR) != 0) throw Broken("an error");
+            events.erase(key);
+            return events.empty();
+        });
+    } catch (const Broken& broken) {
+        if (events.empty()) throw;
+        const Key& first = *events.begin();
+        throw Broken(broken.what() + (": " + name(first.ident, first.filter)));
+    }
+}
+
+void Driver::expect_none(const Fd& queue, milliseconds time) {
+    const auto found = collect(queue, time);
+    if (!found.empty()) throw Broken("an event of " + name(found[0].ident, found[0].filter));
+}
+
+void Driver::raise_signal(int number) {
+    begin_call();
+    const Inside inside;
+    (void)kill(getpid(), number);
 }
 
 // ---- descriptors ----
@@ -127,21 +156,6 @@ Fd high(int fd) {
     const Unlimited unlimited;
     const Fd low(fd);
     return Fd(fcntl(fd, F_DUPFD_CLOEXEC, kHigh));
-}
-
-Ends make_pipe() {
-    const Unlimited unlimited;
-    int ends[2] = {-1, -1};
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) throw Broken("no pipe");
-    return {high(ends[0]), high(ends[1])};
-}
-
-Ends make_sockets(int type) {
-    const Unlimited unlimited;
-    int ends[2] = {-1, -1};
-    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
-        throw Broken("no sockets");
-    return {high(ends[0]), high(ends[1])};
 }
 
 }  // namespace kqfaults

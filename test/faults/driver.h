@@ -4,6 +4,7 @@
 
 #include <sys/event.h>
 
+#include <chrono>
 #include <functional>
 #include <set>
 #include <stdexcept>
@@ -28,14 +29,18 @@ struct Key {
     auto operator<=>(const Key&) const = default;
 };
 
+using std::chrono::milliseconds;
+
 // A call may fail, with one of the errors that are due, and only while there is a fault. The same
 // call after it, without the fault, succeeds, and all events come.
 class Driver {
   public:
-    // `due` tells whether an errno is one to be reported now; `relieve` takes the fault away when
-    // a call was refused.
-    Driver(std::function<bool(int)> due, std::function<void()> relieve)
-        : due_(std::move(due)), relieve_(std::move(relieve)) {}
+    struct Hooks {
+        std::function<bool(int)> due;    // whether an errno is one to be reported now
+        std::function<void()> relieve;   // takes the fault away when a call was refused
+        std::function<void()> before{};  // each call
+    };
+    explicit Driver(Hooks hooks) : hooks_(std::move(hooks)) {}
 
     Fd kqueue();
     void change(const Fd& queue, uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,
@@ -44,19 +49,24 @@ class Driver {
     void change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned flags);
     // These come, within some seconds, and none else. Level ones may come twice.
     void expect(const Fd& queue, std::set<Key> events);
-    // None comes.
-    void expect_none(const Fd& queue) { expect(queue, {}); }
+    // None comes, in this time. What is wrongly there is there at once, but for what time brings.
+    void expect_none(const Fd& queue, milliseconds time = milliseconds{1});
     // A call that may collect, and finds what it likes.
-    void look(const Fd& queue);
-
-    [[nodiscard]] int refusals() const { return refusals_; }
+    void look(const Fd& queue) { (void)collect(queue, milliseconds{0}); }
+    // What comes.
+    std::vector<struct kevent> collect(const Fd& queue, milliseconds timeout);
+    // Calls take(event) for what comes, until it has had enough: true. As expect() otherwise.
+    void collect_until(const Fd& queue, const std::function<bool(const struct kevent&)>& take);
+    // A signal comes, and its handler runs: the library's.
+    void raise_signal(int number);
 
   private:
     void refused(int error, const std::string& call);
-    int collect(const Fd& queue, struct kevent* events, int room, const timespec& timeout);
+    void begin_call() const {
+        if (hooks_.before) hooks_.before();
+    }
 
-    std::function<bool(int)> due_;
-    std::function<void()> relieve_;
+    Hooks hooks_;
     int refusals_ = 0;
 };
 
@@ -79,15 +89,16 @@ struct Ends {
     Fd first;
     Fd second;
 };
-Ends make_pipe();
-Ends make_sockets(int type);
+
+enum class Needs : unsigned char { nothing, news };  // NOTE_FORK and its kin: L-PROC-NEWS
 
 struct Scenario {
     const char* name;
     void (*run)(Driver&);
-    int otherwise = 0;  // what a call may fail with instead of the errno of the system
+    Needs needs = Needs::nothing;
+    int without_proc = 0;  // what calls may answer while there is none, beside the usual
 };
-const std::vector<Scenario>& scenarios();
+const std::vector<Scenario>& scenarios();  // scenarios.cc
 
 }  // namespace kqfaults
 

@@ -1,6 +1,12 @@
 // malloc() and its kin as the library's objects call them: counted, and refused if asked for.
+//
+// What the C library does for it is not the library's: it is refused here, as a whole.
+#include <pthread.h>
+
+#include <cerrno>
 #include <cstdlib>
 
+#include "faults/injector.h"
 #include "faults/memory.h"
 
 namespace {
@@ -23,9 +29,13 @@ void* __real_malloc(size_t size);
 void* __real_calloc(size_t count, size_t size);
 void* __real_realloc(void* block, size_t size);
 void __real_free(void* block);
+int __real_pthread_atfork(void (*prepare)(), void (*parent)(), void (*child)());
+int __real_pthread_key_create(pthread_key_t* key, void (*destructor)(void*));
+int __real_pthread_setspecific(pthread_key_t key, const void* value);
 
 void* __wrap_malloc(size_t size) {
     if (!kqfaults::is_inside()) return __real_malloc(size);
+    const kqfaults::Outside outside;
     if (kqfaults::refuses_allocation()) return nullptr;
     void* block = __real_malloc(size);
     if (block != nullptr) live++;
@@ -34,6 +44,7 @@ void* __wrap_malloc(size_t size) {
 
 void* __wrap_calloc(size_t count, size_t size) {
     if (!kqfaults::is_inside()) return __real_calloc(count, size);
+    const kqfaults::Outside outside;
     if (kqfaults::refuses_allocation()) return nullptr;
     void* block = __real_calloc(count, size);
     if (block != nullptr) live++;
@@ -42,6 +53,7 @@ void* __wrap_calloc(size_t count, size_t size) {
 
 void* __wrap_realloc(void* old, size_t size) {
     if (!kqfaults::is_inside()) return __real_realloc(old, size);
+    const kqfaults::Outside outside;
     if (kqfaults::refuses_allocation()) return nullptr;
     void* block = __real_realloc(old, size);
     if (old == nullptr && block != nullptr) live++;
@@ -49,8 +61,28 @@ void* __wrap_realloc(void* old, size_t size) {
 }
 
 void __wrap_free(void* block) {
-    if (kqfaults::is_inside() && block != nullptr) live--;
+    if (!kqfaults::is_inside()) return __real_free(block);
+    const kqfaults::Outside outside;
+    if (block != nullptr) live--;
     __real_free(block);
+}
+
+int __wrap_pthread_atfork(void (*prepare)(), void (*parent)(), void (*child)()) {
+    if (!kqfaults::is_inside()) return __real_pthread_atfork(prepare, parent, child);
+    const kqfaults::Outside outside;
+    return kqfaults::refuses_allocation() ? ENOMEM : __real_pthread_atfork(prepare, parent, child);
+}
+
+int __wrap_pthread_key_create(pthread_key_t* key, void (*destructor)(void*)) {
+    if (!kqfaults::is_inside()) return __real_pthread_key_create(key, destructor);
+    const kqfaults::Outside outside;
+    return kqfaults::refuses_allocation() ? ENOMEM : __real_pthread_key_create(key, destructor);
+}
+
+int __wrap_pthread_setspecific(pthread_key_t key, const void* value) {
+    if (!kqfaults::is_inside()) return __real_pthread_setspecific(key, value);
+    const kqfaults::Outside outside;
+    return kqfaults::refuses_allocation() ? ENOMEM : __real_pthread_setspecific(key, value);
 }
 
 }  // extern "C"

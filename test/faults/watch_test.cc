@@ -74,7 +74,7 @@ Errno refuse_at(unsigned position) {
 
 // The direction that moved was left behind in the inner set: it woke everybody, for nothing.
 TEST(Watch, WhatARefusedChangeHadDoneIsTakenBack) {
-    if (!prepare()) GTEST_SKIP() << "no seccomp filters here";
+    if (!prepare()) GTEST_SKIP() << "system calls cannot be refused here";
     unsigned position = 1;
     while (position < 10 && refuse_at(position) != Errno::ok)
         position++;

@@ -302,7 +302,9 @@ uint32_t coarse_tick() {
     return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
 }
 
-void mark_process() {}
+bool mark_process() {
+    return true;
+}
 bool is_copy_of_process() {
     return false;
 }

@@ -50,7 +50,7 @@ class Backend {
     static Errno post(int descriptor, uint32_t tag);
     static bool is_queue(int descriptor);
     static bool is_duplicate(int, int) { return false; }
-    static uint32_t tag_of(int) { return 0; }
+    static Result<uint32_t> tag_of(int) { return uint32_t{0}; }
     static void follow(int, int) {}
     Errno hear_signals() { return Errno::ok; }
     Errno prepare_clock(Clock clock);

@@ -1,0 +1,66 @@
+// select() with sets as large as need be. See select.h.
+#include "select.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/select.h>
+
+#include <algorithm>
+
+#include "sys.h"
+
+namespace kq::select {
+namespace {
+
+// As fd_set, which ends at 1,024.
+struct Set {
+    static constexpr int kWord = sizeof(unsigned long) * CHAR_BIT;
+    unsigned long words[kMost / kWord];
+    int end = 0;  // behind the largest
+
+    Set() { memset(words, 0, sizeof words); }
+    static unsigned long bit(int fd) { return 1ul << (fd % kWord); }
+    void add(int fd) {
+        if (fd < 0) return;
+        words[fd / kWord] |= bit(fd);
+        end = std::max(end, fd + 1);
+    }
+    fd_set* raw() { return reinterpret_cast<fd_set*>(words); }
+};
+
+constexpr Nanos kLookPeriod = 20 * kMillisecond;
+
+}  // namespace
+
+short look(int fd, short events) {
+    if (fd >= kMost) return events;
+    Set set;
+    set.add(fd);
+    const bool write = (events & POLLOUT) != 0;
+    const long long zero[2] = {0, 0};
+    const long n = sys::call(SYS_pselect6, set.end, write ? nullptr : set.raw(),
+                             write ? set.raw() : nullptr, 0, zero, 0);
+    if (n < 0) return errno == EBADF ? short{POLLNVAL} : short{0};
+    return n == 0 ? short{0} : write ? short{POLLOUT} : short{POLLIN};
+}
+
+// Not instrumented: see Backend::sleep().
+__attribute__((no_sanitize("address"))) Errno sleep(int fd, int other, Nanos t,
+                                                    const sigset_t* mask) {
+    const bool blind = fd >= kMost || other >= kMost;
+    Set set;
+    if (!blind) {
+        set.add(fd);
+        set.add(other);
+    }
+    const Nanos longest = blind ? std::min(t, kLookPeriod) : t;
+    const timespec ts = to_timespec(longest == kForever ? 0 : longest);
+    const int n =
+        pselect(set.end, set.raw(), nullptr, nullptr, longest == kForever ? nullptr : &ts, mask);
+    if (n < 0) return last_errno();
+    return n == 0 && longest == t ? Errno::timed_out : Errno::ok;
+}
+
+}  // namespace kq::select

@@ -1,0 +1,85 @@
+// See play.h.
+#include "faults/play.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <map>
+
+#include "faults/injector.h"
+#include "support/kq.h"
+
+namespace kqfaults {
+namespace {
+
+void drain() {
+    const Inside inside;
+    libkqueue_drain_pending_close();
+}
+
+// What kevent() says of what was refused; 0: nothing, the library does without.
+int due_for(const Report& happened) {
+    switch (happened.error) {
+        case ENOSPC:
+        case ENOBUFS:
+            return ENOMEM;
+        case ENOENT:  // no /proc
+        case EPERM:
+            return ENOTSUP;
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case EIO:
+        case EINTR:
+            return happened.error;
+        default:
+            return 0;
+    }
+}
+
+bool is_due(int error, const Scenario& scenario) {
+    const Report happened = report();
+    if (!happened.fired) return false;
+    return error == due_for(happened) ||
+           (happened.error == ENOENT && error == scenario.without_proc);
+}
+
+std::map<int, std::string> all_descriptors() {
+    const Unlimited unlimited;
+    return kqtest::open_descriptors();
+}
+
+}  // namespace
+
+std::string play(const Scenario& scenario, std::function<void()> relieve,
+                 std::function<void()> before, Account account) {
+    const auto descriptors = all_descriptors();
+    const long blocks = live_blocks();
+    std::string wrong;
+    try {
+        Driver driver({[&scenario](int error) { return is_due(error, scenario); },
+                       std::move(relieve), std::move(before)});
+        scenario.run(driver);
+    } catch (const Broken& broken) {
+        wrong = broken.what();
+    }
+    drain();
+    if (!wrong.empty()) return wrong;
+    const std::string unlisted = take_unlisted();
+    if (!unlisted.empty()) return unlisted + " is not in the list: faults/calls.cc";
+    if (account == Account::not_of_leaks) return "";
+    for (const auto& [fd, what] : all_descriptors())
+        if (!descriptors.contains(fd)) return "left open: " + std::to_string(fd) + ", " + what;
+    const long left = live_blocks() - blocks;
+    return left == 0 ? "" : "blocks of memory left: " + std::to_string(left);
+}
+
+bool is_possible(const Scenario& scenario) {
+    if (scenario.needs == Needs::nothing) return true;
+    const Fd queue(::kqueue());
+    struct kevent kev {};
+    EV_SET(&kev, static_cast<uintptr_t>(getpid()), EVFILT_PROC, EV_ADD, NOTE_FORK, 0, nullptr);
+    return ::kevent(*queue, &kev, 1, nullptr, 0, nullptr) == 0 || errno != ENOTSUP;
+}
+
+}  // namespace kqfaults

@@ -1,0 +1,308 @@
+// What is read and written, timers, kqueues in kqueues: while the system refuses.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "faults/scenarios.h"
+
+namespace kqfaults {
+namespace {
+
+void reading(Driver& d) {
+    const Ends pipe = make_pipe();
+    const Fd queue = d.kqueue();
+    const uintptr_t fd = ident(pipe.first);
+    put(pipe.second);
+    d.change(queue, fd, kRead, EV_ADD);
+    d.expect(queue, {{fd, kRead}});
+    d.change(queue, fd, kRead, EV_DISABLE);
+    d.expect_none(queue);
+    d.change(queue, fd, kRead, EV_ENABLE);
+    d.expect(queue, {{fd, kRead}});
+    d.change(queue, fd, kRead, EV_DELETE);
+    d.change(queue, fd, kRead, EV_ADD | EV_ONESHOT);
+    d.expect(queue, {{fd, kRead}});
+    d.change(queue, fd, kRead, EV_ADD | EV_CLEAR);
+    d.expect(queue, {{fd, kRead}});
+    put(pipe.second);
+    d.expect(queue, {{fd, kRead}});
+    d.change(queue, fd, kRead, EV_DELETE);
+    d.change(queue, fd, kRead, EV_ADD | EV_DISABLE);
+    d.change(queue, fd, kRead, EV_ENABLE);
+    d.expect(queue, {{fd, kRead}});
+}
+
+// Both ends, to the end: what comes last is EV_EOF.
+void pipes(Driver& d) {
+    Ends pipe = make_pipe();
+    const Fd queue = d.kqueue();
+    const uintptr_t in = ident(pipe.first);
+    const uintptr_t out = ident(pipe.second);
+    d.change(queue, out, kWrite, EV_ADD);
+    d.expect(queue, {{out, kWrite}});
+    d.change(queue, out, kWrite, EV_ADD, NOTE_LOWAT, 100);
+    d.expect(queue, {{out, kWrite}});
+    d.change(queue, out, kWrite, EV_DELETE);
+    d.change(queue, in, kWrite, EV_ADD);  // the wrong end: never
+    d.change(queue, in, kRead, EV_ADD | EV_DISPATCH);
+    d.expect_none(queue);
+    put(pipe.second);
+    d.expect(queue, {{in, kRead}});
+    d.change(queue, in, kRead, EV_ENABLE);
+    d.expect(queue, {{in, kRead}});
+    d.change(queue, in, kRead, EV_ENABLE);
+    take(pipe.first);
+    pipe.second.reset();
+    d.expect(queue, {{in, kRead}});
+}
+
+// READ and WRITE of one descriptor in different modes, which the kernel has in two sets.
+template <unsigned read>
+void two_modes(Driver& d) {
+    for (const unsigned write : {0, EV_CLEAR, EV_ONESHOT}) {
+        const Ends pair = make_sockets(SOCK_STREAM);
+        const Fd queue = d.kqueue();
+        const uintptr_t fd = ident(pair.first);
+        put(pair.second);
+        d.change(queue, fd, kRead, EV_ADD | read);
+        d.change(queue, fd, kWrite, EV_ADD | write);
+        d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+        d.change(queue, fd, kRead, EV_ADD | read);
+        d.change(queue, fd, kWrite, EV_ADD | write);
+        d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    }
+}
+
+// They change places: what was by level in one set goes to the other.
+void changing_modes(Driver& d) {
+    const Ends pair = make_sockets(SOCK_STREAM);
+    const Fd queue = d.kqueue();
+    const uintptr_t fd = ident(pair.first);
+    put(pair.second);
+    d.change(queue, fd, kRead, EV_ADD);
+    d.change(queue, fd, kWrite, EV_ADD);
+    d.change(queue, fd, kRead, EV_ADD, NOTE_LOWAT, 1);
+    d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    d.change(queue, fd, kWrite, EV_ADD, NOTE_LOWAT, 1);
+    d.change(queue, fd, kRead, EV_ADD, 0, 0);
+    d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    d.change(queue, fd, kRead, EV_DELETE);
+    d.change(queue, fd, kRead, EV_ADD | EV_DISPATCH);
+    d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    d.change(queue, fd, kRead, EV_ENABLE);
+    d.change(queue, fd, kWrite, EV_ADD, 0, 0);
+    d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    d.change(queue, fd, kWrite, EV_DISABLE);
+    d.change(queue, fd, kRead, EV_ENABLE);
+    d.expect(queue, {{fd, kRead}});
+}
+
+// A connection, through all its ends.
+void connection(Driver& d) {
+    for (const unsigned mode : {0u, unsigned{EV_CLEAR}}) {
+        Ends tcp = make_connection();
+        const Fd queue = d.kqueue();
+        const uintptr_t fd = ident(tcp.first);
+        d.change(queue, fd, kWrite, EV_ADD | mode);
+        d.expect(queue, {{fd, kWrite}});
+        d.change(queue, fd, kWrite, EV_DELETE);
+        d.change(queue, fd, kRead, EV_ADD | mode);
+        d.expect_none(queue);
+        put(tcp.second);
+        d.expect(queue, {{fd, kRead}});
+        take(tcp.first);
+        d.expect_none(queue);
+        const linger abortive{1, 0};
+        (void)setsockopt(*tcp.second, SOL_SOCKET, SO_LINGER, &abortive, sizeof abortive);
+        tcp.second.reset();
+        d.expect(queue, {{fd, kRead}});
+        d.change(queue, fd, kWrite, EV_ADD | mode);
+        d.expect(queue, mode == 0 ? std::set<Key>{{fd, kRead}, {fd, kWrite}}
+                                  : std::set<Key>{{fd, kWrite}});
+    }
+}
+
+// AF_UNIX: streams end, packets come one by one, one that is not connected is looked at.
+void local_sockets(Driver& d) {
+    const Fd queue = d.kqueue();
+    for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
+        Ends pair = make_sockets(type);
+        const uintptr_t fd = ident(pair.first);
+        d.change(queue, fd, kRead, EV_ADD);
+        put(pair.second);
+        d.expect(queue, {{fd, kRead}});
+        d.change(queue, fd, kWrite, EV_ADD | EV_ONESHOT);
+        d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+        if (type != SOCK_STREAM) continue;
+        take(pair.first);
+        pair.second.reset();
+        d.change(queue, fd, kWrite, EV_ADD);
+        d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    }
+    const Fd alone = make_socket(AF_UNIX);
+    d.change(queue, ident(alone), kRead, EV_ADD);
+    d.expect_none(queue);
+}
+
+// Their counter is read in /proc.
+void counters(Driver& d) {
+    const Fd queue = d.kqueue();
+    const Fd counter = [] {
+        const Unlimited unlimited;
+        return high(eventfd(3, EFD_CLOEXEC | EFD_NONBLOCK));
+    }();
+    const uintptr_t fd = ident(counter);
+    d.change(queue, fd, kRead, EV_ADD | EV_CLEAR);
+    d.change(queue, fd, kWrite, EV_ADD | EV_ONESHOT);
+    d.expect(queue, {{fd, kRead}, {fd, kWrite}});
+    eventfd_write(*counter, 1);
+    d.expect(queue, {{fd, kRead}});
+}
+
+// Always ready.
+void devices(Driver& d) {
+    const Fd queue = d.kqueue();
+    const Fd null = [] {
+        const Unlimited unlimited;
+        return high(open("/dev/null", O_RDWR | O_CLOEXEC));
+    }();
+    d.change(queue, ident(null), kRead, EV_ADD);
+    d.change(queue, ident(null), kWrite, EV_ADD);
+    d.expect(queue, {{ident(null), kRead}, {ident(null), kWrite}});
+}
+
+void user(Driver& d) {
+    const Fd queue = d.kqueue();
+    d.change(queue, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    d.change_wide(queue, 2, EVFILT_USER, EV_ADD | EV_ONESHOT);
+    d.change(queue, 1, EVFILT_USER, 0, NOTE_TRIGGER);
+    d.change(queue, 2, EVFILT_USER, 0, NOTE_TRIGGER);
+    d.expect(queue, {{1, EVFILT_USER}, {2, EVFILT_USER}});
+    d.expect_none(queue);
+}
+
+void timers(Driver& d) {
+    const Fd queue = d.kqueue();
+    d.change(queue, 1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 5);
+    d.change(queue, 2, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
+    d.expect(queue, {{1, EVFILT_TIMER}, {2, EVFILT_TIMER}});
+    d.expect_none(queue, milliseconds{10});
+    // Another clock; each earlier than the one before.
+    d.change(queue, 3, EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000);
+    d.change(queue, 3, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
+    d.expect(queue, {{3, EVFILT_TIMER}});
+    for (intptr_t i = 0; i < 12; i++)
+        d.change(queue, 4, EVFILT_TIMER, EV_ADD | EV_DISPATCH, NOTE_SECONDS, 1000 - i);
+    d.change(queue, 4, EVFILT_TIMER, EV_DISABLE);
+    d.change(queue, 4, EVFILT_TIMER, EV_ADD, NOTE_USECONDS, 100);
+    d.change(queue, 4, EVFILT_TIMER, EV_ENABLE);
+    d.expect(queue, {{4, EVFILT_TIMER}});
+}
+
+void nested(Driver& d) {
+    const Fd outer = d.kqueue();
+    const Fd inner = d.kqueue();
+    d.change(outer, ident(inner), kRead, EV_ADD);
+    d.change(inner, 1, EVFILT_USER, EV_ADD, NOTE_TRIGGER);
+    d.expect(outer, {{ident(inner), kRead}});
+    d.change(inner, 1, EVFILT_USER, EV_DELETE);
+    d.expect_none(outer);
+    d.change(outer, ident(inner), kRead, EV_DELETE);
+    d.change(outer, ident(inner), kRead, EV_ADD | EV_CLEAR);
+    d.change(inner, 2, EVFILT_USER, EV_ADD, NOTE_TRIGGER);
+    d.expect(outer, {{ident(inner), kRead}});
+}
+
+// A listener asks the kernel how many wait.
+void listening(Driver& d) {
+    for (const sa_family_t family : {AF_UNIX, AF_INET}) {
+        const Fd listener = make_socket(family);
+        sockaddr_storage address{};
+        auto* name = reinterpret_cast<sockaddr*>(&address);
+        address.ss_family = family;
+        socklen_t size = family == AF_UNIX ? sizeof family : sizeof(sockaddr_in);
+        (void)bind(*listener, name, size);
+        (void)listen(*listener, 4);
+        size = sizeof address;
+        (void)getsockname(*listener, name, &size);
+        const Fd queue = d.kqueue();
+        d.change(queue, ident(listener), kRead, EV_ADD);
+        const Fd client = make_socket(family);
+        if (connect(*client, name, size) != 0) throw Broken("connect()");
+        d.expect(queue, {{ident(listener), kRead}});
+    }
+}
+
+// A second number of the same kqueue, which lives on when the first is closed. Which one that is
+// can be read in /proc only: L-DUP.
+void duplicate(Driver& d) {
+    Fd queue = d.kqueue();
+    d.change(queue, 1, EVFILT_USER, EV_ADD);
+    const Fd other = another(queue);
+    d.change(other, 1, EVFILT_USER, 0, NOTE_TRIGGER);
+    d.expect(queue, {{1, EVFILT_USER}});
+    queue.reset();
+    d.change(other, 2, EVFILT_USER, EV_ADD, NOTE_TRIGGER);
+    d.expect(other, {{1, EVFILT_USER}, {2, EVFILT_USER}});
+}
+
+// The first is closed before the second was ever used; with and without anything to lose. Its
+// number is given to another kqueue.
+void inherited(Driver& d) {
+    for (const bool empty : {true, false}) {
+        Fd queue = d.kqueue();
+        if (!empty) d.change(queue, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+        const Fd other = another(queue, *queue + 1);  // near: it is looked for there
+        queue.reset();
+        const Fd next = d.kqueue();
+        if (empty) d.change(other, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+        d.change(other, 1, EVFILT_USER, 0, NOTE_TRIGGER);
+        d.expect(other, {{1, EVFILT_USER}});
+        d.look(next);
+    }
+}
+
+// So many that every table grows.
+void many(Driver& d) {
+    constexpr int kMany = 24;
+    std::vector<Ends> pipes;
+    const Fd queue = d.kqueue();
+    for (int i = 0; i < kMany; i++) {
+        pipes.push_back(make_pipe());
+        d.change(queue, ident(pipes.back().first), kRead, EV_ADD);
+        d.change(queue, static_cast<uintptr_t>(i), EVFILT_USER, EV_ADD);
+        d.change(queue, static_cast<uintptr_t>(i), EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000 - i);
+    }
+    put(pipes.back().second);
+    d.expect(queue, {{ident(pipes.back().first), kRead}});
+}
+
+}  // namespace
+
+std::vector<Scenario> descriptor_scenarios() {
+    return {
+        {"reading", reading},
+        {"pipes", pipes},
+        {"read_by_level", two_modes<0>},
+        {"read_by_edge", two_modes<EV_CLEAR>},
+        {"read_once", two_modes<EV_ONESHOT>},
+        {"changing_modes", changing_modes},
+        {"connection", connection},
+        {"local_sockets", local_sockets},
+        {"counters", counters},
+        {"devices", devices},
+        {"user", user},
+        {"timers", timers},
+        {"nested", nested},
+        {"listening", listening},
+        {"duplicate", duplicate, Needs::nothing, EBADF},
+        {"inherited", inherited, Needs::nothing, EBADF},
+        {"many", many},
+    };
+}
+
+}  // namespace kqfaults
