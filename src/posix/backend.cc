@@ -83,7 +83,8 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
         out[count++] = {handle, 0, 0};
         return true;
     };
-    if (rung_ && tell(Handle(Handle::Kind::announcement, 0, 0))) rung_ = false;
+    if (unheard_.exchange(false) && doorbell::hear(*bell_))
+        (void)tell(Handle(Handle::Kind::announcement, 0, 0));
     for (const Clock clock : {Clock::monotonic, Clock::realtime}) {
         const Nanos due = poller_.deadline(clock);
         if (due == kForever || due > (clock == Clock::monotonic ? t : now(clock))) continue;
@@ -107,16 +108,15 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     const Result<size_t> more = poller_.collect(out.subspan(own), readable);
     if (!more.ok()) return more;
     size_t count = own + more.value();
-    if (readable && doorbell::hear(*bell_)) {
-        rung_ = true;
+    // Without room to tell it stays readable, and is heard first by the next call.
+    const bool room = count < out.size();
+    unheard_ = readable && !room;
+    if (readable && room && doorbell::hear(*bell_)) {
+        out[count++] = {Handle(Handle::Kind::announcement, 0, 0), 0, 0};
         // Who rang after we looked at the children is heard, and will not ring again.
         count += children_.collect(out.subspan(count), t);
     }
     poller_.set_look(std::min(files_.next_look(), children_.next_look()));
-    if (rung_ && count < out.size()) {
-        out[count++] = {Handle(Handle::Kind::announcement, 0, 0), 0, 0};
-        rung_ = false;
-    }
     return count;
 }
 
@@ -125,7 +125,6 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
 // A thread that is cancelled in here leaves without cleaning up the shadow of its frame.
 __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     if (bell_ == nullptr) return Errno::bad_descriptor;
-    if (rung_) return Errno::ok;
     const Nanos start = now(Clock::monotonic);
     const Nanos end = t == kForever ? kForever : saturating_add(start, t);
     Nanos until = end;

@@ -79,7 +79,7 @@ class Backend {
     Poller poller_;
     FileWatch files_;
     Children children_;
-    std::atomic<bool> rung_{false};  // heard, and not reported yet
+    std::atomic<bool> unheard_{false};  // readable, and there was no room to say so
     // A thread has slept since, and nothing has ended that but time.
     mutable std::atomic<bool> only_time_passed_{false};
 };

@@ -83,6 +83,7 @@ struct Registry {
     Nanos ask_at = kForever;    // whether there are zombies
     Nanos sweep_at = kForever;  // the next portion, or all
     bool sweep_all = false;
+    Nanos rested_at = 0;  // what the last one took is made up for
     Nanos handler_checked = 0;
     Nanos blind_at = 0;  // when it was last looked without having been told
     Mailbox mailbox;     // for the signal hub; nobody reads it
@@ -131,6 +132,11 @@ void take_hints(Nanos t) KQ_REQUIRES(mutex) {
     registry->ask_at = std::min(registry->ask_at, t + kSettle);
 }
 
+// A zombie that the program leaves would else make every exit a look at all.
+Nanos when_rested(Nanos t) KQ_REQUIRES(mutex) {
+    return std::max(t, registry->rested_at);
+}
+
 // Zombies that nobody named, or that hide others: all have to be looked at. None: only those
 // are missing that were reaped unnamed.
 void ask_for_zombies(Nanos t) KQ_REQUIRES(mutex) {
@@ -139,7 +145,7 @@ void ask_for_zombies(Nanos t) KQ_REQUIRES(mutex) {
     const bool any = sys::wait_for(P_ALL, 0, info) == 0 && info.si_pid != 0;
     registry->left = registry->count;
     registry->sweep_all = registry->sweep_all || any;
-    registry->sweep_at = std::min(registry->sweep_at, any ? t : t + kSettle);
+    registry->sweep_at = std::min(registry->sweep_at, any ? when_rested(t) : t + kSettle);
 }
 
 void sweep(Nanos t) KQ_REQUIRES(mutex) {
@@ -149,7 +155,8 @@ void sweep(Nanos t) KQ_REQUIRES(mutex) {
     registry->left -= std::min(registry->left, most);
     registry->sweep_all = false;
     const Nanos end = now(Clock::monotonic);
-    const Nanos next = end + std::max(kSettle, (end - t) * kShare);
+    registry->rested_at = end + (end - t) * kShare;
+    const Nanos next = std::max(end + kSettle, registry->rested_at);
     registry->sweep_at = registry->left > 0 ? next : kForever;
 }
 
@@ -169,7 +176,7 @@ void check(Nanos t) KQ_REQUIRES(mutex) {
     if (child_hints::heard(lost)) take_hints(t);
     if (lost || (t >= registry->blind_at && is_deaf(t))) {
         registry->sweep_all = true;
-        registry->sweep_at = std::min(registry->sweep_at, t);
+        registry->sweep_at = std::min(registry->sweep_at, when_rested(t));
     }
     if (t >= registry->ask_at) ask_for_zombies(t);
     if (t >= registry->sweep_at) {

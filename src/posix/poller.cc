@@ -2,6 +2,7 @@
 #include "poller.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -53,10 +54,17 @@ bool counts_connections(int fd, const FdFacts& facts) {
     return stream && amount::readable(fd) < 0;
 }
 
+// Place::identity. Both ends of a pipe are one file to fstat().
+uint32_t identity_of_end(int fd, const struct stat& st) {
+    const uint32_t identity = identity_of(st);
+    if (!S_ISFIFO(st.st_mode)) return identity;
+    return identity ^ static_cast<uint32_t>(sys::control(fd, F_GETFL) & O_ACCMODE) << 1;
+}
+
 bool identify(int fd, uint32_t& identity) {
     struct stat st {};
     if (sys::stat_number(fd, &st) != 0) return false;
-    identity = identity_of(st);
+    identity = identity_of_end(fd, st);
     return true;
 }
 
@@ -87,7 +95,9 @@ bool is_news(PollItem& item, const pollfd& fd, Nanos now) {
     const bool other = (fd.revents & ~item.seen) != 0;
     item.seen = fd.revents;
     const int64_t amount = amount_of(item, fd.fd);
-    const bool more = amount > item.amount;
+    // All was read, and it is ready still: the end, which had been hidden behind that.
+    const bool bare_end = amount == 0 && item.amount > 0 && (fd.revents & kEither) == 0;
+    const bool more = amount > item.amount || (bare_end && !item.queue);
     if (amount < item.amount && item.due > now + kSuspicion) {
         item.due = now + kSuspicion;
         item.delay = kFirstDelay / 2;
@@ -147,7 +157,7 @@ Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
         queue = bell != nullptr;
         if (queue && nest::check(*this, fd) != Errno::ok) return Errno::too_many_links;
     }
-    place.identity = identity_of(st);
+    place.identity = identity_of_end(fd, st);
     return Errno::ok;
 }
 
@@ -339,11 +349,23 @@ bool Poller::is_ready(int depth) {
         return true;
     {
         const Guard guard(mutex_);
-        if (sys::poll_at_once(armed_.fds(), armed_.count()) > 0) return true;
+        if (sys::poll_at_once(armed_.fds(), armed_.count()) > 0 || spent_has_news(t)) return true;
     }
     int number = -1;
     for (size_t i = 0; next_queue(false, i, number); i++)
         if (nest::is_ready_below(number, depth)) return true;
+    return false;
+}
+
+// Whether collect() would find an edge, for whom watches this kqueue. Kqueues in there: by their
+// rings only.
+bool Poller::spent_has_news(Nanos t) {
+    if (spent_.count() == 0 || sys::poll_at_once(spent_.fds(), spent_.count()) <= 0) return false;
+    for (size_t i = 0; i < spent_.count(); i++) {
+        PollItem item = spent_.item(i);
+        const pollfd& fd = spent_.fds()[i];
+        if ((fd.revents & (kEither | fd.events)) != 0 && is_news(item, fd, t)) return true;
+    }
     return false;
 }
 

@@ -89,6 +89,7 @@ class Poller {
     void sort_out(PollSet& set, size_t first) KQ_REQUIRES(mutex_);
     bool report(PollSet& set, size_t i, Nanos now, Wakeup& out) KQ_REQUIRES(mutex_);
     void look_at_queues();
+    bool spent_has_news(Nanos t) KQ_REQUIRES(mutex_);
     bool next_queue(bool spent, size_t& i, int& number);
     bool is_same(int fd);
     void changed() KQ_REQUIRES(mutex_);

@@ -91,6 +91,59 @@ TEST_F(Regress, R292_TheOtherEndOfThePipeIsAnotherFile) {
     EXPECT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, 0)), ENOENT);
 }
 
+// Likewise where the number is added again: the knote of the end that cannot be read went on, and
+// nothing was reported.
+TEST_F(Regress, R292_TheReadEndUnderTheNumberOfTheWriteEnd) {
+    const Pipe pipe = make_pipe();
+    const Fd other{dup(*pipe.write)};
+    ASSERT_EQ(q_.apply(change(*pipe.write, EVFILT_READ, EV_ADD)), 0);
+    ASSERT_EQ(dup2(*pipe.read, *pipe.write), *pipe.write);
+    ASSERT_EQ(q_.apply(change(*pipe.write, EVFILT_READ, EV_ADD)), 0);
+    write_bytes(*other, 1);
+    expect_only(q_.collect(), *pipe.write, EVFILT_READ, EV_ADD, 0, 1);
+}
+
+// A trigger that was taken back while a descriptor was ready left the queue deaf to poll(): it had
+// been heard, and there had been no room to say so.
+TEST_F(Regress, R6_ATriggerAfterOneThatWasTakenBack) {
+    const Pair pair = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD)), 0);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    ASSERT_EQ(q_.apply(change(*pair.first, EVFILT_WRITE, EV_ADD)), 0);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_DISABLE)), 0);
+    ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ENABLE, NOTE_TRIGGER)), 0);
+    EXPECT_TRUE(q_.readable());
+    EXPECT_EQ(q_.collect().size(), 2u);
+}
+
+// What was to be read was less than the mark, and hid the end; when it had been read, nothing told
+// of the end for some 20 ms.
+TEST_F(Regress, R125_TheEndIsSeenWhenWhatWasBelowTheMarkWasRead) {
+    const Pair pair = make_socketpair(SOCK_STREAM);
+    write_bytes(*pair.second, 1);
+    ASSERT_EQ(::shutdown(*pair.second, SHUT_WR), 0);
+    ASSERT_EQ(q_.apply(change(*pair.first, EVFILT_READ, EV_ADD, NOTE_LOWAT, 17)), 0);
+    (void)q_.collect();
+    read_bytes(*pair.first, 1);
+    const std::vector<Event> events = q_.collect();
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_NE(events[0].flags & EV_EOF, 0);
+}
+
+// An edge that had been reported, and had more to read since, was hidden from who watches the
+// queue.
+TEST_F(Regress, R307_AnEdgeInAWatchedQueueHasMore) {
+    const Pipe pipe = make_pipe();
+    const Queue inner;
+    ASSERT_EQ(inner.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    ASSERT_EQ(q_.apply(change(inner.fd(), EVFILT_READ, EV_ADD)), 0);
+    write_bytes(*pipe.write, 1);
+    ASSERT_EQ(inner.collect().size(), 1u);
+    expect_none(q_.collect());
+    write_bytes(*pipe.write, 1);
+    expect_only(q_.collect(), inner.fd(), EVFILT_READ, EV_ADD, 0, 1);
+}
+
 // The event of a watched kqueue waited on the queue while that one was closed and
 // its number given to another, which was reported by the knote of the first.
 TEST_F(Regress, R313_AnotherKqueueHasTheNumberOfTheWatchedOne) {

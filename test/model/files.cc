@@ -51,9 +51,17 @@ int64_t Files::data(int index, Side side, bool& exact) const {
     const File& f = file(index);
     exact = true;
     if (side == Side::read) return f.bytes;
-    if (f.role == File::Role::writer) return traits_.pipe_size - file(f.peer).bytes;
+    if (f.role == File::Role::writer) {
+        const int64_t free = traits_.pipe_size - file(f.peer).bytes;
+        return traits_.relaxed.pipe_data == 0 ? free : promised(f);
+    }
     exact = false;
     return ended(index, side) ? 0 : 1;
+}
+
+// P-DATA: what poll() promises; nothing if it is reported for its end alone.
+int64_t Files::promised(const File& writer) const {
+    return room(file(writer.peer)) == Truth::yes ? traits_.relaxed.pipe_data : 0;
 }
 
 // ---- what happens ----

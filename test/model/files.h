@@ -65,6 +65,7 @@ class Files {
 
   private:
     [[nodiscard]] Truth room(const File& receiver) const;
+    [[nodiscard]] int64_t promised(const File& writer) const;
     void tell(int file, Side side, Truth truth) { news_(file, side, truth); }
     [[nodiscard]] Truth maybe() const { return traits_.doubled_edges ? Truth::maybe : Truth::no; }
 

@@ -52,7 +52,10 @@ Truth Model::condition(const Key& key, const Knote& kn) const {
     }
     if (kn.file < 0) return nested(queues_[key.ident - kQueueIdent], kn);
     if (key.filter == EVFILT_WRITE) return files_.writable(kn.file);
-    return files_.readable(kn.file, (kn.fflags & NOTE_LOWAT) != 0 ? kn.data : 0);  // D-31
+    const int64_t mark = (kn.fflags & NOTE_LOWAT) != 0 ? kn.data : 0;  // D-31
+    const Truth truth = files_.readable(kn.file, mark);
+    const bool hidden = files_.file(kn.file).bytes < mark && may_hide_end(key, kn);
+    return hidden ? std::min(truth, Truth::maybe) : truth;
 }
 
 // 4.3: active while something is queued in the watched queue, which may have become stale. No
@@ -73,7 +76,7 @@ Truth Model::due(const Key& key, const Knote& kn) const {
     const Truth now = condition(key, kn);
     const bool edges = kn.has(EV_CLEAR) && is_descriptor(key.filter);
     if (!edges) return now;
-    return std::min(now, kn.news);
+    return std::min(now, edge(key, kn));
 }
 
 bool Model::comes_soon(const Key& key, const Knote& kn) const {
@@ -95,7 +98,7 @@ Truth Model::pending(int queue) const {
     const Queue& q = queues_[queue];
     Truth most = Truth::no;
     for (const auto& [key, kn] : q.knotes)
-        most = std::max(most, due(key, kn));
+        most = std::max(most, polled(key, due(key, kn)));
     return most;
 }
 
@@ -109,7 +112,7 @@ Truth Model::leftover(int queue) const {
         Truth truth = due(key, kn);
         if (nested || (comes_soon(key, kn) && !traits_.exact_clock))
             truth = std::max(truth, Truth::maybe);
-        most = std::max(most, truth);
+        most = std::max(most, polled(key, truth));
     }
     for (const auto& [file, slot] : q.seen)
         if (files_.alive(file) && files_.at(slot) != file) most = std::max(most, Truth::maybe);
@@ -142,6 +145,7 @@ std::string Model::accept(int queue, int room, bool waited, const std::vector<En
             return "not reported: " +
                    to_string(Entry{key.filter, key.ident, kn.flags, kn.fflags, kn.data, kn.tag});
     }
+    look_at_edges(q, complete, told);
     return check_fairness(q, events);
 }
 
@@ -171,6 +175,7 @@ std::string Model::accept_event(Queue& q, const Entry& event) {
 // L-CLOSE: within 16 ms after the number was added or reported, if it was reused.
 bool Model::is_ghost(const Queue& q, const Entry& event) const {
     const auto at = q.stale.find({event.filter, event.ident});
+    if (traits_.relaxed.no_ghosts) return false;
     if (at == q.stale.end() || at->second.file < 0 || event.ident >= kSlots) return false;
     return files_.at(event.ident) >= 0;
 }
@@ -179,7 +184,8 @@ std::string Model::check_values(const Key& key, const Knote& kn, const Entry& ev
     if (event.tag != kn.tag) return "udata of another change (R-75 to R-77)";
     const bool ended =
         is_descriptor(key.filter) && kn.file >= 0 && files_.ended(kn.file, side_of(key.filter));
-    if (event.flags != (kn.flags | (ended ? EV_EOF : 0u))) return "wrong flags (3.6)";
+    const bool hidden = ended && event.flags == kn.flags && may_hide_end(key, kn);
+    if (!hidden && event.flags != (kn.flags | (ended ? EV_EOF : 0u))) return "wrong flags (3.6)";
     if (key.filter == EVFILT_TIMER) return check_timer(kn, event);
     if (key.filter == EVFILT_USER) {  // 5.10, D-46
         if (event.fflags != kn.fflags) return "wrong fflags";
@@ -231,6 +237,7 @@ void Model::reported(Queue& q, const Key& key, Knote& kn) {
         q.knotes.erase(key);
         return;
     }
+    if (is_descriptor(key.filter)) edge_reported(key, kn);
     if (kn.has(EV_CLEAR)) kn.triggered = false;
     if (kn.has(EV_DISPATCH)) kn.disabled = q.excused = true;
     queue_user(q, key, kn);                                   // to the tail

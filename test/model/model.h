@@ -33,7 +33,11 @@ class Model {
     bool dup(int from, int to);
     bool shut(int slot);
     void renew(int queue);
-    void set_time(Now now) { now_ = now; }
+    // Before each call, and after it.
+    void set_time(Now now) {
+        before_ = now_;
+        now_ = now;
+    }
     Files& files() { return files_; }
 
     // ---- kevent() ----
@@ -74,6 +78,15 @@ class Model {
         int ident;
         auto operator<=>(const Key&) const = default;
     };
+    // P-EDGE: what is known of the last report, or of calls since.
+    struct Seen {
+        bool armed = true;    // every edge is noticed: nothing was reported, or it ended meanwhile
+        bool gone = false;    // the peer was closed
+        bool hidden = false;  // the end was not told: may_hide_end()
+        bool less = false;    // there may have been less to read
+        int64_t most = 0;     // so much was to be read, at most
+        Nanos told = 0;       // reported not before
+    };
     struct Knote {
         unsigned flags = 0;  // as events show them
         bool disabled = false;
@@ -89,6 +102,7 @@ class Model {
         Nanos span = 0;
         Nanos deadline = 0;
         int overtaken = 0;  // events reported while it waited
+        Seen seen{};
 
         [[nodiscard]] bool has(unsigned flag) const { return (flags & flag) != 0; }
     };
@@ -128,7 +142,15 @@ class Model {
     void news(int file, Side side, Truth truth);
     std::string check_fairness(Queue& q, const std::vector<Entry>& events) const;
 
+    // less than the rules: relaxed.cc
+    [[nodiscard]] Truth edge(const Key& key, const Knote& kn) const;
+    void look_at_edges(Queue& q, bool complete, const std::set<Key>& told);
+    void edge_reported(const Key& key, Knote& kn) const;
+    [[nodiscard]] bool may_hide_end(const Key& key, const Knote& kn) const;
+    [[nodiscard]] Truth polled(const Key& key, Truth truth) const;
+
     Traits traits_;
+    Now before_;
     Now now_;
     Files files_;
     Queue queues_[kQueues]{};

@@ -135,12 +135,14 @@ int Model::modify(Queue& q, const Key& key, Knote& kn, const Entry& entry) {
             kn.fflags = entry.fflags;
             kn.data = entry.data;
             kn.news = Truth::yes;
+            kn.seen = {};
         }
     }
     kn.tag = entry.tag;
     if (has(entry, EV_ENABLE) && kn.disabled) {
         kn.disabled = false;
-        kn.news = Truth::yes;
+        kn.news = Truth::yes;
+        kn.seen = {};
         if (key.filter == EVFILT_TIMER) start_timer(kn);  // D-15
         queue_user(q, key, kn);
     } else if (has(entry, EV_ENABLE) && is_descriptor(key.filter)) {

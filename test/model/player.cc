@@ -91,6 +91,7 @@ class Player {
     std::string call(const Step& asked) {
         const Step step = without_late_changes(asked);
         statistics_.calls++;
+        model_.set_time(subject_->now());
         if (step.wait == Wait::negative)
             return compare(subject_->kevent(step, step.wait), {-1, EINVAL, {}, true});
         std::string wrong = look_before(step.queue);
@@ -162,6 +163,7 @@ class Player {
             Step again;
             again.queue = queue;
             again.room = 1;
+            model_.set_time(subject_->now());
             const Outcome outcome = subject_->kevent(again, Wait::none);
             model_.set_time(subject_->now());
             const std::string wrong = model_.accept(queue, again.room, false, outcome.entries);

@@ -90,6 +90,16 @@ class Choices {
     std::span<const uint8_t> bytes_{};
 };
 
+// What a backend promises less than the rules ask: one field for each entry of BUGS.md, and
+// relaxed.cc says what each allows. None of them leaves a step or a comparison out.
+struct Relaxed {
+    bool poll = false;       // P-POLL
+    bool edge = false;       // P-EDGE
+    bool eof = false;        // P-EOF
+    int64_t pipe_data = 0;   // P-DATA: what an event says of a pipe to write to, if not the truth
+    bool no_ghosts = false;  // P-SAME-FILE: stricter than L-CLOSE
+};
+
 // What differs between the systems that programs are made for.
 struct Traits {
     bool exact_clock;    // it is moved by `advance` and by waiting only,
@@ -99,6 +109,7 @@ struct Traits {
     bool doubled_edges;  // what one end does may be told as news of the other direction, too
     bool plain;          // no pipes, no shutdown(), no queue that watches another
     bool faults;         // the system can be made to refuse
+    Relaxed relaxed{};
 };
 
 Program make_program(Choices& choices, const Traits& traits, int steps);

@@ -9,10 +9,12 @@
 #include <poll.h>
 #include <sys/event.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 namespace kqmodel {
@@ -79,7 +81,11 @@ class Real : public Subject {
         queues_[queue] = ::kqueue();
     }
 
-    Now now() override { return {0, 1'700'000'000'000'000'000}; }
+    Now now() override {
+        timespec ts{};
+        (void)::clock_gettime(CLOCK_MONOTONIC, &ts);
+        return {int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec, 1'700'000'000'000'000'000};
+    }
     void advance(Nanos) override {}
 
     void open(Kind kind, int a, int b) override {
@@ -176,6 +182,14 @@ class Real : public Subject {
     int queues_[kQueues] = {-1, -1};
 };
 
+Relaxed relaxed() {
+#ifdef KQTEST_BACKEND_posix
+    return {.poll = true, .edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true};
+#else
+    return {};
+#endif
+}
+
 }  // namespace
 
 Traits real_traits() {
@@ -190,7 +204,8 @@ Traits real_traits() {
             .pipe_size = size,
             .doubled_edges = true,
             .plain = false,
-            .faults = false};
+            .faults = false,
+            .relaxed = relaxed()};
 }
 
 std::unique_ptr<Subject> make_real() {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "model/player.h"
@@ -74,6 +75,39 @@ void invent(Outcome& outcome, const Step& call) {
     outcome.result = 1;
 }
 
+void drop_edge(Outcome& outcome, const Step& call) {
+    const Entry* event = find(outcome, EVFILT_READ);
+    if (event != nullptr && (event->flags & EV_CLEAR) != 0 && call.room > 1)
+        drop(outcome, EVFILT_READ);
+}
+
+// What the call before reported to an EV_CLEAR knote, if nothing was done since.
+struct Edge {
+    Entry event;
+    int queue;
+};
+std::optional<Edge> last_edge;
+
+void repeat_edge(Outcome& outcome, const Step& call) {
+    if (!call.changes.empty()) last_edge.reset();
+    if (outcome.result == 0 && call.room > 0 && last_edge && last_edge->queue == call.queue) {
+        outcome.entries.push_back(last_edge->event);
+        outcome.result = 1;
+        return;
+    }
+    last_edge.reset();
+    const Entry* event = find(outcome, EVFILT_READ);
+    if (event == nullptr || event->ident >= kSlots) return;
+    if ((event->flags & (EV_CLEAR | EV_ONESHOT | EV_DISPATCH)) == EV_CLEAR)
+        last_edge = Edge{*event, call.queue};
+}
+
+// Where nothing is left to read: there P-EOF allows nothing.
+void hide_end(Outcome& outcome, const Step&) {
+    for (Entry& entry : outcome.entries)
+        if (entry.filter == EVFILT_READ && entry.data == 0) entry.flags &= ~unsigned{EV_EOF};
+}
+
 constexpr auto honest = [](Outcome&, const Step&) {};
 
 constexpr Lie kLies[] = {
@@ -92,6 +126,10 @@ constexpr Lie kLies[] = {
     {"WrongUdata", spoil<&Entry::tag, EVFILT_WRITE>},
     {"WrongErrno", rename_error<ENOENT, EINVAL>},
     {"WrongErrnoOfClosed", rename_error<EBADF, ENOENT>},
+    {"LosesAnEdge", drop_edge},
+    {"RepeatsAnEdge", repeat_edge},
+    {"HidesTheEnd", hide_end},
+    {"WrongWriteData", spoil<&Entry::data, EVFILT_WRITE>},
     {"NoReceipts", forget_receipts},
     {"PollIsBlind", honest, [](bool) { return false; }},
     {"PollIsNervous", honest, [](bool) { return true; }},
@@ -100,7 +138,7 @@ constexpr Lie kLies[] = {
 // The library, but for the lie.
 class Liar : public Subject {
   public:
-    explicit Liar(const Lie& lie) : lie_(lie), real_(make_real()) {}
+    explicit Liar(const Lie& lie) : lie_(lie), real_(make_real()) { last_edge.reset(); }
 
     Outcome kevent(const Step& call, Wait wait) override {
         Outcome outcome = real_->kevent(call, wait);
@@ -108,16 +146,40 @@ class Liar : public Subject {
         return outcome;
     }
     bool readable(int queue) override { return lie_.readable(real_->readable(queue)); }
-    void renew(int queue) override { real_->renew(queue); }
+    void renew(int queue) override {
+        last_edge.reset();
+        real_->renew(queue);
+    }
     Now now() override { return real_->now(); }
     void advance(Nanos by) override { real_->advance(by); }
-    void open(Kind kind, int a, int b) override { real_->open(kind, a, b); }
-    void close(int slot) override { real_->close(slot); }
-    void dup(int from, int to) override { real_->dup(from, to); }
-    void write(int slot, int64_t count) override { real_->write(slot, count); }
-    void read(int slot, int64_t count) override { real_->read(slot, count); }
-    int64_t fill(int slot) override { return real_->fill(slot); }
-    void shut(int slot) override { real_->shut(slot); }
+    void open(Kind kind, int a, int b) override {
+        last_edge.reset();
+        real_->open(kind, a, b);
+    }
+    void close(int slot) override {
+        last_edge.reset();
+        real_->close(slot);
+    }
+    void dup(int from, int to) override {
+        last_edge.reset();
+        real_->dup(from, to);
+    }
+    void write(int slot, int64_t count) override {
+        last_edge.reset();
+        real_->write(slot, count);
+    }
+    void read(int slot, int64_t count) override {
+        last_edge.reset();
+        real_->read(slot, count);
+    }
+    int64_t fill(int slot) override {
+        last_edge.reset();
+        return real_->fill(slot);
+    }
+    void shut(int slot) override {
+        last_edge.reset();
+        real_->shut(slot);
+    }
 
   private:
     const Lie& lie_;
