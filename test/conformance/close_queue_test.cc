@@ -136,11 +136,11 @@ TEST_F(Closed, R291_AThreadAsleepIsStillWoken) {
               0);
     const Fd copy(::dup(*pipe.read));
     pipe.read.reset();
-    for (int round = 1; round <= 20; round++) {
+    for (int round = 1; round <= 5; round++) {
         std::vector<Event> first;
         std::vector<Event> second;
-        Thread waiter([&] { first = q.collect(1, milliseconds{200}); });
-        Thread other_waiter([&] { second = q.collect(1, milliseconds{200}); });
+        Thread waiter([&] { first = q.collect(1, milliseconds{1000}); });
+        Thread other_waiter([&] { second = q.collect(1, milliseconds{1000}); });
         waiter.wait_until_asleep();
         write_bytes(*pipe.write, 1);
         write_bytes(*other.write, 1);

@@ -36,7 +36,7 @@ TEST_F(Duplicate, R11_SurvivesTheCloseOfTheOriginal) {
     Queue original;
     const Pipe pipe = make_pipe();
     ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR), change(*pipe.read, EVFILT_READ, EV_ADD),
-                             change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 50)),
+                             change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT | EV_DISABLE, 0, 50)),
               0);
     const Queue copy(::dup(original.fd()));
     expect_trigger(copy, original);
@@ -46,6 +46,7 @@ TEST_F(Duplicate, R11_SurvivesTheCloseOfTheOriginal) {
     EXPECT_EQ(::kevent(number, nullptr, 0, &event, 1, &kAtOnce), -1);
     EXPECT_EQ(errno, EBADF);
     expect_trigger(copy, copy);
+    ASSERT_EQ(copy.apply(change(2, EVFILT_TIMER, EV_ENABLE)), 0);
     expect_only(copy.wait(), 2, EVFILT_TIMER, EV_ADD | EV_CLEAR | EV_ONESHOT, 0, 1);
     write_bytes(*pipe.write, 1);
     expect_only(copy.wait(), *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
