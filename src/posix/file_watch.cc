@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "file_stat.h"
+#include "sys.h"
 
 namespace kq {
 namespace {
@@ -61,7 +62,7 @@ Errno FileWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
         return Errno::ok;
     }
     struct stat st {};
-    if (fstat(fd, &st) != 0) return last_errno();
+    if (sys::stat_number(fd, &st) != 0) return last_errno();
     if (facts.file_watch != 0)
         return entries_[facts.file_watch - 1].identity == identity_of(st) ? Errno::ok
                                                                           : Errno::no_entry;
@@ -78,7 +79,7 @@ Errno FileWatch::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
 // What happened since the last time. That it is another file now the core finds out itself.
 uint32_t FileWatch::look_at(Entry& entry) {
     struct stat st {};
-    if (fstat(entry.fd, &st) != 0 || identity_of(st) != entry.identity) return kUnknown;
+    if (sys::stat_number(entry.fd, &st) != 0 || identity_of(st) != entry.identity) return kUnknown;
     FileState state;
     fill_state(st, state);
     const Nanos read = nanos_of(st.st_atim);
