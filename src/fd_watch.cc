@@ -13,9 +13,11 @@ namespace {
 constexpr Direction kBoth[] = {Direction::read, Direction::write};
 
 // Whether the number still names the kqueue that is watched: not registered,
-// then, because that has moved to a new kernel queue (Kqueue::renew).
+// then, because that has moved to a new kernel queue (Kqueue::renew). The registry may
+// know a closed one by this number, which is any file by now.
 bool was_renewed(int fd, const FdWatch& watch) {
-    return watch.facts.kind == FdKind::kqueue && registry::serial_of(fd) == watch.facts.identity;
+    return watch.facts.kind == FdKind::kqueue && registry::serial_of(fd) == watch.facts.identity &&
+           registry::is_live(fd);
 }
 
 void start_afresh(FdFacts& facts) {

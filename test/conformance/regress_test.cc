@@ -144,6 +144,20 @@ TEST_F(Regress, R307_AnEdgeInAWatchedQueueHasMore) {
     expect_only(q_.collect(), inner.fd(), EVFILT_READ, EV_ADD, 0, 1);
 }
 
+// A file that no queue of the kernel takes was given the number of a closed kqueue, which was taken
+// for one that had moved, and EV_ADD refused.
+TEST_F(Regress, R290_AFileHasTheNumberOfAWatchedKqueue) {
+    Queue inner;
+    const int number = inner.fd();
+    ASSERT_EQ(q_.apply(change(number, EVFILT_READ, EV_ADD)), 0);
+    inner.close();
+    const TempFile file;
+    ASSERT_EQ(*file.fd, number);
+    ASSERT_EQ(q_.apply(change(number, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
+    write_bytes(number, 1);
+    expect_only(q_.wait(), number, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE);
+}
+
 // The event of a watched kqueue waited on the queue while that one was closed and
 // its number given to another, which was reported by the knote of the first.
 TEST_F(Regress, R313_AnotherKqueueHasTheNumberOfTheWatchedOne) {
