@@ -155,7 +155,7 @@ TEST_F(Regress, R290_AFileHasTheNumberOfAWatchedKqueue) {
     ASSERT_EQ(*file.fd, number);
     ASSERT_EQ(q_.apply(change(number, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
     write_bytes(number, 1);
-    expect_only(q_.wait(), number, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE);
+    expect_only(q_.wait(), number, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE | NOTE_EXTEND);
 }
 
 // The event of a watched kqueue waited on the queue while that one was closed and
