@@ -28,7 +28,8 @@ development=$(echo "$packages"/libkqueue-dev_*.deb)
 version=$(dpkg-deb -f "$runtime" Version)
 for package in "$runtime" "$development"; do
     test "$(dpkg-deb -f "$package" Multi-Arch)" = same
-    dpkg-deb -c "$package" | grep -q "/usr/share/doc/$(dpkg-deb -f "$package" Package)/copyright"
+    dpkg-deb -c "$package" > "$WORK/content" # a file: grep -q would end a pipe too early
+    grep -q "/usr/share/doc/$(dpkg-deb -f "$package" Package)/copyright" "$WORK/content"
 done
 dpkg-deb -f "$runtime" Depends | grep -qE '^libc6 \(>= 2\.[0-9]+\)$'
 test "$(dpkg-deb -I "$runtime" shlibs)" = "libkqueue 0 libkqueue0 (>= $version)"

@@ -24,10 +24,13 @@ version=$(rpm -qp --qf '%{VERSION}' "$runtime")
 rpm -qp --requires "$runtime" | grep -vE '^rpmlib\(|^/sbin/ldconfig$' > "$WORK/requires"
 grep -qE '^libc\.so\.6\(GLIBC_2' "$WORK/requires"
 if grep -vE '^(libc\.so\.6|ld-linux[^(]*|rtld)\(' "$WORK/requires"; then exit 1; fi
-rpm -qp --provides "$runtime" | grep -qE '^libkqueue\.so\.0\('
-rpm -qp --requires "$development" | grep -qxF "libkqueue = $version"
-rpm -qpl "$development" | grep -qE '/sys/event\.h$'
-rpm -qpl "$development" | grep -qE '/kqueue\.2'
+rpm -qp --provides "$runtime" > "$WORK/provides" # files: grep -q would end a pipe too early
+grep -qE '^libkqueue\.so\.0\(' "$WORK/provides"
+rpm -qp --requires "$development" > "$WORK/requires.devel"
+grep -qxF "libkqueue = $version" "$WORK/requires.devel"
+rpm -qpl "$development" > "$WORK/content"
+grep -qE '/sys/event\.h$' "$WORK/content"
+grep -qE '/kqueue\.2' "$WORK/content"
 
 # ---- an empty root ----
 rpm=(rpm --root "$root" --nodeps --noscripts)
