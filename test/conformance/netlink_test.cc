@@ -17,7 +17,7 @@ class Netlink : public KqTest {
 // FIONREAD is ENOTTY there, and the knote never was true. data: L-OTHER-DATA.
 TEST_F(Netlink, R118_ADatagramIsReportedWhereItsSizeCannotBeAsked) {
     const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    ASSERT_TRUE(socket);
+    if (!socket) GTEST_SKIP() << "no netlink here";
     for (const int mode : {0, EV_CLEAR}) {
         ASSERT_EQ(q.apply(change(*socket, EVFILT_READ, EV_ADD | mode)), 0);
         expect_silent(q);
