@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: symbols.sh <libkqueue.so>: calls nothing that is not POSIX (ioctl() for FIONREAD and
-# TIOCOUTQ apart). Names with underscores are the C library's and the compiler's own.
+# TIOCOUTQ apart). fstat64 and the like are what _FILE_OFFSET_BITS=64 makes of fstat. Names with underscores are the C library's and the compiler's own.
 set -eu
 posix='abort calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
 getpid getsockname getsockopt ioctl kill lseek malloc memcpy memmove memset nanosleep pipe poll
@@ -8,6 +8,6 @@ pthread_atfork pthread_getspecific pthread_key_create pthread_mutex_lock pthread
 pthread_mutex_unlock pthread_setcancelstate qsort pthread_setspecific pthread_sigmask raise read realloc
 recv sched_yield send sigaction sigaddset sigemptyset sigismember sigpending sigtimedwait snprintf
 stderr vsnprintf waitid write isatty'
-bad=$("${NM:-nm}" -D --undefined-only "$1" | awk '{ sub(/@.*/, "", $NF); print $NF }' | grep -v '^_' |
+bad=$("${NM:-nm}" -D --undefined-only "$1" | awk '{ sub(/(64)?(@.*)?$/, "", $NF); print $NF }' | grep -v '^_' |
     grep -vxF "$(echo $posix | tr ' ' '\n')" || true)
 [ -z "$bad" ] || { echo "not POSIX: $bad"; exit 1; }
