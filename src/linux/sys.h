@@ -16,10 +16,7 @@
 
 #include "raw_call.h"
 #include "result.h"
-
-namespace kq::select {
-short look(int fd, short events);  // select.h
-}
+#include "select.h"
 
 namespace kq::sys {
 
