@@ -1,6 +1,7 @@
 #!/bin/sh
 # usage: symbols.sh <libkqueue.so>: calls nothing that is not POSIX (ioctl() for FIONREAD and
-# TIOCOUTQ apart). fstat64 and the like are what _FILE_OFFSET_BITS=64 makes of fstat. Names with underscores are the C library's and the compiler's own.
+# TIOCOUTQ apart). fstat64 and the like are what _FILE_OFFSET_BITS=64 makes of fstat. Names with
+# underscores are the C library's and the compiler's own.
 set -eu
 posix='abort calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
 getpid getsockname getsockopt ioctl kill lseek malloc memcpy memmove memset nanosleep pipe poll
