@@ -308,7 +308,11 @@ void Backend::arm(Clock clock, Nanos t) {
     if (left > kWorthIt) t -= left / kEarlyPart;
     itimerspec when{};
     when.it_value = to_timespec(t > 0 ? t : 1);  // 0 would disarm it
-    KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);
+    if (timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) != 0) {
+        timers_[c] = -1;  // the program closed it, and the number is not ours any more
+        KQ_CHECK(prepare_clock(clock) == Errno::ok);
+        KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);
+    }
     armed_[c] = t;
 }
 

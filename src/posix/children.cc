@@ -322,6 +322,8 @@ size_t Children::collect(std::span<Wakeup> out, Nanos t) {
         out[count++] = {news_->handle, 0, 0};
         news_->untell();
     }
+    // What rang for these may have been heard, and poll() is to see them.
+    if (news_ != nullptr) doorbell::ring_owned(*bell_);
     return count;
 }
 

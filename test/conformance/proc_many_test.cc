@@ -44,6 +44,14 @@ class Crowd {
         reap();
     }
     void go() { gate_.write.reset(); }
+    void wait_until_all_exited() {
+        for (const auto& [pid, number] : number_) {
+            siginfo_t info;
+            while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) != 0 &&
+                   errno == EINTR) {
+            }
+        }
+    }
     void reap() {
         for (const auto& [pid, number] : number_)
             ::waitpid(pid, nullptr, 0);
@@ -143,6 +151,22 @@ TEST_F(ProcMany, R211_ReapedMeanwhile) {
         }
     }
     expect_silent(q);
+}
+
+TEST_F(ProcMany, R6_ReadableUntilTheLastExitIsTaken) {
+    Crowd crowd(150);
+    crowd.go();
+    crowd.wait_until_all_exited();
+    for (const int room : {1, 2, 63, 64, 100}) {
+        add(crowd);
+        for (size_t told = 0; told < crowd.members().size();) {
+            ASSERT_TRUE(q.readable()) << told << " told, room for " << room;
+            const auto events = q.collect(room);
+            ASSERT_FALSE(events.empty());
+            told += events.size();
+        }
+        EXPECT_FALSE(q.readable());
+    }
 }
 
 TEST_F(ProcMany, SeveralThreadsEachExitOnce) {

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <string>
+
 #include "support/fd.h"
 #include "support/kq.h"
 #include "support/thread.h"
@@ -346,6 +349,26 @@ TEST_F(Regress, R1_ClosingAllDescriptorsDoesNotEndKqueue) {
         struct kevent trigger = change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER);
         struct kevent event;
         return kevent(fd, &trigger, 1, &event, 1, nullptr) == 1 ? 0 : 3;
+    });
+    EXPECT_EQ(child.wait(), 0);
+}
+
+// A program that closed what it had not opened ended with an abort at its next timer: of
+// the library's descriptors a timer is the one that can be had anew.
+TEST_F(Regress, R237_ATimerWhoseDescriptorTheProgramClosed) {
+    Child child([] {
+        const Queue q;
+        if (q.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 3'600'000)) != 0) return 1;
+        for (int fd = 3; fd < 256; fd++) {
+            char name[64] = "";
+            const std::string link = "/proc/self/fd/" + std::to_string(fd);
+            if (::readlink(link.c_str(), name, sizeof name - 1) > 0 &&
+                std::strcmp(name, "anon_inode:[timerfd]") == 0)
+                ::close(fd);
+        }
+        if (q.apply(change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 1)) != 0) return 2;
+        const auto events = q.wait();
+        return events.size() == 1 && events[0].ident == 2 ? 0 : 3;
     });
     EXPECT_EQ(child.wait(), 0);
 }
