@@ -14,6 +14,7 @@ option(KQUEUE_LTO "Optimise across the library's files (GCC; not in Debug or ins
 option(KQUEUE_COVERAGE "Instrument for gcov" OFF)
 set(KQUEUE_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
 set_property(CACHE KQUEUE_SANITIZE PROPERTY STRINGS "" address,undefined thread)
+set(KQUEUE_TEST_SHARDS 0 CACHE STRING "Run each test program in so many processes, not one for each test")
 
 # An instrumented build is for finding bugs: its libraries need the instrument's
 # run-time library, so nothing about the ABI can be learnt from it.
