@@ -113,6 +113,7 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
 
 Errno detach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<ProcKnote&>(base);
+    if (has(kn, kSubscribed)) kq.note_stray();  // letters may have been announced
     unsubscribe(kq, kn);
     kq.backend().unwatch_process(kn.facts);
     kq.unindex(kn);
