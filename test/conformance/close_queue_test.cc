@@ -78,6 +78,42 @@ TEST_F(Closed, R313_AChangeOfAWatchedQueueThatHasJustMoved) {
     }
 }
 
+// Disabled, it is silent on the new queue as on the old, and can be enabled or deleted.
+TEST_F(Closed, R313_ADisabledKnoteOfAQueueThatHasMoved) {
+    for (const bool heard : {false, true})
+        for (const int last : {EV_ENABLE, EV_DELETE}) {
+            const Queue outer;
+            const Queue inner;
+            ASSERT_EQ(outer.apply(change(inner.fd(), EVFILT_READ, EV_ADD)), 0);
+            ASSERT_EQ(outer.apply(change(inner.fd(), EVFILT_READ, EV_DISABLE)), 0);
+            ASSERT_EQ(inner.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+            const Fd ghost = haunt(inner);
+            ASSERT_EQ(inner.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+            if (heard) expect_none(outer.collect());
+            ASSERT_EQ(outer.apply(change(inner.fd(), EVFILT_READ, last)), 0);
+            EXPECT_EQ(outer.collect().size(), last == EV_ENABLE ? 1u : 0u);
+        }
+}
+
+// More than are taken from the kernel at a time; those told by edge are not told again.
+TEST_F(Closed, R291_AllThatIsReadyMovesAlong) {
+    constexpr size_t kMany = 150;
+    std::vector<Pipe> pipes;
+    for (size_t i = 0; i < kMany; i++) {
+        pipes.push_back(make_pipe());
+        ASSERT_EQ(q.apply(change(*pipes[i].read, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+        write_bytes(*pipes[i].write, 1);
+    }
+    ASSERT_EQ(q.collect(2 * kMany).size(), kMany);
+    const Fd ghost = haunt(q);
+    for (const Pipe& pipe : pipes)
+        write_bytes(*pipe.write, 1);
+    size_t told = 0;
+    for (auto events = q.collect(2 * kMany); !events.empty(); events = q.collect(2 * kMany))
+        told += events.size();
+    EXPECT_EQ(told, kMany);
+}
+
 // The program's own epoll set has the kqueue's file, not its number.
 TEST_F(Closed, R313_AnEpollSetIsStillToldAfterAFileOutlivedItsDescriptor) {
     const Fd set(::epoll_create1(EPOLL_CLOEXEC));

@@ -217,6 +217,9 @@ TEST_F(Kevent64, S24_WhatIsInvalid) {
     EXPECT_EQ(call({}, 1, &kAtOnce, 4).error, EINVAL);
     EXPECT_EQ(::kevent64(q.fd(), nullptr, -1, nullptr, 0, 0, nullptr), -1);
     EXPECT_EQ(errno, EINVAL);
+    Wide event;
+    EXPECT_EQ(::kevent64(q.fd(), nullptr, 0, &event, -1, 0, nullptr), -1);
+    EXPECT_EQ(errno, EINVAL);
     EXPECT_EQ(::kevent64(free_number(), nullptr, 0, nullptr, 0, 0, nullptr), -1);
     EXPECT_EQ(errno, EBADF);
     const timespec bad{0, 1'000'000'000};

@@ -1,6 +1,8 @@
 // EVFILT_LIBKQUEUE.
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/event.h>
+#include <sys/time.h>
 
 #include <atomic>
 #include <cerrno>
@@ -245,6 +247,20 @@ TEST_F(Libkqueue, DebugOutputTellsOfSleepAndWake) {
     }
     EXPECT_NE(timer.find(kq + "wake: the kernel has something\n"), std::string::npos) << timer;
     EXPECT_NE(timer.find(kq + "kernel: timers\n"), std::string::npos) << timer;
+}
+
+TEST_F(Libkqueue, DebugOutputTellsOfAnInterruption) {
+    struct sigaction handler {};
+    struct sigaction before {};
+    handler.sa_handler = [](int) {};
+    ASSERT_EQ(::sigaction(SIGALRM, &handler, &before), 0);
+    const itimerval often{{0, 20'000}, {0, 20'000}};  // one of them comes while it sleeps
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &often, nullptr), 0);
+    const std::string told = traced_call({}, 1, kForever);
+    const itimerval never{};
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &never, nullptr), 0);
+    ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
+    EXPECT_NE(told.find(": wake: EINTR"), std::string::npos) << told;
 }
 
 TEST_F(Libkqueue, DebugNamesFilesAndWhatWasDropped) {

@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "support/kq.h"
+#include "support/leave.h"
 #include "support/process.h"
 #include "support/thread.h"
 
@@ -159,7 +160,7 @@ int as_nobody(bool reap, const std::function<int(pid_t, int)>& watcher) {
         if (reap) process.reap();
     });
     Child child([&] {
-        if (::setgid(65534) != 0 || ::setuid(65534) != 0) return kNotPermitted;
+        if (!become_nobody()) return kNotPermitted;
         return watcher(process.pid(), *ready.write);
     });
     const int status = child.wait();

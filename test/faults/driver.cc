@@ -65,17 +65,20 @@ void Driver::change(const Fd& queue, uintptr_t ident, int filter, unsigned flags
     }
 }
 
-void Driver::change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned flags) {
+void Driver::change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned flags, bool room) {
     const struct kevent64_s kev {
         ident, static_cast<int16_t>(filter), static_cast<uint16_t>(flags), 0, 0, 7, { 8, 9 }
     };
     for (int result = -1; result != 0;) {
+        struct kevent64_s answer {};
         begin_call();
         {
             const Inside inside;
-            result = ::kevent64(*queue, &kev, 1, nullptr, 0, 0, nullptr);
+            result = ::kevent64(*queue, &kev, 1, room ? &answer : nullptr, room ? 1 : 0,
+                                KEVENT_FLAG_IMMEDIATE | KEVENT_FLAG_ERROR_EVENTS, nullptr);
         }
-        if (result != 0) refused(errno, "wide change of " + name(ident, filter));
+        const int error = result < 0 ? errno : static_cast<int>(answer.data);
+        if (result != 0) refused(error, "wide change of " + name(ident, filter));
     }
 }
 

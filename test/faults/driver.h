@@ -45,8 +45,9 @@ class Driver {
     Fd kqueue();
     void change(const Fd& queue, uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,
                 intptr_t data = 0);
-    // The same with kevent64(), which has more to remember.
-    void change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned flags);
+    // The same with kevent64(), which has more to remember. `room`: for an answer.
+    void change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned flags,
+                     bool room = false);
     // These come, within some seconds, and none else. Level ones may come twice.
     void expect(const Fd& queue, std::set<Key> events);
     // None comes, in this time. What is wrongly there is there at once, but for what time brings.

@@ -14,7 +14,9 @@
 
 #include "faults/injector.h"
 #include "faults/play.h"
+#include "faults/scenarios.h"
 #include "platform.h"
+#include "support/leave.h"
 
 namespace kqfaults {
 namespace {
@@ -30,12 +32,31 @@ unsigned number(const char* name) {
 // Whether a child that was made behind the library's back knows itself (mark_process()).
 bool copies_know_themselves() {
     const long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (pid == 0) _exit(kq::is_copy_of_process() ? 0 : 1);
+    if (pid == 0) kqtest::leave(kq::is_copy_of_process() ? 0 : 1);
     int status = -1;
     return waitpid(static_cast<pid_t>(pid), &status, 0) == pid && status == 0;
 }
 
-const Scenario& first_scenario() {
+// More than the first mailboxes are, and a number beyond the first of the registry.
+void many_queues(Driver& d) {
+    constexpr int kMore = 40;
+    constexpr int kBeyond = 1100;
+    std::vector<Fd> queues;
+    for (int i = 0; i < kMore; i++) {
+        queues.push_back(d.kqueue());
+        d.change(queues.back(), SIGUSR1, EVFILT_SIGNAL, EV_ADD);
+    }
+    d.raise_signal(SIGUSR1);
+    for (const Fd& queue : queues)
+        d.expect(queue, {{SIGUSR1, EVFILT_SIGNAL}});
+    const Fd other = another(queues.front(), kBeyond);
+    if (!other) return;
+    d.change(other, 1, EVFILT_USER, EV_ADD, NOTE_TRIGGER);
+    d.expect(other, {{1, EVFILT_USER}});
+}
+
+Scenario first_scenario(bool many) {
+    if (many) return {"many_queues", many_queues, Needs::nothing, EBADF};
     for (const Scenario& one : scenarios())
         if (strcmp(one.name, "signals") == 0) return one;
     abort();
@@ -44,7 +65,7 @@ const Scenario& first_scenario() {
 // Not a test by itself: see run_first().
 TEST(FirstUse, InAProcessOfItsOwn) {
     if (getenv("KQ_FIRST_WHAT") == nullptr) GTEST_SKIP() << "played by the others";
-    const Scenario& scenario = first_scenario();
+    const Scenario scenario = first_scenario(number("KQ_FIRST_MANY") != 0);
     (void)prepare();
     arm(static_cast<What>(number("KQ_FIRST_WHAT")), number("KQ_FIRST_POSITION"),
         number("KQ_FIRST_REASON"));
@@ -59,13 +80,13 @@ TEST(FirstUse, InAProcessOfItsOwn) {
     if (wrong.empty() && !never && !copies_know_themselves())
         wrong = "a copy of the process is not known";
     if (!wrong.empty()) fprintf(stderr, "%s: %s\n", happened.what.c_str(), wrong.c_str());
-    _exit(!wrong.empty()     ? kWrong
-          : happened.fired   ? kRefused
-          : happened.reached ? kNoSuchReason
-                             : kNoSuchPosition);
+    kqtest::leave(!wrong.empty()     ? kWrong
+                  : happened.fired   ? kRefused
+                  : happened.reached ? kNoSuchReason
+                                     : kNoSuchPosition);
 }
 
-int run_first(What what, unsigned position, unsigned reason) {
+int run_first(What what, unsigned position, unsigned reason, bool many = false) {
     std::string filter = "--gtest_filter=FirstUse.InAProcessOfItsOwn";
     std::string brief = "--gtest_brief=1";
     std::string name = "kq_faults";
@@ -73,6 +94,7 @@ int run_first(What what, unsigned position, unsigned reason) {
     (void)setenv("KQ_FIRST_WHAT", std::to_string(static_cast<int>(what)).c_str(), 1);
     (void)setenv("KQ_FIRST_POSITION", std::to_string(position).c_str(), 1);
     (void)setenv("KQ_FIRST_REASON", std::to_string(reason).c_str(), 1);
+    (void)setenv("KQ_FIRST_MANY", many ? "1" : "0", 1);
     pid_t pid = -1;
     int status = -1;
     if (posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, arguments, environ) != 0) return -1;
@@ -98,12 +120,14 @@ TEST(FirstUse, EverySystemCallOnce) {
 }
 
 TEST(FirstUse, EveryAllocationOnce) {
-    unsigned refused = 0;
-    while (run_first(What::allocation, refused + 1, 0) == kRefused)
-        refused++;
-    EXPECT_EQ(run_first(What::allocation, refused + 1, 0), kNoSuchPosition);
-    printf("%u allocations refused\n", refused);
-    EXPECT_GT(refused, 0u);
+    for (const bool many : {false, true}) {
+        unsigned refused = 0;
+        while (run_first(What::allocation, refused + 1, 0, many) == kRefused)
+            refused++;
+        EXPECT_EQ(run_first(What::allocation, refused + 1, 0, many), kNoSuchPosition);
+        printf("%u allocations refused\n", refused);
+        EXPECT_GT(refused, 0u);
+    }
 }
 
 }  // namespace

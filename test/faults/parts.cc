@@ -1,5 +1,6 @@
 // What scenarios are made of. See scenarios.h.
 #include "faults/scenarios.h"
+#include "support/leave.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -93,7 +94,7 @@ Child::Child(std::function<int()> body) : start_(make_pipe()), pid_(fork()) {
     char byte;
     (void)fcntl(*start_.first, F_SETFL, 0);
     (void)!read(*start_.first, &byte, 1);
-    _exit(body());
+    kqtest::leave(body());
 }
 
 Child::~Child() {

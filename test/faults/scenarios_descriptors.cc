@@ -179,6 +179,7 @@ void user(Driver& d) {
     const Fd queue = d.kqueue();
     d.change(queue, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
     d.change_wide(queue, 2, EVFILT_USER, EV_ADD | EV_ONESHOT);
+    d.change_wide(queue, 3, EVFILT_USER, EV_ADD, true);
     d.change(queue, 1, EVFILT_USER, 0, NOTE_TRIGGER);
     d.change(queue, 2, EVFILT_USER, 0, NOTE_TRIGGER);
     d.expect(queue, {{1, EVFILT_USER}, {2, EVFILT_USER}});
@@ -201,6 +202,14 @@ void timers(Driver& d) {
     d.change(queue, 4, EVFILT_TIMER, EV_ADD, NOTE_USECONDS, 100);
     d.change(queue, 4, EVFILT_TIMER, EV_ENABLE);
     d.expect(queue, {{4, EVFILT_TIMER}});
+}
+
+// A timer goes to a clock that this kqueue has not had yet.
+void another_clock(Driver& d) {
+    const Fd queue = d.kqueue();
+    d.change(queue, 1, EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000);
+    d.change(queue, 1, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
+    d.expect(queue, {{1, EVFILT_TIMER}});
 }
 
 void nested(Driver& d) {
@@ -297,6 +306,7 @@ std::vector<Scenario> descriptor_scenarios() {
         {"devices", devices},
         {"user", user},
         {"timers", timers},
+        {"another_clock", another_clock},
         {"nested", nested},
         {"listening", listening},
         {"duplicate", duplicate, Needs::nothing, EBADF},

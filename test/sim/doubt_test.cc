@@ -61,6 +61,33 @@ TEST_F(Doubt, WhatIsTrueAfterAllIsReportedInItsOwnMode) {
         }
 }
 
+// And if the kernel refuses to be told so, it is reported all the same.
+TEST_F(Doubt, WhatIsTrueAfterAllIsReportedThoughTheKernelRefuses) {
+    for (const Errno refusal : {Errno::no_memory, Errno::no_entry}) {
+        const int fd = liar();
+        ASSERT_EQ(q.change(fd, kRead, EV_ADD), Errno::ok);
+        for (int i = 0; i < 4; i++)
+            EXPECT_TRUE(q.wait().empty());
+        world().file(fd).lies = false;
+        world().feed(fd, 3);
+        world().fail(Fault::modify, refusal);
+        for (int i = 0; i < 3; i++)
+            EXPECT_EQ(q.wait().size(), refusal == Errno::no_memory ? 1u : 0u);
+        world().close(fd);
+    }
+}
+
+// What nobody tells of is looked at; it may be closed by then.
+TEST_F(Doubt, WhatIsLookedAtMayBeClosed) {
+    const int fd = liar();
+    world().file(fd).untold = true;
+    ASSERT_EQ(q.change(fd, kRead, EV_ADD), Errno::ok);
+    EXPECT_TRUE(q.wait().empty());
+    world().close(fd);
+    EXPECT_TRUE(q.wait(8, 100 * kMillisecond).empty());
+    EXPECT_EQ(q.backend().earliest_deadline(), kForever) << "it is looked at still";
+}
+
 // Lies that alternate with truths cost no event.
 TEST_F(Doubt, NoEventIsMissedHoweverOftenItLies) {
     const int fd = liar();

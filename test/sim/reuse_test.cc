@@ -216,7 +216,8 @@ TEST_F(Reuse, StaleHandlesAreDropped) {
     for (const kq::Handle handle :
          {kq::Handle(Kind::descriptor, number, 1), kq::Handle(Kind::descriptor, number, 99),
           kq::Handle(Kind::descriptor, 4'000'000'000u, 0), kq::Handle(Kind::descriptor, 5000, 0),
-          kq::Handle(Kind::none, number, 0), kq::Handle(Kind::lane, 1, 0)})
+          kq::Handle(Kind::none, number, 0), kq::Handle(Kind::lane, 1, 0),
+          kq::Handle(Kind::announcement, 5, 0), kq::Handle(Kind::timers, 9, 0)})
         q.backend().inject({handle, kq::kReadable, 0});
     EXPECT_TRUE(q.wait().empty());
     EXPECT_FALSE(q.readable());

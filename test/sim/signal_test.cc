@@ -42,6 +42,10 @@ TEST_F(Signals, ADisabledKnoteIsCountedAndNotRung) {
     ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ENABLE), Errno::ok);
     EXPECT_TRUE(q.readable());
     EXPECT_EQ(only_data(q.wait()), 1);
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_DISABLE), Errno::ok);
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ENABLE), Errno::ok);
+    EXPECT_FALSE(q.readable());
+    EXPECT_TRUE(q.wait().empty());
 }
 
 TEST_F(Signals, NobodyHearsWhatNobodyWatches) {

@@ -172,5 +172,16 @@ TEST_F(Timeout, ClosingAWatchedDescriptorWakesNobody) {
     EXPECT_EQ(counts().sleep, 1);
 }
 
+// A source that wakes it for nothing again and again makes it pause: signals end that, too.
+TEST_F(Timeout, ASignalEndsAPause) {
+    const kq::Handle stale(kq::Handle::Kind::descriptor, 5000, 0);
+    for (Nanos t = 0; t < 100 * kMillisecond; t += kMillisecond / 10)
+        world().at(t, [this, stale] { q.backend().inject({stale, kq::kReadable, 0}); });
+    world().at(60 * kMillisecond, [] { world().interrupt(); });
+    EXPECT_TRUE(q.wait(1, 10 * kSecond).empty());
+    EXPECT_EQ(q.error(), Errno::interrupted);
+    EXPECT_GT(counts().pause, 0);
+}
+
 }  // namespace
 }  // namespace sim

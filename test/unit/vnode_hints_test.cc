@@ -141,6 +141,22 @@ TEST_F(VnodeHints, UnknownIsFoundByComparing) {
     EXPECT_EQ(list(hints_for(old, now, kUnknown)), Bits{});
 }
 
+TEST_F(VnodeHints, UnknownIsFoundByAnyPart) {
+    const FileState old = file();
+    FileState now = old;
+    now.owner = 1;
+    EXPECT_EQ(list(hints_for(old, now, kUnknown)), Bits{NOTE_ATTRIB});
+    now = old;
+    now.group = 1;
+    EXPECT_EQ(list(hints_for(old, now, kUnknown)), Bits{NOTE_ATTRIB});
+    now = old;
+    now.size++;  // within a tick of the clock that files are stamped with
+    EXPECT_EQ(list(hints_for(old, now, kUnknown)), Bits{NOTE_WRITE | NOTE_EXTEND});
+    now = written(old, 100);
+    now.changed++;  // and then another time was set
+    EXPECT_EQ(list(hints_for(old, now, kUnknown)), (Bits{NOTE_WRITE, NOTE_ATTRIB}));
+}
+
 TEST_F(VnodeHints, UnknownOfADirectory) {
     const FileState old = directory();
     FileState now = written(old, 100);
