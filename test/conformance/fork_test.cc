@@ -179,6 +179,33 @@ TEST_F(Fork, R284_ForkStorm) {
     EXPECT_FALSE(q.wait().empty());
 }
 
+std::atomic<int> fork_status{0};
+extern "C" void fork_once(const char*, ...) {
+    if (fork_status != 0) return;
+    fork_status = 99;  // for the child, too
+    const pid_t pid = ::fork();
+    if (pid == 0) leave(use_own_queue());
+    int status = -1;
+    fork_status = ::waitpid(pid, &status, 0) == pid ? status + 1 : -1;
+}
+
+// By a signal handler, or a function that is told what happens: the kqueue that is in use just then
+// cannot be put in order in the child, but nothing waits for it there, or here.
+TEST_F(Fork, R284_ForkInsideACall) {
+    const Event set = change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG_FUNC, 0,
+                             reinterpret_cast<void*>(&fork_once));
+    const Result old = q.call({set}, 1, &kAtOnce);
+    ASSERT_EQ(old.ret, 1);
+    ASSERT_EQ(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG, 1)}, 1, &kAtOnce).ret, 1);
+    EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
+    EXPECT_EQ(fork_status.load(), 1);
+    ASSERT_EQ(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG, 0)}, 1, &kAtOnce).ret, 1);
+    Event back = set;
+    back.udata = reinterpret_cast<void*>(old.events[0].data);
+    ASSERT_EQ(q.call({back}, 1, &kAtOnce).ret, 1);
+    expect_only(q.collect(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+}
+
 // _Fork() runs no handlers: the copy is recognised when it uses the library.
 TEST_F(Fork, R285_AChildMadeWithoutForkHandlersDoesNoHarm) {
     const Pipe pipe = make_pipe();
