@@ -212,6 +212,7 @@ TEST_F(Fork, R285_AChildMadeWithoutForkHandlersDoesNoHarm) {
     ASSERT_EQ(
         q.apply(change(*pipe.read, EVFILT_READ, EV_ADD), change(1, EVFILT_USER, EV_ADD | EV_CLEAR)),
         0);
+    (void)q.apply(change(::getpid(), EVFILT_PROC, EV_ADD, NOTE_EXEC));  // where it may listen
     for (const bool waits_first : {false, true}) {
         const pid_t pid = ::_Fork();
         if (pid == 0) {

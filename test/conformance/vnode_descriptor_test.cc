@@ -45,6 +45,26 @@ TEST_F(VnodeDescriptor, R62_R69_WhatIsNoFileIsRefused) {
     expect_silent(q);
 }
 
+// What is refused leaves a knote of another filter as it was.
+TEST_F(VnodeDescriptor, R69_WhatIsRefusedLeavesTheOthersOfTheNumber) {
+    const Pair sockets = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(q.apply(change(*sockets.first, EVFILT_READ, EV_ADD | EV_DISABLE)), 0);
+    expect_refused(*sockets.first, EINVAL, "socket");
+    ASSERT_EQ(q.apply(change(*sockets.first, EVFILT_READ, EV_ENABLE)), 0);
+    expect_refused(*sockets.first, EINVAL, "socket");
+    write_bytes(*sockets.second, 1);
+    expect_only(q.wait(), *sockets.first, EVFILT_READ, EV_ADD, 0, 1);
+    ASSERT_EQ(q.apply(change(*sockets.first, EVFILT_READ, EV_DELETE)), 0);
+
+    const Fd directory = open_file(tree.path("."), O_RDONLY | O_DIRECTORY);
+    ASSERT_EQ(q.apply(change(*directory, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
+    for (const int flags : {EV_ADD, EV_ADD | EV_DISABLE}) {
+        EXPECT_EQ(q.apply(change(*directory, EVFILT_READ, flags)), EINVAL);
+    }
+    const Fd another = tree.file("another", "");
+    expect_only(q.wait(), *directory, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE);
+}
+
 TEST_F(VnodeDescriptor, R62_FifosDevicesAndMemoryAreFiles) {
     ASSERT_EQ(::mkfifo(tree.path("fifo").c_str(), 0644), 0);
     const Fd fifo = open_file(tree.path("fifo"), O_RDWR | O_NONBLOCK);
