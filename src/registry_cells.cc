@@ -107,9 +107,10 @@ bool take_reference_off(Cell& cell) {
     for (;;) {
         KQ_CHECK(references_of(word) > 0);
         uint64_t next = word - kReference;
-        if (next == word_of(State::retired)) next = word_of(State::dying);
+        const bool last = next == word_of(State::retired);
+        if (last) next = word_of(State::dying);
         if (!cell.word.compare_exchange_weak(word, next)) continue;
-        return state_of(next) == State::dying;
+        return last;  // not if it was dying already: a late find() may come and go until it is free
     }
 }
 
