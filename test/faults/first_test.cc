@@ -95,7 +95,8 @@ int run_first(What what, unsigned position, unsigned reason, bool many = false) 
     (void)setenv("KQ_FIRST_WHAT", std::to_string(static_cast<int>(what)).c_str(), 1);
     (void)setenv("KQ_FIRST_POSITION", std::to_string(position).c_str(), 1);
     (void)setenv("KQ_FIRST_REASON", std::to_string(reason).c_str(), 1);
-    (void)unsetenv("GTEST_TOTAL_SHARDS");  // or it might run none
+    for (const char* shard : {"GTEST_TOTAL_SHARDS", "GTEST_SHARD_INDEX"})  // or it might run none
+        (void)unsetenv(shard);
     (void)setenv("KQ_FIRST_MANY", many ? "1" : "0", 1);
     pid_t pid = -1;
     int status = -1;
