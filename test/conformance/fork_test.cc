@@ -192,6 +192,9 @@ extern "C" void fork_once(const char*, ...) {
 // By a signal handler, or a function that is told what happens: the kqueue that is in use just then
 // cannot be put in order in the child, but nothing waits for it there, or here.
 TEST_F(Fork, R284_ForkInsideACall) {
+#if defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "the locks are taken in the other order, which is told: BUGS.md, L-FORK-INSIDE";
+#endif
     const Event set = change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG_FUNC, 0,
                              reinterpret_cast<void*>(&fork_once));
     const Result old = q.call({set}, 1, &kAtOnce);
