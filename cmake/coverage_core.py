@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """usage: coverage_core.py <source dir> <build dir>
 
 What the tests reached of the core, src/*.cc and src/*.h, wherever it was compiled in: lines and

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: coverage_report.sh <gcov> <source dir> <object>...
 # Prints how much of each source file the tests ran: one line per file.
 set -eu

@@ -1,12 +1,16 @@
-# kqueue (shared) and kqueue_static, from one set of objects.
+# SPDX-License-Identifier: BSD-2-Clause
+# kqueue (shared) and kqueue_static, from one set of objects. What nobody asks for is not built.
 #
 # Programs in C link either with the C driver: no libstdc++ symbol may be
 # needed. The shared library proves that by being linked as C with -z defs.
 
 include(CheckLinkerFlag)
-find_package(Threads REQUIRED)
+if(NOT WIN32)
+    find_package(Threads REQUIRED)
+endif()
 
-# kq_core_flags(<target>): the language the library is written in.
+# kq_core_flags(<target>): the language the library is written in. The definitions are those of the
+# backend that kq_read_backend() has read.
 function(kq_core_flags target)
     set_target_properties(${target} PROPERTIES
         CXX_STANDARD 20
@@ -29,47 +33,80 @@ function(kq_core_flags target)
         KQ_VERSION_PATCH=${PROJECT_VERSION_PATCH})
 endfunction()
 
-add_library(kq_objects OBJECT ${KQUEUE_CORE_SOURCES} ${KQUEUE_BACKEND_SOURCES})
-kq_core_flags(kq_objects)
-kq_warnings(kq_objects)
-# src/platform.h includes "backend.h": this directory says whose.
-target_include_directories(kq_objects PRIVATE
-    "${PROJECT_SOURCE_DIR}/src/${kq_backend}" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
-
 # Across files: the way from kevent() to the kernel and back passes through several, and each
 # frame that is open across a system call costs (src/linux/raw_call.h): a tenth of short calls.
 # Both libraries end as machine code; other compilers would need another linker for it.
 set(kq_lto "")
-if(KQUEUE_LTO AND NOT KQUEUE_INSTRUMENTED AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(KQUEUE_LTO AND NOT WIN32 AND NOT KQUEUE_INSTRUMENTED AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     include(CheckIPOSupported)
     check_ipo_supported(RESULT kq_lto_works LANGUAGES CXX OUTPUT kq_lto_output)
     if(kq_lto_works)
-        set(kq_lto "$<$<NOT:$<CONFIG:Debug>>:-flto=auto>")
-        # Fat, since the linker may be one that knows nothing of it and would link nothing.
-        target_compile_options(kq_objects PRIVATE ${kq_lto} "$<$<NOT:$<CONFIG:Debug>>:-ffat-lto-objects>")
+        # In one part: several are compiled at the same time, for which GCC needs make, and warns without.
+        set(kq_lto "$<$<NOT:$<CONFIG:Debug>>:-flto=auto>" "$<$<NOT:$<CONFIG:Debug>>:-flto-partition=one>")
     endif()
 endif()
+
+# kq_compile(<target> <backend>): the core on a platform directory, of which kq_read_backend() has
+# read the list.
+function(kq_compile target backend)
+    add_library(${target} OBJECT EXCLUDE_FROM_ALL ${kq_core} ${KQUEUE_BACKEND_SOURCES})
+    kq_core_flags(${target})
+    kq_warnings(${target})
+    target_compile_definitions(${target} PRIVATE "KQ_BACKEND=\"${backend}\"")
+    # src/platform.h includes "backend.h": this directory says whose.
+    target_include_directories(${target} PRIVATE
+        "${PROJECT_SOURCE_DIR}/src/${backend}" "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/include")
+    target_link_libraries(${target} PUBLIC ${KQUEUE_BACKEND_LIBRARIES})
+    if(kq_lto)
+        # Fat, since the linker may be one that knows nothing of it and would link nothing.
+        target_compile_options(${target} PRIVATE ${kq_lto} "$<$<NOT:$<CONFIG:Debug>>:-ffat-lto-objects>")
+    endif()
+endfunction()
+kq_compile(kq_objects ${kq_backend})
 
 # The objects are C++, what links them is C: no C++ run-time library is implied.
 set(CMAKE_CXX_IMPLICIT_LINK_LIBRARIES "")
 set(CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES "")
 set(kq_map "${PROJECT_SOURCE_DIR}/src/libkqueue.map")
 
-# ---- shared ----
-add_library(kqueue SHARED $<TARGET_OBJECTS:kq_objects>)
-set_target_properties(kqueue PROPERTIES
-    VERSION ${PROJECT_VERSION}
-    SOVERSION 0 # the C libkqueue's: we replace it
-    LINK_DEPENDS "${kq_map}")
-# nodelete: the fork handlers stay registered after a dlclose().
-target_link_options(kqueue PRIVATE
-    LINKER:-z,relro,-z,now,-z,nodelete
-    LINKER:--as-needed
-    "LINKER:--version-script=${kq_map}"
-    ${kq_lto})
-if(NOT KQUEUE_INSTRUMENTED)
-    target_link_options(kqueue PRIVATE -static-libgcc LINKER:-z,defs)
+# kq_interface(<target>): linked as C; who links it finds the header, where it is built and installed.
+function(kq_interface target)
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C OUTPUT_NAME kqueue)
+    target_include_directories(${target} INTERFACE
+        "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
+        "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/kqueue>")
+endfunction()
+
+if(WIN32)
+    include(library_windows)
+    return()
 endif()
+
+# ---- shared ----
+# kq_link_shared(<target> <objects>): of the backend that kq_read_backend() has read.
+function(kq_link_shared target objects)
+    add_library(${target} SHARED $<TARGET_OBJECTS:${objects}>)
+    kq_interface(${target})
+    set_target_properties(${target} PROPERTIES
+        VERSION ${PROJECT_VERSION}
+        SOVERSION 0 # the C libkqueue's: we replace it
+        LINK_DEPENDS "${kq_map}")
+    target_link_libraries(${target} PRIVATE Threads::Threads ${KQUEUE_BACKEND_LIBRARIES})
+    # nodelete: the fork handlers stay registered after a dlclose().
+    if(CMAKE_SYSTEM_NAME STREQUAL "SunOS") # the system's own linker: ld(1)
+        target_link_options(${target} PRIVATE LINKER:-z,now,-z,nodelete,-z,ignore "LINKER:-M,${kq_map}")
+    else()
+        target_link_options(${target} PRIVATE
+            LINKER:-z,relro,-z,now,-z,nodelete
+            LINKER:--as-needed
+            "LINKER:--version-script=${kq_map}")
+    endif()
+    target_link_options(${target} PRIVATE ${KQUEUE_BACKEND_LINK_OPTIONS} ${kq_lto})
+    if(NOT KQUEUE_INSTRUMENTED)
+        target_link_options(${target} PRIVATE -static-libgcc LINKER:-z,defs)
+    endif()
+endfunction()
+kq_link_shared(kqueue kq_objects)
 
 # ---- static: one object in which every other name is local ----
 # An archive of the objects as they are would put all their names, and copies
@@ -92,7 +129,7 @@ if(CMAKE_OBJCOPY AND NOT KQUEUE_INSTRUMENTED)
     endif()
     if(kq_lto)
         # Names can be made local in machine code only.
-        list(APPEND kq_relocatable_flags "${kq_lto}" "$<$<NOT:$<CONFIG:Debug>>:-flinker-output=nolto-rel>")
+        list(APPEND kq_relocatable_flags ${kq_lto} "$<$<NOT:$<CONFIG:Debug>>:-flinker-output=nolto-rel>")
     endif()
 
     set(kq_single "${CMAKE_CURRENT_BINARY_DIR}/libkqueue.o")
@@ -108,14 +145,5 @@ if(CMAKE_OBJCOPY AND NOT KQUEUE_INSTRUMENTED)
 else()
     add_library(kqueue_static STATIC $<TARGET_OBJECTS:kq_objects>)
 endif()
-set_target_properties(kqueue_static PROPERTIES OUTPUT_NAME kqueue)
-target_link_libraries(kqueue_static INTERFACE Threads::Threads)
-
-target_link_libraries(kqueue PRIVATE Threads::Threads)
-foreach(target IN ITEMS kqueue kqueue_static)
-    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
-    target_include_directories(${target} INTERFACE
-        "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>"
-        "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/kqueue>")
-    add_library(libkqueue::${target} ALIAS ${target})
-endforeach()
+kq_interface(kqueue_static)
+target_link_libraries(kqueue_static INTERFACE Threads::Threads ${KQUEUE_BACKEND_LIBRARIES})

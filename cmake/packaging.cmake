@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # What `cpack` makes: packages for Debian and for RPM systems, and the source
 # tarball. The presets package-deb and package-rpm set the directories that the
 # systems want.
@@ -7,21 +8,24 @@ endif()
 
 set(CPACK_PACKAGE_NAME libkqueue)
 set(CPACK_PACKAGE_VENDOR "libkqueue")
-set(CPACK_PACKAGE_CONTACT "libkqueue developers <libkqueue@localhost>" CACHE STRING "Maintainer of the packages")
+set(CPACK_PACKAGE_CONTACT "libkqueue contributors <libkqueue@example.org>" CACHE STRING
+    "Maintainer of the packages: whoever distributes them gives an address")
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_COMPONENTS_ALL runtime development)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PACKAGE_HOMEPAGE_URL "${KQUEUE_HOMEPAGE_URL}")
+set(CPACK_RPM_PACKAGE_URL "${KQUEUE_HOMEPAGE_URL}")
 set(CPACK_VERBATIM_VARIABLES ON)
 set(kq_summary "kqueue() and kevent() of the BSDs as a library")
-set(kq_text "One interface to wait for descriptors, timers, signals, processes, changes of\n\
-files and the program's own events. Replaces the C libkqueue without recompiling.")
+set(kq_text "One interface to wait for descriptors, timers, signals, processes, changes\n\
+of files and the program's own events. Replaces the C libkqueue without\n\
+compiling programs again.")
 
 # ---- Debian: libkqueue0, libkqueue-dev ----
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
-set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+# Its own way to find out what libc is needed comes with scripts that call ldconfig; triggers do that now.
+set(CPACK_PRE_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/debian_depends.cmake")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libkqueue0)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libkqueue-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libkqueue0 (= ${PROJECT_VERSION}), libc-dev")
@@ -42,18 +46,25 @@ endif()
 # The symbols file: all names since this version, since programs compiled with
 # this header may use what earlier libraries of this soname refuse.
 file(STRINGS "${PROJECT_SOURCE_DIR}/src/libkqueue.map" kq_names REGEX "^    [a-z0-9_]+;$")
+if(NOT kq_hears_sigaction)
+    list(FILTER kq_names EXCLUDE REGEX "sig")
+endif()
 list(TRANSFORM kq_names REPLACE "^ +([a-z0-9_]+);$" " \\1@Base ${PROJECT_VERSION}\n")
 list(SORT kq_names)
 list(JOIN kq_names "" kq_symbols)
-file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/debian/symbols" "libkqueue.so.0 libkqueue0 #MINVER#\n${kq_symbols}")
+file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/debian/symbols" "libkqueue.so.0 libkqueue0 #MINVER#\n* Build-Depends-Package: libkqueue-dev\n${kq_symbols}")
+file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/debian/shlibs" "libkqueue 0 libkqueue0 (>= ${PROJECT_VERSION})\n")
 file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/debian/triggers" "activate-noawait ldconfig\n")
-set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA "${CMAKE_CURRENT_BINARY_DIR}/debian/shlibs"
     "${CMAKE_CURRENT_BINARY_DIR}/debian/symbols" "${CMAKE_CURRENT_BINARY_DIR}/debian/triggers")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 # ---- RPM: libkqueue, libkqueue-devel ----
 set(CPACK_RPM_COMPONENT_INSTALL ON)
 set(CPACK_RPM_MAIN_COMPONENT runtime)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
+if(KQUEUE_PACKAGE STREQUAL "rpm")
+    set(CMAKE_INSTALL_SO_NO_EXE OFF) # rpm wants libraries to be executable; Debian's cmake says that they are not
+endif()
 set(CPACK_RPM_PACKAGE_LICENSE "BSD-2-Clause")
 set(CPACK_RPM_RUNTIME_PACKAGE_NAME libkqueue)
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_NAME libkqueue-devel)
@@ -62,20 +73,23 @@ set(CPACK_RPM_DEVELOPMENT_PACKAGE_SUMMARY "${kq_summary} (development)")
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_REQUIRES "libkqueue = ${PROJECT_VERSION}")
 # Directories of the system, which no package of ours owns.
 foreach(dir IN ITEMS ${CMAKE_INSTALL_LIBDIR}/cmake ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+        ${CMAKE_INSTALL_DATADIR}/doc ${CMAKE_INSTALL_DATADIR}/licenses
         ${CMAKE_INSTALL_MANDIR} ${CMAKE_INSTALL_MANDIR}/man2)
     list(APPEND CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION "/usr/${dir}")
 endforeach()
 
-# ---- the licence, where the one and the other look for it; in packages only ----
-set(kq_licences "runtime=doc/libkqueue0/copyright" "development=doc/libkqueue-dev/copyright")
-if(CMAKE_INSTALL_LIBDIR STREQUAL "lib64")
-    set(kq_licences "runtime=licenses/libkqueue/LICENSE" "development=licenses/libkqueue-devel/LICENSE")
+# ---- documents, where the one and the other look for them, compressed as they want it ----
+if(KQUEUE_PACKAGE)
+    include(package_documents)
 endif()
-foreach(place IN LISTS kq_licences)
-    string(REGEX MATCH "^(.*)=(.*)/(.*)$" _ "${place}")
-    install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/${CMAKE_MATCH_2}"
-        RENAME "${CMAKE_MATCH_3}" COMPONENT ${CMAKE_MATCH_1} EXCLUDE_FROM_ALL)
-endforeach()
+
+# ---- Windows: one ZIP with all ----
+if(WIN32)
+    set(CPACK_GENERATOR ZIP)
+    set(CPACK_PACKAGE_FILE_NAME "libkqueue-${PROJECT_VERSION}-windows-${CMAKE_SYSTEM_PROCESSOR}")
+    install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/libkqueue"
+        COMPONENT runtime)
+endif()
 
 # ---- source ----
 set(CPACK_SOURCE_GENERATOR TGZ)

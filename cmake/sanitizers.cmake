@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Instrumented builds: the same flags on everything compiled or linked below.
 if(KQUEUE_SANITIZE)
     add_compile_options(-fsanitize=${KQUEUE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Targets for people: none is part of `all`.
 
 # ---- demo: install to a prefix, build the examples against it, run them ----
@@ -7,7 +8,21 @@ if(KQUEUE_INSTALL)
         COMMAND ${CMAKE_COMMAND} --install "${CMAKE_BINARY_DIR}" --config $<CONFIG> --prefix "${KQUEUE_DEMO_PREFIX}"
         COMMAND bash "${PROJECT_SOURCE_DIR}/test/examples/run_demo.sh" "${KQUEUE_DEMO_PREFIX}"
         USES_TERMINAL VERBATIM)
-    add_dependencies(demo kqueue kqueue_static)
+    add_dependencies(demo ${kq_kinds})
+endif()
+
+# ---- check: all tests, and what was skipped, with the reasons ----
+# Most tests wait for something, so there are more of them at once than processors.
+set(KQUEUE_PRESET "" CACHE INTERNAL "The configure preset, if it was one")
+if(kq_tests)
+    cmake_host_system_information(RESULT kq_processors QUERY NUMBER_OF_LOGICAL_CORES)
+    math(EXPR kq_jobs "2 * ${kq_processors}")
+    set(KQUEUE_TEST_JOBS ${kq_jobs} CACHE STRING "How many tests the target check runs at once")
+    add_custom_target(check
+        COMMAND ${CMAKE_COMMAND} "-DCTEST=${CMAKE_CTEST_COMMAND}" "-DBUILD=${CMAKE_BINARY_DIR}" "-DCONFIG=$<CONFIG>"
+                "-DSOURCE=${PROJECT_SOURCE_DIR}" "-DPRESET=${KQUEUE_PRESET}" "-DJOBS=${KQUEUE_TEST_JOBS}"
+                -P "${PROJECT_SOURCE_DIR}/cmake/check.cmake"
+        USES_TERMINAL VERBATIM)
 endif()
 
 # ---- tidy: needs CMAKE_EXPORT_COMPILE_COMMANDS (the presets set it) ----

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # The project's warnings: for its own targets only, and only where asked for
 # (KQUEUE_WARNINGS, KQUEUE_WERROR), so that a newer compiler breaks nobody's build.
 

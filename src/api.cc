@@ -1,12 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The C boundary: checks what needs no kqueue, looks it up, calls, sets errno.
 // The only extern "C" definitions, and the only place that writes errno: last
 // on failure, put back on success, whatever happened on the way.
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/event.h>
 
 #include "kqueue.h"
 #include "registry.h"
+#include "registry_lookup.h"
+#include "scan.h"
 #include "trace.h"
 
 namespace kq {
@@ -17,27 +19,113 @@ int fail(Errno error) {
     return -1;
 }
 
+// A call that has no kqueue to work on, -1 or a number that is none.
+int refuse(const char* call, int kq, Errno error) {
+    trace_failure(TraceLevel::trouble, call, kq, error);
+    return fail(error);
+}
+
 // A thread that is cancelled asleep inside kevent() gives its reference back.
 void cancelled(void* kqueue) {
     registry::release(static_cast<Kqueue*>(kqueue));
 }
 
-// Calls call(Kqueue&) for the queue of this number; what it answers is the caller's.
-template <class Call>
-inline int with_queue(int kq, Call call) {
-    const int saved = errno;
-    const Result<Kqueue*> found = registry::find(kq);
-    if (!found.ok()) return fail(found.error());
-    Kqueue* queue = found.value();
-    const Result<int> result = call(*queue);
+// Before the reference is given back. Out of line, and from `queue` alone: what it would want to
+// know else had to be kept during each call.
+[[gnu::noinline, gnu::cold]] void note_failure(const char* call, Kqueue* queue, Errno error) {
+    const bool closed =
+        error == Errno::not_ours || (error == Errno::bad_descriptor && !queue->exists());
+    // That of a change, which was traced where it was applied; or a handler of a signal ran.
+    const bool usual = error == Errno::no_entry || error == Errno::interrupted ||
+                       (error == Errno::bad_descriptor && !closed);
+    if (error != Errno::not_ours)
+        trace_failure(usual ? TraceLevel::events : TraceLevel::trouble, call, queue->descriptor(),
+                      error);
     // The number may have been closed, or be somebody else's: out of the registry then.
-    if (!result.ok() && result.error() == Errno::bad_descriptor && !queue->exists())
-        registry::retire(queue);
-    registry::release(queue);
-    registry::reap();
-    if (!result.ok()) return fail(result.error());
+    if (closed) registry::retire(queue);
+}
+
+// The end of a call: gives the reference back, says what was wrong, writes errno, which was
+// `saved`. Where the number turned out to be another queue's, which the registry knows by then,
+// again() is the answer: the same call once more, out of line.
+template <class Again>
+KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int saved,
+                       Again again) {
+    if (!result.ok()) {
+        note_failure(name, queue, result.error());
+        registry::release_and_reap(queue);
+        return result.error() == Errno::not_ours ? again() : fail(result.error());
+    }
+    registry::release_and_reap(queue);
     errno = saved;
     return result.value();
+}
+
+[[gnu::noinline, gnu::cold]] int kevent_again(int kq, const struct kevent* changelist, int nchanges,
+                                              struct kevent* eventlist, int nevents,
+                                              const timespec* timeout) {
+    return kevent(kq, changelist, nchanges, eventlist, nevents, timeout);
+}
+
+[[gnu::noinline, gnu::cold]] int kevent64_again(int kq, const struct kevent64_s* changelist,
+                                                int nchanges, struct kevent64_s* eventlist,
+                                                int nevents, unsigned flags,
+                                                const timespec* timeout) {
+    return kevent64(kq, changelist, nchanges, eventlist, nevents, flags, timeout);
+}
+
+// ---- kevent(), behind what is in place ----
+// In parts that end with each other, so that each call stays in one frame.
+
+// Any call.
+[[gnu::noinline]] int kevent_any(int kq, const struct kevent* changelist, int nchanges,
+                                 struct kevent* eventlist, int nevents, const timespec* timeout) {
+    const int saved = errno;
+    const Result<Kqueue*> found = registry::find_in_place(kq);
+    if (!found.ok()) return refuse("kevent", kq, found.error());
+    Result<int> result = Errno::invalid;
+    if (nchanges >= 0 && nevents >= 0)
+        result = found.value()->run(changelist, nchanges, eventlist, nevents, timeout, cancelled);
+    return end_call("kevent", found.value(), result, saved, [=] {
+        return kevent_again(kq, changelist, nchanges, eventlist, nevents, timeout);
+    });
+}
+
+// Only changes, and no room for answers.
+[[gnu::noinline]] int kevent_change(int kq, const struct kevent* changelist, int nchanges) {
+    const int saved = errno;
+    const Result<Kqueue*> found = registry::find_in_place(kq);
+    if (!found.ok()) return refuse("kevent", kq, found.error());
+    const Result<int> result = found.value()->change(changelist, nchanges);
+    return end_call("kevent", found.value(), result, saved,
+                    [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
+}
+
+// One that has looked, and is not at its end.
+[[gnu::noinline]] int kevent_looked(Kqueue* queue, Kqueue::Look& look, struct kevent* eventlist,
+                                    int nevents, const timespec* timeout) {
+    const int saved = errno;
+    const int kq = queue->descriptor();
+    const Result<int> result = queue->finish(look, eventlist, nevents, timeout, cancelled);
+    return end_call("kevent", queue, result, saved,
+                    [=] { return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout); });
+}
+
+// One of a number which a handler of a signal has given to something else just now.
+[[gnu::noinline, gnu::cold]] int kevent_overtaken(Kqueue* queue, int kq, struct kevent* eventlist,
+                                                  int nevents, const timespec* timeout) {
+    const int saved = errno;
+    registry::finish_release_of(queue);
+    errno = saved;
+    return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout);
+}
+
+// The end of one that found nothing.
+[[gnu::noinline, gnu::cold]] int end_silently(Kqueue* queue) {
+    const int saved = errno;
+    registry::finish_release(queue);
+    errno = saved;
+    return 0;
 }
 
 }  // namespace
@@ -50,37 +138,53 @@ extern "C" {
 int kqueue(void) {
     const int saved = errno;
     const kq::Result<int> fd = kq::registry::create();
-    if (!fd.ok()) return kq::fail(fd.error());
+    if (!fd.ok()) return kq::refuse("kqueue", -1, fd.error());
     errno = saved;
     return fd.value();
 }
 
 int kqueue1(int flags) {
-    if ((flags & ~(O_CLOEXEC | O_NONBLOCK)) != 0) return kq::fail(kq::Errno::invalid);
+    if ((flags & ~kq::Backend::kKqueue1Flags) != 0)
+        return kq::refuse("kqueue1", -1, kq::Errno::invalid);
     return kqueue();
 }
 
 int kqueuex(unsigned int flags) {
-    if ((flags & ~KQUEUE_CLOEXEC) != 0) return kq::fail(kq::Errno::invalid);
+    if ((flags & ~KQUEUE_CLOEXEC) != 0) return kq::refuse("kqueuex", -1, kq::Errno::invalid);
     return kqueue();
 }
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
-    return kq::with_queue(kq, [=](kq::Kqueue& queue) -> kq::Result<int> {
-        if (nchanges < 0 || nevents < 0) return kq::Errno::invalid;
-        return queue.run(changelist, nchanges, eventlist, nevents, timeout, kq::cancelled);
-    });
+    if (nchanges > 0 && nevents == 0) return kq::kevent_change(kq, changelist, nchanges);
+    // Most calls, in place and without a frame that is worth the name: nothing is changed, nothing
+    // waits, and so the kernel alone has the answer.
+    const kq::registry::Place* place = nullptr;
+    kq::Kqueue* const queue = kq::registry::look_up_plain(kq, place);
+    if (nchanges != 0 || nevents <= 0 || queue == nullptr || !queue->is_at_rest() ||
+        (timeout != nullptr && !kq::is_valid(*timeout)))
+        return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
+    if (!kq::registry::take_plain(queue, place))
+        return kq::kevent_overtaken(queue, kq, eventlist, nevents, timeout);
+    kq::Kqueue::Look look;
+    if (!queue->finds_nothing(look, nevents, timeout))
+        return kq::kevent_looked(queue, look, eventlist, nevents, timeout);
+    return kq::registry::release_plain(queue) ? 0 : kq::end_silently(queue);
 }
 
 int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,
              struct kevent64_s* eventlist, int nevents, unsigned int flags,
              const struct timespec* timeout) {
-    return kq::with_queue(kq, [=](kq::Kqueue& queue) -> kq::Result<int> {
-        const unsigned known = KEVENT_FLAG_IMMEDIATE | KEVENT_FLAG_ERROR_EVENTS;
-        if (nchanges < 0 || nevents < 0 || (flags & ~known) != 0) return kq::Errno::invalid;
-        return queue.run_wide(changelist, nchanges, eventlist, nevents, flags, timeout,
-                              kq::cancelled);
+    const int saved = errno;
+    const kq::Result<kq::Kqueue*> found = kq::registry::find_in_place(kq);
+    if (!found.ok()) return kq::refuse("kevent64", kq, found.error());
+    const unsigned known = KEVENT_FLAG_IMMEDIATE | KEVENT_FLAG_ERROR_EVENTS;
+    kq::Result<int> result = kq::Errno::invalid;
+    if (nchanges >= 0 && nevents >= 0 && (flags & ~known) == 0)
+        result = found.value()->run_wide(changelist, nchanges, eventlist, nevents, flags, timeout,
+                                         kq::cancelled);
+    return kq::end_call("kevent64", found.value(), result, saved, [=] {
+        return kq::kevent64_again(kq, changelist, nchanges, eventlist, nevents, flags, timeout);
     });
 }
 

@@ -1,22 +1,17 @@
-// The one way out when an invariant does not hold, and stderr. See check.h.
+// SPDX-License-Identifier: BSD-2-Clause
+// The one way out when an invariant does not hold. See check.h.
 #include "check.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 namespace kq {
 
-void say(const char* line) {
-    int state = 0;
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    (void)fprintf(stderr, "%s\n", line);
-    (void)pthread_setcancelstate(state, nullptr);
-}
-
 void broken_invariant(const char* what, const char* file, int line) {
-    // stderr may be anything by now; failing to print must not stop the abort.
-    (void)fprintf(stderr, "libkqueue: broken invariant: %s (%s:%d)\n", what, file, line);
+    // stderr may be anything now; a failure to print must not stop the abort.
+    char text[300];
+    (void)snprintf(text, sizeof text, "libkqueue: broken invariant: %s (%s:%d)", what, file, line);
+    say(text);
     abort();
 }
 

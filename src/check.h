@@ -1,19 +1,22 @@
-// Internal invariants: broken means abort, in every build type; and the lines
-// that the library says to people.
+// SPDX-License-Identifier: BSD-2-Clause
+// Internal invariants: a broken one aborts, in every build type. Also the lines that the library
+// prints for people.
 //
-// A corrupted reference count or queue must stop the process with one line
-// that says which, not print and go on.
+// A corrupted reference count or queue must stop the process with one line that names it. It must
+// not print and go on.
 #ifndef KQ_CHECK_H
 #define KQ_CHECK_H
 
 // For the few functions on the way from kevent() to the kernel and back: each frame
 // that is open across a system call costs (see linux/raw_call.h).
 #define KQ_INLINE [[gnu::always_inline]] inline
+// The same for a lambda: [captures]() KQ_INLINE_LAMBDA { ... }
+#define KQ_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace kq {
 
-// Prints a line to stderr; what happens to it changes nothing. No cancellation
-// point, so it may be called under a mutex.
+// Prints a line to stderr. A failure to print is ignored. No cancellation point, so it may be
+// called under a mutex. Defined by the platform.
 void say(const char* line);
 
 // Prints "libkqueue: broken invariant: WHAT (FILE:LINE)" to stderr and aborts.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What EVFILT_READ and EVFILT_WRITE share. See fd_filter.h.
 // Everything here runs under the kqueue's mutex.
 #include "fd_filter.h"
@@ -27,7 +28,7 @@ namespace {
 
 // The kernel queue refuses the descriptor: it is a file, to be sampled by the
 // core, or there is nothing to wait for.
-Errno attach_unpollable(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno attach_unpollable(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const Errno error = descriptor::classify(fd_of(kn), watch.facts);
     if (error != Errno::ok) return error;
     if (watch.facts.kind == FdKind::directory) return Errno::invalid;
@@ -45,8 +46,12 @@ Errno for_user(Errno error) {
 }
 
 // A kqueue can be watched for reading by another one, and for nothing else.
-Errno check_kind(Kqueue& kq, const Knote& kn, FdFacts& facts) KQ_REQUIRES(kq.mutex()) {
+[[gnu::noinline]] Errno check_queue(KnoteQueue& kq, const Knote& kn, FdFacts& facts)
+    KQ_REQUIRES(kq.mutex()) {
     if (!registry::is_live(fd_of(kn))) return Errno::ok;
+    FdFacts seen;  // where sockets have numbers of their own, one may have that of a kqueue
+    if (descriptor::classify(fd_of(kn), seen) == Errno::ok && is_socket(seen.kind))
+        return Errno::ok;
     if (kn.filter != EVFILT_READ || fd_of(kn) == kq.descriptor()) return Errno::invalid;
     const Errno error = descriptor::classify(fd_of(kn), facts);  // for its identity
     facts.kind = FdKind::kqueue;
@@ -56,10 +61,14 @@ Errno check_kind(Kqueue& kq, const Knote& kn, FdFacts& facts) KQ_REQUIRES(kq.mut
     mailbox->watches_queues.store(true);
     return error;
 }
+KQ_INLINE Errno check_kind(KnoteQueue& kq, const Knote& kn, FdFacts& facts)
+    KQ_REQUIRES(kq.mutex()) {
+    return registry::may_be_live(fd_of(kn)) ? check_queue(kq, kn, facts) : Errno::ok;
+}
 
 // The kernel is told when it is enabled. Classified now, so as to notice when
 // the number is reused before that.
-Errno attach_disabled(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno attach_disabled(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     Errno error = descriptor::check_open(fd_of(kn));
     if (error == Errno::ok && watch.facts.kind == FdKind::unknown)
         error = descriptor::classify(fd_of(kn), watch.facts);
@@ -73,14 +82,13 @@ Errno attach_disabled(Kqueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mute
 }
 
 // The kernel has just registered the number, so it names the file: see current_ready().
-void note_identity(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    if (watch_of(kq, kn).facts.kind != FdKind::kqueue)
-        static_cast<FdKnote&>(kn).sequence = kq.tick();
+void note_identity(KnoteQueue& kq, Knote& kn, const FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
+    if (watch.facts.kind != FdKind::kqueue) static_cast<FdKnote&>(kn).sequence = kq.tick();
 }
 
 // (Re)starts the source of an indexed, enabled knote: if it is true it is
 // reported, even with EV_CLEAR.
-Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     if (watch.facts.kind == FdKind::kqueue) static_cast<FdKnote&>(kn).sequence--;  // it is news
@@ -92,31 +100,18 @@ Errno begin(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     }
     error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
     if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
-    if (error == Errno::ok) note_identity(kq, kn);
+    if (error == Errno::ok) note_identity(kq, kn, watch);
     return for_user(error);
-}
-
-// Whether the knote is true, with its low-water mark if it has one.
-bool reached(const FdKnote& kn, const Sample& sample) {
-    const bool marked = (kn.saved_fflags & NOTE_LOWAT) != 0 && kn.data > 0;
-    return sample.eof || (marked && !sample.unmarked ? sample.data >= kn.data : sample.active);
-}
-
-// Whether a knote that is not true can become so without an edge. Free space,
-// for one, grows silently as long as the kernel calls the socket writable.
-bool needs_recheck(const FdKnote& kn, const Sample& sample) {
-    const bool grows = kn.filter == EVFILT_WRITE && (kn.saved_fflags & NOTE_LOWAT) != 0;
-    return grows || sample.untold;
 }
 
 // Not true. Decides how the kernel shall go on: a level report comes again by
 // itself; twice in a row means that the kernel's "ready" is not ours here (an
-// unconnected socket, the wrong end of a pipe), and then only edges tell more
-// than a busy loop would.
-Verdict rest(Kqueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex()) {
+// unconnected socket), and then only edges tell more than a busy loop would.
+Verdict rest(KnoteQueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex()) {
     FdWatch& watch = watch_of(kq, kn);
     const Direction d = direction_of(kn);
     const Mode armed = watch.facts.armed_for(d);
+    kn.filter_bits &= static_cast<uint8_t>(~kLeftover);
     if (armed == Mode::edge) {
         if (!needs_recheck(kn, sample)) return Verdict::no_longer_true;
         kq.park(kn, Parking::recheck);
@@ -134,9 +129,9 @@ Verdict rest(Kqueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex
 }
 
 // True where the kernel's readiness was in doubt: it can be trusted again.
-Errno trust_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno trust_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
     const bool forced = (kn.filter_bits & kForcedEdge) != 0;
-    kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge));
+    kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge | kLeftover));
     if (!forced || mode_for(&kn) != Mode::level) return Errno::ok;
     const Errno error = tell_or_forget(kq, fd_of(kn), watch_of(kq, kn), bit(direction_of(kn)));
     if (error == Errno::ok) kq.set_backed(kn, true);
@@ -147,41 +142,50 @@ Errno trust_again(Kqueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
 
 // ---- verbs ----
 
-Result<Knote*> find(Kqueue& kq, uintptr_t ident, int16_t filter) {
-    if (ident > INT_MAX) return Errno::bad_descriptor;
-    const FdWatch* watch = kq.watches().find(ident);
-    Knote* kn = watch == nullptr ? nullptr : note_of(*watch, filter);
-    return kn;
+namespace {
+
+// NOTE_LOWAT, or nothing, is what is asked for nearly always.
+Errno check_notes(const struct kevent& change) {
+    if ((change.fflags & ~uint32_t{NOTE_LOWAT}) == 0) return Errno::ok;
+    return kq::check_notes(change.filter, change.fflags);
 }
+
+}  // namespace
 
 Errno absent(uintptr_t ident) {
     const Errno error = descriptor::check_open(static_cast<int>(ident));
     return error == Errno::ok ? Errno::no_entry : error;
 }
 
-Result<Knote*> create(Kqueue& kq, const struct kevent& change) {
-    const Errno error = fd_watch::prepare(kq, change.ident);
+Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) {
+    Errno error = check_notes(change);
+    if (error == Errno::ok) error = fd_watch::prepare(kq, change.ident);
     if (error != Errno::ok) return error;
-    Owned<FdKnote> kn = make<FdKnote>();
-    if (!kn) return Errno::no_memory;
+    auto* kn = kq.fd_knotes().make<FdKnote>();
+    if (kn == nullptr) return Errno::no_memory;
     kn->saved_fflags = change.fflags;
     kn->data = change.data;
-    return kn.release();
+    return kn;
 }
 
-// Where a silent registration is re-armed: see Backend::asks_public.
-bool asks_queue(Kqueue& kq, uintptr_t ident) {
+void destroy(KnoteQueue& kq, Knote* kn) {
+    kq.fd_knotes().destroy(static_cast<FdKnote*>(kn));
+}
+
+// Where a silent registration is re-armed: see asks_public() in optional_members.h.
+bool asks_queue(KnoteQueue& kq, uintptr_t ident) {
     const FdWatch* watch = kq.watches().find(ident);
-    return watch != nullptr && Backend::asks_public(watch->facts);
+    return watch != nullptr && asks_public<Backend>(watch->facts);
 }
 
-Errno attach(Kqueue& kq, Knote& kn) {
+Errno attach(KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
     // What is known may be of an earlier open file of this number. A silent
     // registration that is about to be re-armed will tell by itself.
-    if (kn.has(kDisabled) || watch.facts.registered == 0) {
+    const bool known = watch.facts.registered != 0 || watch.facts.kind != FdKind::unknown;
+    if (known && (kn.has(kDisabled) || watch.facts.registered == 0)) {
         const Errno error = check_same(kq, fd, watch);
         if (error != Errno::ok && error != Errno::no_entry) return error;
     }
@@ -199,7 +203,7 @@ Errno attach(Kqueue& kq, Knote& kn) {
     if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
     if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
     if (error == Errno::ok) {
-        note_identity(kq, kn);
+        note_identity(kq, kn, watch);
         return error;
     }
     unlink(watch, kn);
@@ -214,14 +218,14 @@ Errno attach(Kqueue& kq, Knote& kn) {
 namespace {
 
 // No more news of a file, and the last of it is not for poll() to see.
-void unwatch(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
+void unwatch(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     (void)watch_file(kq, fd, watch);
     kq.note_stray();
 }
 
 }  // namespace
 
-Errno detach(Kqueue& kq, Knote& kn) {
+Errno detach(KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     unlink(watch, kn);
@@ -244,7 +248,9 @@ Errno detach(Kqueue& kq, Knote& kn) {
     return after_delete(error);
 }
 
-Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
+Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) {
+    const Errno refused = check_notes(change);
+    if (refused != Errno::ok) return refused;
     const FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
     if (note_of(watch, change.filter) != &kn) return Errno::no_entry;
@@ -264,113 +270,31 @@ Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) {
     return Errno::ok;
 }
 
-Errno enable(Kqueue& kq, Knote& kn) {
-    const Mode armed = watch_of(kq, kn).facts.armed_for(direction_of(kn));
-    const Mode wanted = mode_for(static_cast<FdKnote*>(&kn));
-    // Still armed, and what it had to say was not heard yet: it will be.
-    if (armed == wanted && (armed == Mode::level || armed == Mode::once)) return Errno::ok;
+Errno enable_now(KnoteQueue& kq, Knote& kn) {
     return begin(kq, kn);
 }
 
-void disable(Kqueue& kq, Knote& kn) {
-    kq.set_backed(kn, false);
-    kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
-    if ((kn.filter_bits & kWatched) == 0) return;
+void stop_watching(KnoteQueue& kq, Knote& kn) {
     kn.filter_bits &= static_cast<uint8_t>(~kWatched);
     unwatch(kq, fd_of(kn), watch_of(kq, kn));
 }
 
-// ---- files ----
-
-Verdict look_at_file(Kqueue& kq, FdKnote& kn, Sample& sample) {
-    const int fd = fd_of(kn);
-    FdWatch& watch = watch_of(kq, kn);
-    const bool clear = (kn.flags & EV_CLEAR) != 0;
-    Parking parking = Parking::idle;
-    sample = descriptor::readable(fd, watch.facts, 0);
-    if (!sample.closed && (kn.filter_bits & kWatched) == 0 && watch.facts.kind == FdKind::regular &&
-        (!sample.active || clear)) {
-        kn.filter_bits |= kWatched;
-        if (watch_file(kq, fd, watch) != Errno::ok) {
-            kn.filter_bits &= static_cast<uint8_t>(~kWatched);
-            parking = Parking::recheck;
-        }
-        sample = descriptor::readable(fd, watch.facts, 0);  // it may have grown meanwhile
-    }
-    if (sample.closed) return Verdict::gone;
-    if (sample.untold) {
-        kq.park(kn, Parking::recheck);
-        return Verdict::parked;
-    }
-    if (watch.facts.file_untold) parking = Parking::recheck;
-    // With EV_CLEAR a change is news, and so is more to read than before: the
-    // user went back. Less to read is just his reading.
-    const bool news = kn.ready == kChanged || sample.data > kn.data;
-    kn.ready = 0;
-    kn.data = static_cast<intptr_t>(sample.data);
-    const bool report = sample.active && (news || !clear);
-    if (!report || clear) kq.park(kn, parking);
-    return report ? Verdict::report : Verdict::parked;
-}
-
-void look_again(Kqueue& kq, FdKnote& kn) {
-    kn.ready = kChanged;
-    if (kn.has(kQueued)) return;  // will be looked at when its turn comes
-    kq.deactivate(kn);            // off the parking list
-    Sample sample;
-    const bool parked = kn.filter == EVFILT_READ && look_at_file(kq, kn, sample) == Verdict::parked;
-    if (parked) return;
-    kn.ready = kChanged;
-    kq.activate(kn);  // or is gone: process() drops it
-}
-
-void look_parked(Kqueue& kq, Knote& base) {
-    auto& kn = static_cast<FdKnote&>(base);
-    Sample sample;
-    if ((kn.filter_bits & kUnpollable) != 0) {
-        if (look_at_file(kq, kn, sample) == Verdict::parked) return;
-        kn.ready = kChanged;
-        kq.activate(kn);
-        return;
-    }
-    if (fd_watch::follow_parked(kq, kn)) return;
-    const Direction d = direction_of(kn);
-    FdFacts& facts = watch_of(kq, kn).facts;
-    kn.ready = descriptor::poll(fd_of(kn), d);
-    kn.pass = kq.pass();
-    sample = d == Direction::read ? descriptor::readable(fd_of(kn), facts, kn.ready)
-                                  : descriptor::writable(fd_of(kn), facts, kn.ready);
-    if (sample.closed || reached(kn, sample))
-        kq.activate(kn);
-    else if (needs_recheck(kn, sample))
-        kq.park(kn, Parking::recheck);
-}
-
 // ---- delivery ----
 
-// How long the answer to "is it still the file?" is good for any report, in ticks; and
-// which part of the reports is asked for once it is older than one tick.
-constexpr uint32_t kOld = 8;
-constexpr uint32_t kAskedAmong = 8;
-
-uint16_t current_ready(Kqueue& kq, FdKnote& kn) {
+uint16_t ask_anew(KnoteQueue& kq, FdKnote& kn) {
     if ((kn.filter_bits & kUnpollable) != 0) return 0;
     const bool fresh = kn.pass == kq.pass();
-    // Is it still the file that was registered? The kernel reports that one, whatever
-    // the number names by now. Asking each time would cost too much; but it is asked for
-    // what waited on the queue, for a descriptor that is not busy, and otherwise now and then.
-    const uint32_t age = kq.tick() - kn.sequence;
-    if (!fresh || age >= kOld || (age != 0 && kq.pass() % kAskedAmong == 0)) {
+    if (!fresh || is_to_be_asked(kq, kn)) {
         FdFacts& facts = watch_of(kq, kn).facts;
         if (facts.registered != 0 && kq.backend().still(fd_of(kn), facts) != Errno::ok)
             return kClosed;
         kn.sequence = kq.tick();
     }
-    if (fresh) return kn.ready;
+    if (fresh && !reports_snapshots<Backend>()) return kn.ready;
     return descriptor::poll(fd_of(kn), direction_of(kn));
 }
 
-Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event) {
+Verdict judge_otherwise(KnoteQueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event) {
     if (sample.closed) {
         forget(kq, fd_of(kn));
         return Verdict::gone;
@@ -379,15 +303,8 @@ Verdict judge(Kqueue& kq, FdKnote& kn, const Sample& sample, struct kevent& even
     const Errno error = trust_again(kq, kn);
     if (is_gone(error)) return Verdict::gone;
     fill(sample, event);
+    if (sample.uncounted) watch_leftover(kq, kn, sample);
     return Verdict::report;
-}
-
-void fill(const Sample& sample, struct kevent& event) {
-    event.fflags = sample.error;
-    event.data = sample.data > INTPTR_MAX   ? INTPTR_MAX
-                 : sample.data < INTPTR_MIN ? INTPTR_MIN
-                                            : static_cast<intptr_t>(sample.data);
-    if (sample.eof) event.flags |= EV_EOF;
 }
 
 }  // namespace kq::fd_filter

@@ -1,17 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_LIBKQUEUE: questions to the library itself (semantics 5.14).
-// Has no knotes: a change is answered at once. Needs no lock of a kqueue; the
-// settings are those of the process.
+// Has no knotes: a change is answered at once. The settings are those of the process, but for
+// NOTE_COUNT_DATA, which is the kqueue's.
+#include <stdlib.h>
+
+#include <atomic>
+
 #include "filter.h"
+#include "knote_queue.h"
 #include "platform.h"
 #include "registry.h"
 #include "trace.h"
 
-// From project(VERSION) in CMakeLists.txt.
-#ifndef KQ_VERSION_MAJOR
-    #error "KQ_VERSION_MAJOR, _MINOR and _PATCH come from CMake"
+// From project(VERSION) in CMakeLists.txt; KQ_BACKEND, a string, is the platform directory's name.
+#if !defined(KQ_VERSION_MAJOR) || !defined(KQ_BACKEND)
+    #error "KQ_VERSION_MAJOR, _MINOR and _PATCH, and KQ_BACKEND, come from CMake"
 #endif
 #define KQ_STRINGIFY(x) #x
 #define KQ_STRING(x) KQ_STRINGIFY(x)
+#define KQ_DOTTED(a, b, c) KQ_STRING(a) "." KQ_STRING(b) "." KQ_STRING(c)
 
 namespace kq {
 namespace {
@@ -20,14 +27,14 @@ namespace {
 constexpr uint32_t kVersionNumber = uint32_t{KQ_VERSION_MAJOR} << 24 |
                                     uint32_t{KQ_VERSION_MINOR} << 16 |
                                     uint32_t{KQ_VERSION_PATCH} << 8;
+// "3.0.0 (linux)": the number comes first, because programs compare it.
 constexpr char kVersionText[] =
-    KQ_STRING(KQ_VERSION_MAJOR) "." KQ_STRING(KQ_VERSION_MINOR) "." KQ_STRING(KQ_VERSION_PATCH);
+    KQ_DOTTED(KQ_VERSION_MAJOR, KQ_VERSION_MINOR, KQ_VERSION_PATCH) " (" KQ_BACKEND ")";
 
-// A pointer given in udata or, as some programs do, in data.
+// A pointer given in data, as for the C libkqueue, which does not look at udata; or else in udata.
 template <class T>
 T pointer_argument(const struct kevent& kev) {
-    return reinterpret_cast<T>(kev.udata != nullptr ? kev.udata
-                                                    : reinterpret_cast<void*>(kev.data));
+    return reinterpret_cast<T>(kev.data != 0 ? reinterpret_cast<void*>(kev.data) : kev.udata);
 }
 
 // Only 0 and 1 are settings.
@@ -37,7 +44,18 @@ bool is_switch(intptr_t data) {
 
 }  // namespace
 
-Errno answer_library_question(struct kevent& reply) {
+bool counts_data_by_default() {
+    static constinit std::atomic<int> known{-1};
+    if (known.load(std::memory_order_relaxed) < 0) {
+        const char* value = getenv("KQUEUE_COUNT_DATA");
+        const bool off = value != nullptr && value[0] == '0' && value[1] == '\0';
+        known.store(off ? 0 : 1);
+    }
+    return known.load(std::memory_order_relaxed) == 1;
+}
+
+// Under the mutex of kq; only that it is not known to the table of filters.
+Errno answer_library_question(KnoteQueue& kq, struct kevent& reply) KQ_NO_ANALYSIS {
     if ((reply.flags & EV_ADD) == 0) return Errno::no_entry;
     const bool on = reply.data == 1;
     switch (reply.fflags) {
@@ -57,16 +75,21 @@ Errno answer_library_question(struct kevent& reply) {
             reply.data = registry::set_fork_cleanup(on) ? 1 : 0;
             break;
         case NOTE_DEBUG:
-            if (!is_switch(reply.data)) return Errno::invalid;
-            reply.data = trace_set_enabled(on) ? 1 : 0;
+            if (reply.data < 0 || reply.data > kTraceLevels) return Errno::invalid;
+            reply.data =
+                static_cast<intptr_t>(trace_set_level(static_cast<TraceLevel>(reply.data)));
             break;
         case NOTE_DEBUG_PREFIX:
-            reply.data =
-                reinterpret_cast<intptr_t>(trace_set_prefix(pointer_argument<const char*>(reply)));
+            trace_set_prefix(pointer_argument<const char*>(reply));
+            reply.data = 0;  // nobody can have the old one: it is a copy
             break;
         case NOTE_DEBUG_FUNC:
             reply.data = reinterpret_cast<intptr_t>(
                 trace_set_function(pointer_argument<TraceFunction>(reply)));
+            break;
+        case NOTE_COUNT_DATA:
+            if (!is_switch(reply.data)) return Errno::invalid;
+            reply.data = kq.set_counts_data(on) ? 1 : 0;
             break;
         case NOTE_FILE_POLL_INTERVAL:
             return set_file_poll_interval(reply.data);

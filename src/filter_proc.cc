@@ -1,26 +1,31 @@
-// EVFILT_PROC: processes (semantics 5.6). Verbs of filter.h, under the kqueue's
-// mutex. The exit is told by the backend, process by process; the rest comes in
-// letters, see proc_news.cc.
+// SPDX-License-Identifier: BSD-2-Clause
+// EVFILT_PROC: processes (semantics 5.6). Verbs of filter.h, under the kqueue's mutex. The backend
+// tells of the exit, process by process. All else comes in letters: see proc_news.cc.
 //
-// The status is taken when the exit is heard of, not when it is reported: the
-// program may reap in between. Whatever happens, the event comes; at worst
-// without a status.
+// The status is taken when we hear of the exit, not when the exit is reported: the program may reap
+// in between. The event always comes, at worst without a status.
 #include "filter_proc.h"
 
 #include <limits.h>
 
 #include <atomic>
 
+#include "filter.h"
+
 namespace kq {
+
+static_assert(Backend::kHas.processes && ProcessesContract<Backend>);
+
 namespace proc {
 namespace {
 
-// How long an event waits for its status, where that can be known only after
-// somebody else has reaped the process.
+// How long an event waits for its status if that can be known only after somebody else has reaped
+// the process.
 constexpr Nanos kPatience = 200 * kMillisecond;
 
 constexpr uint32_t kNeedLetters = NOTE_FORK | NOTE_EXEC | NOTE_TRACK;
 constexpr uint32_t kExitNotes = NOTE_EXIT | NOTE_EXITSTATUS;
+// Bits that no system defines are ignored, as the kernels do.
 constexpr uint32_t kAccepted = kExitNotes | kNeedLetters | NOTE_TRACKERR | NOTE_CHILD;
 
 uint32_t next_generation() {
@@ -28,20 +33,20 @@ uint32_t next_generation() {
     return ++last & Handle::kGenerations;
 }
 
-// Puts the knote on the list of what is looked at, if it has to be and is not
-// elsewhere. To be called after all that may have taken it off.
-void keep_looking(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
+// Puts the knote on the list of what is looked at, if it needs that and is on no other list. Must
+// be called after all that may have taken the knote off.
+void keep_looking(KnoteQueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
     if (!has(kn, kAsked | kLeaving) || has(kn, kExited)) return;
     if (!kn.has(kQueued) && !kn.has(kParked)) kq.park(kn, Parking::recheck);
 }
 
-void unsubscribe(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
+void unsubscribe(KnoteQueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
     if (has(kn, kSubscribed)) process_hub::unsubscribe(kq, pid_of(kn));
     clear(kn, kSubscribed);
 }
 
-// Subscribes to what is asked for, or to nothing.
-Errno subscribe(Kqueue& kq, ProcKnote& kn, uint32_t fflags) KQ_REQUIRES(kq.mutex()) {
+// Subscribes to what is asked for; if that is nothing, unsubscribes.
+Errno subscribe(KnoteQueue& kq, ProcKnote& kn, uint32_t fflags) KQ_REQUIRES(kq.mutex()) {
     if ((fflags & kNeedLetters) == 0) {
         unsubscribe(kq, kn);
         return Errno::ok;
@@ -53,7 +58,7 @@ Errno subscribe(Kqueue& kq, ProcKnote& kn, uint32_t fflags) KQ_REQUIRES(kq.mutex
 }
 
 // The process has exited, but its status is not known yet.
-bool wait_for_status(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
+bool wait_for_status(KnoteQueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
     if (has(kn, kCodeTold)) return finish(kq, kn, kn.code);
     const Nanos t = now(Clock::monotonic);
     if (!has(kn, kLeaving)) kn.patience = saturating_add(t, kPatience);
@@ -63,8 +68,8 @@ bool wait_for_status(Kqueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
     return true;
 }
 
-// Whether the number of a process that has exited names another one by now.
-bool is_another(Kqueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
+// Whether the number of a process that has exited names another process now.
+bool is_another(KnoteQueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
     ProcessFacts facts;
     const Errno error = kq.backend().watch_process(pid, Handle{}, facts);
     int status = 0;
@@ -76,28 +81,29 @@ bool is_another(Kqueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
 
 // ---- verbs ----
 
-Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return kq.find_indexed(EVFILT_PROC, ident);
 }
 
-Result<Knote*> create(Kqueue&, const struct kevent& change) {
+Result<Knote*> create(KnoteQueue&, const struct kevent& change) {
     if (change.ident == 0 || change.ident > INT_MAX) return Errno::no_process;
-    if ((change.fflags & ~kAccepted) != 0) return Errno::invalid;
+    const Errno refused = check_notes(EVFILT_PROC, change.fflags);
+    if (refused != Errno::ok) return refused;
     Owned<ProcKnote> kn = make<ProcKnote>();
     if (!kn) return Errno::no_memory;
-    kn->saved_fflags = change.fflags;
+    kn->saved_fflags = change.fflags & kAccepted;
     kn->flags = EV_CLEAR;
     return kn.release();
 }
 
-Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+Errno attach(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<ProcKnote&>(base);
     Errno error = kq.index(kn);
     if (error != Errno::ok) return error;
     error = watch(kq, kn);
     if (error == Errno::ok) error = subscribe(kq, kn, kn.saved_fflags);
     int status = 0;
-    // A process that has exited is still there for those who ask how it did (D-20).
+    // A process that has exited can still be watched by those who ask how it ended (D-20).
     if (error == Errno::ok && (kn.saved_fflags & NOTE_EXIT) == 0 &&
         processes::ask(kn.facts, status) != Life::running)
         error = Errno::no_process;
@@ -111,7 +117,7 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     return error;
 }
 
-Errno detach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+Errno detach(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<ProcKnote&>(base);
     if (has(kn, kSubscribed)) kq.note_stray();  // letters may have been announced
     unsubscribe(kq, kn);
@@ -120,9 +126,10 @@ Errno detach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     return Errno::ok;
 }
 
-Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+Errno modify(KnoteQueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     auto* kn = static_cast<ProcKnote*>(&base);
-    if ((change.fflags & ~kAccepted) != 0) return Errno::invalid;
+    const Errno refused = check_notes(EVFILT_PROC, change.fflags);
+    if (refused != Errno::ok) return refused;
     // An exit that was not heard of yet happened before this change.
     if (!has(*kn, kExited)) {
         const uint32_t generation = kn->generation;
@@ -139,27 +146,27 @@ Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(k
         const Errno error = subscribe(kq, *kn, change.fflags);
         if (error != Errno::ok) return error;
     }
-    kn->saved_fflags = change.fflags;
+    kn->saved_fflags = change.fflags & kAccepted;
     return Errno::ok;
 }
 
-Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     keep_looking(kq, static_cast<ProcKnote&>(kn));
     return Errno::ok;
 }
 
-// What happens meanwhile is kept.
-void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+// What happens while it is disabled is kept.
+void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     keep_looking(kq, static_cast<ProcKnote&>(kn));
 }
 
-Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+Verdict process(KnoteQueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<ProcKnote&>(base);
     if (has(kn, kBorn)) {
         clear(kn, kBorn);
         event.fflags = NOTE_CHILD;
         event.data = kn.parent;
-        event.flags |= EV_ONESHOT;  // so it is on BSD, though the knote stays
+        event.flags |= EV_ONESHOT;  // as on BSD, although the knote stays
         return Verdict::aside;
     }
     if (kn.fflags == 0) {
@@ -178,7 +185,7 @@ Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mu
     return Verdict::report;
 }
 
-void look(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+void look(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<ProcKnote&>(base);
     if (check_exit(kq, kn, false)) keep_looking(kq, kn);
 }
@@ -187,11 +194,11 @@ void look(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
 
 // ---- shared ----
 
-ProcKnote* find_proc(Kqueue& kq, int32_t pid) {
+ProcKnote* find_proc(KnoteQueue& kq, int32_t pid) {
     return static_cast<ProcKnote*>(kq.find_indexed(EVFILT_PROC, static_cast<uintptr_t>(pid)));
 }
 
-Errno watch(Kqueue& kq, ProcKnote& kn) {
+Errno watch(KnoteQueue& kq, ProcKnote& kn) {
     kn.generation = next_generation();
     const int32_t pid = pid_of(kn);
     const Handle handle(Handle::Kind::process, static_cast<uint32_t>(pid), kn.generation);
@@ -201,13 +208,13 @@ Errno watch(Kqueue& kq, ProcKnote& kn) {
     return Errno::ok;
 }
 
-void tell(Kqueue& kq, ProcKnote& kn, uint32_t fflags) {
+void tell(KnoteQueue& kq, ProcKnote& kn, uint32_t fflags) {
     kn.fflags |= fflags;
     kq.activate(kn);
-    keep_looking(kq, kn);  // activating took it off that list, though it may be disabled
+    keep_looking(kq, kn);  // activate() took it off that list, even if it is disabled
 }
 
-bool finish(Kqueue& kq, ProcKnote& kn, int status) {
+bool finish(KnoteQueue& kq, ProcKnote& kn, int status) {
     kq.backend().unwatch_process(kn.facts);
     unsubscribe(kq, kn);
     clear(kn, kLeaving);
@@ -224,14 +231,14 @@ bool finish(Kqueue& kq, ProcKnote& kn, int status) {
     return true;
 }
 
-bool check_exit(Kqueue& kq, ProcKnote& kn, bool heard) {
+bool check_exit(KnoteQueue& kq, ProcKnote& kn, bool heard) {
     if (has(kn, kExited | kUnseen)) return true;
     int status = 0;
     const Life life = processes::ask(kn.facts, status);
     if (life == Life::running) return true;
     if (has(kn, kSubscribed) && !heard) {
-        // What it did before it exited was told before, but perhaps not heard yet.
-        // Hearing of that may end the knote, and even begin another of its name.
+        // What it did before it exited was told earlier, but perhaps not heard yet. Hearing it may
+        // end the knote, and even begin another for the same number.
         const int32_t pid = pid_of(kn);
         const uint32_t generation = kn.generation;
         hear(kq);
@@ -249,11 +256,11 @@ bool check_exit(Kqueue& kq, ProcKnote& kn, bool heard) {
     }
 }
 
-void on_wakeup(Kqueue& kq, Handle handle) {
+void on_wakeup(KnoteQueue& kq, Handle handle) {
     ProcKnote* kn = find_proc(kq, static_cast<int32_t>(handle.index()));
-    if (kn == nullptr || kn->generation != handle.generation()) return;
+    if (kn == nullptr || kn->generation != handle.generation()) return kq.note_stale();
     if (!check_exit(kq, *kn, false) || has(*kn, kExited | kLeaving)) return;
-    // Woken, but not by its exit, and there is no second time.
+    // The wakeup was not its exit, and no second wakeup will come.
     set(*kn, kAsked);
     keep_looking(kq, *kn);
 }

@@ -1,13 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_READ: something to read on a descriptor (semantics 5.1).
 // The verbs shared with EVFILT_WRITE are in fd_filter.cc; here is when it is
 // true. Under the kqueue's mutex.
 #include "fd_filter.h"
+#include "kqueue.h"
 #include "registry.h"
 
 namespace kq {
 namespace {
 
-Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return fd_filter::find(kq, ident, EVFILT_READ);
 }
 
@@ -24,7 +26,7 @@ void count_queue(Kqueue& inner, FdKnote& kn, Sample& sample) {
 }
 
 // A kqueue: active while events are queued there, which is what data counts.
-Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+Verdict process_queue(KnoteQueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     Sample sample;
     Kqueue* inner = registry::find_watched(static_cast<int>(kn.ident));
     // It may have been closed while we were queued, and the number be another kqueue's.
@@ -36,7 +38,7 @@ Verdict process_queue(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES
 }
 
 // A regular file: active while the offset is not at the end, on either side.
-Verdict process_file(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+Verdict process_file(KnoteQueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     Sample sample;
     const Verdict verdict = fd_filter::look_at_file(kq, kn, sample);
     if (verdict == Verdict::report) fd_filter::fill(sample, event);
@@ -44,12 +46,16 @@ Verdict process_file(Kqueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(
     return verdict;
 }
 
-Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+Verdict process(KnoteQueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<FdKnote&>(base);
     FdFacts& facts = fd_watch::watch_of(kq, kn).facts;
     if (facts.kind == FdKind::kqueue) return process_queue(kq, kn, event);
     if ((kn.filter_bits & kUnpollable) != 0) return process_file(kq, kn, event);
     const uint16_t ready = fd_filter::current_ready(kq, kn);
+    if (fd_filter::is_uncounted<Direction::read>(kq, kn, facts, ready)) {
+        event.data = 1;
+        return Verdict::report;
+    }
     return fd_filter::judge(kq, kn, descriptor::readable(static_cast<int>(kn.ident), facts, ready),
                             event);
 }
@@ -63,7 +69,7 @@ constinit const FilterOps kReadFilter = {
     fd_filter::create,
     fd_filter::attach,
     fd_filter::detach,
-    destroy_as<FdKnote>,
+    fd_filter::destroy,
     fd_filter::modify,
     fd_filter::enable,
     fd_filter::disable,

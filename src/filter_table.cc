@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The table of filters, indexed by ~filter (-1 is row 0).
 #include "filter.h"
 
@@ -5,18 +6,21 @@ namespace kq {
 namespace {
 
 constexpr const FilterOps* kFilters[EVFILT_SYSCOUNT] = {
-    &kReadFilter,     // -1
-    &kWriteFilter,    // -2
-    &kMissingAio,     // -3
-    &kVnodeFilter,    // -4
-    &kProcFilter,     // -5
-    &kSignalFilter,   // -6
-    &kTimerFilter,    // -7
-    &kMissingNetdev,  // -8
-    &kMissingFs,      // -9
-    &kMissingLio,     // -10
-    &kUserFilter,     // -11
-    nullptr,          // -12 EVFILT_LIBKQUEUE: answered before it comes to knotes
+    &kReadFilter,      // -1
+    &kWriteFilter,     // -2
+    &kMissingAio,      // -3
+    &kVnodeFilter,     // -4
+    &kProcFilter,      // -5
+    &kSignalFilter,    // -6
+    &kTimerFilter,     // -7
+    &kMissingNetdev,   // -8
+    &kFsFilter,        // -9
+    &kMissingLio,      // -10
+    &kUserFilter,      // -11
+    nullptr,           // -12 EVFILT_LIBKQUEUE: answered before it comes to knotes
+    &kEmptyFilter,     // -13
+    &kProcdescFilter,  // -14
+    &kExceptFilter,    // -15
 };
 
 }  // namespace

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_TIMER: periods and deadlines (semantics 5.9).
 // Verbs of filter.h, under the kqueue's mutex. The source is the kqueue's
 // TimerQueue; Kqueue::settle tells the backend the earliest deadline once a
@@ -5,7 +6,8 @@
 //
 // A timer waits in the heap or is active, never both: what has expired since is
 // computed when it is reported.
-#include "kqueue.h"
+#include "filter.h"
+#include "knote_queue.h"
 
 namespace kq {
 namespace {
@@ -58,11 +60,15 @@ void take_over(TimerKnote& timer, const Request& request) {
     timer.flags = static_cast<uint16_t>(others | EV_CLEAR | (once ? EV_ONESHOT : 0u));
 }
 
+// When what was asked for at t is due.
+Nanos due(const Request& request, Nanos t) {
+    return request.clock == Clock::realtime ? request.span : saturating_add(t, request.span);
+}
+
 // Counts from t, which is now, also after EV_ENABLE (D-15). What is due already needs no
 // kernel to say so.
-void start(Kqueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
-    const bool absolute = timer.clock == Clock::realtime;
-    timer.deadline = absolute ? timer.span : saturating_add(t, timer.span);
+void start(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
+    timer.deadline = due({timer.clock, timer.span}, t);
     if (timer.deadline <= t)
         kq.activate(timer);
     else
@@ -70,17 +76,29 @@ void start(Kqueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
 }
 
 // Stops it and takes back an expiry that was not reported yet; t is now.
-void stop(Kqueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
+void stop(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
     if (timer.waiting() && timer.deadline <= t) kq.note_stray();
     kq.timers().stop(timer);
     kq.deactivate(timer);
 }
 
-Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+// The same as stop() and start() where it only waits, and goes on waiting; false, and nothing was
+// done, where not. A timeout that is pushed back again and again: R-249.
+bool move(KnoteQueue& kq, TimerKnote& timer, const Request& request) KQ_REQUIRES(kq.mutex()) {
+    if (!timer.waiting() || timer.status != 0 || request.clock != timer.clock) return false;
+    const Nanos t = now(request.clock);
+    const Nanos deadline = due(request, t);
+    if (timer.deadline <= t || deadline <= t) return false;
+    take_over(timer, request);
+    kq.timers().move(timer, deadline);
+    return true;
+}
+
+Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return kq.find_indexed(EVFILT_TIMER, ident);
 }
 
-Result<Knote*> create(Kqueue&, const struct kevent& change) {
+Result<Knote*> create(KnoteQueue&, const struct kevent& change) {
     const bool oneshot = (change.flags & EV_ONESHOT) != 0;
     const Result<Request> request = parse(change, oneshot);
     if (!request.ok()) return request.error();
@@ -91,7 +109,7 @@ Result<Knote*> create(Kqueue&, const struct kevent& change) {
     return timer.release();
 }
 
-Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     Errno error = kq.backend().prepare_clock(timer.clock);
     if (error != Errno::ok) return error;
@@ -106,7 +124,7 @@ Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return Errno::ok;
 }
 
-Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     stop(kq, timer, now(timer.clock));
     kq.timers().leave(timer.clock);
@@ -115,10 +133,11 @@ Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 }
 
 // EV_ADD again: discards what has expired and counts anew.
-Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     const Result<Request> request = parse(change, (timer.filter_bits & kAskedOneshot) != 0);
     if (!request.ok()) return request.error();
+    if (move(kq, timer, request.value())) return Errno::ok;
     const Clock clock = request.value().clock;
     if (clock != timer.clock) {
         Errno error = kq.backend().prepare_clock(clock);
@@ -136,18 +155,18 @@ Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.
     return Errno::ok;
 }
 
-Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     start(kq, timer, now(timer.clock));
     return Errno::ok;
 }
 
-void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     stop(kq, timer, now(timer.clock));
 }
 
-Verdict process(Kqueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     event.data = timer.waiting() ? 0 : 1;  // waits only if the report was forced
     if (!timer.waiting() && repeats(timer)) {

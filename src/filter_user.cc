@@ -1,6 +1,8 @@
-// EVFILT_USER: events the program triggers itself (semantics 5.10).
+// SPDX-License-Identifier: BSD-2-Clause
+// EVFILT_USER: events that the program itself triggers (semantics 5.10).
 // Verbs of filter.h, under the kqueue's mutex; no source outside the core.
-#include "kqueue.h"
+#include "filter.h"
+#include "knote_queue.h"
 
 namespace kq {
 namespace {
@@ -22,11 +24,11 @@ uint32_t operate(uint32_t stored, uint32_t fflags) {
     }
 }
 
-Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return kq.find_indexed(EVFILT_USER, ident);
 }
 
-Result<Knote*> create(Kqueue&, const struct kevent& change) {
+Result<Knote*> create(KnoteQueue&, const struct kevent& change) {
     Owned<Knote> kn = make<Knote>();
     if (!kn) return Errno::no_memory;
     kn->fflags = change.fflags & NOTE_FFLAGSMASK;
@@ -35,18 +37,18 @@ Result<Knote*> create(Kqueue&, const struct kevent& change) {
     return kn.release();
 }
 
-Errno attach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const Errno error = kq.index(kn);
     if (error == Errno::ok && kn.filter_bits == kTriggered) kq.activate(kn);
     return error;
 }
 
-Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     kq.unindex(kn);
     return Errno::ok;
 }
 
-Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     kn.fflags = operate(kn.fflags, change.fflags);
     kn.data = change.data;
     if ((change.fflags & NOTE_TRIGGER) != 0) {
@@ -59,14 +61,14 @@ Errno modify(Kqueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.
     return Errno::ok;
 }
 
-Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     if (kn.filter_bits == kTriggered) kq.activate(kn);
     return Errno::ok;
 }
 
-void disable(Kqueue&, Knote&) {}  // triggers are remembered
+void disable(KnoteQueue&, Knote&) {}  // triggers are remembered
 
-Verdict process(Kqueue&, Knote& kn, struct kevent& event) {
+Verdict process(KnoteQueue&, Knote& kn, struct kevent& event) {
     if (kn.filter_bits != kTriggered) return Verdict::no_longer_true;
     event.fflags = kn.fflags;
     event.data = kn.data;

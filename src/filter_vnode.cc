@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE: what happens to a file or directory (semantics 5.5).
 //
-// The knote hangs on the FdWatch of its descriptor. The backend says that something
-// happened; the file is looked at and compared with what it was (vnode_hints.cc), and
-// what was asked for accumulates in Knote::fflags, whether disabled or not. Called
-// through FilterOps and by fd_watch.cc. Under the kqueue's mutex.
+// The knote hangs on the FdWatch of its descriptor. The backend says that something happened. Then
+// the file is looked at and compared with what it was (vnode_hints.cc). What was asked for
+// accumulates in Knote::fflags, even while the knote is disabled. Called through FilterOps and by
+// fd_watch.cc, under the kqueue's mutex.
 #include "fd_filter.h"
 #include "vnode.h"
 #include "vnode_hints.h"
@@ -16,6 +17,7 @@ using fd_watch::forget;
 using fd_watch::watch_file;
 using fd_watch::watch_of;
 
+// Bits that no system defines are ignored, as the kernels do.
 constexpr uint32_t kAllNotes = NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB | NOTE_LINK |
                                NOTE_RENAME | NOTE_REVOKE | NOTE_TRUNCATE | NOTE_CLOSE |
                                NOTE_CLOSE_WRITE | NOTE_READ | NOTE_OPEN;
@@ -24,9 +26,9 @@ constexpr uint32_t kAllNotes = NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATT
 constexpr uint8_t kRevoked = 1;  // the file system is gone: EV_EOF, and active for good
 
 struct VnodeKnote : Knote {
-    FileState state;    // when last looked at
-    uint32_t pass = 0;  // Kqueue::pass() then
-    uint32_t owed = 0;  // FileChange bits that were told when it could not be looked at
+    FileState state;    // at the last look
+    uint32_t pass = 0;  // KnoteQueue::pass() at that look
+    uint32_t owed = 0;  // FileChange bits that were told when the file could not be looked at
 };
 
 bool is_true(const Knote& kn) {
@@ -34,7 +36,7 @@ bool is_true(const Knote& kn) {
 }
 
 // Looks at the file. Errors as of descriptor::check_same().
-Errno look(Kqueue& kq, VnodeKnote& kn, FileState& now, bool name) KQ_REQUIRES(kq.mutex()) {
+Errno look(KnoteQueue& kq, VnodeKnote& kn, FileState& now, bool name) KQ_REQUIRES(kq.mutex()) {
     const Errno error = descriptor::file_state(fd_of(kn), watch_of(kq, kn).facts, now);
     if (error != Errno::ok) return error;
     now.name =
@@ -43,9 +45,9 @@ Errno look(Kqueue& kq, VnodeKnote& kn, FileState& now, bool name) KQ_REQUIRES(kq
     return error;
 }
 
-// Tells the backend what the knote wants now, and looks at the file: only once it is
-// watched is nothing lost that comes after.
-Errno watch_and_look(Kqueue& kq, VnodeKnote& kn, FileState& now) KQ_REQUIRES(kq.mutex()) {
+// Tells the backend what the knote wants now, and then looks at the file. In this order nothing
+// that comes after the look is lost.
+Errno watch_and_look(KnoteQueue& kq, VnodeKnote& kn, FileState& now) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     const bool known = watch.facts.kind != FdKind::unknown;
@@ -54,28 +56,31 @@ Errno watch_and_look(Kqueue& kq, VnodeKnote& kn, FileState& now) KQ_REQUIRES(kq.
     if (error != Errno::ok) return error;
     if (!now.named) return Errno::invalid;
     if (refused != Errno::ok || known || !now.directory) return refused;
-    // Only now it is known that something else has to be watched.
+    // Only the look says that this is a directory, of which other things have to be watched. If the
+    // first watch was shared, so is this one.
+    const bool shared = watch.facts.file_shared;
     const Errno again = watch_file(kq, fd, watch);
+    watch.facts.file_shared = watch.facts.file_shared || shared;
     return again == Errno::ok ? look(kq, kn, now, true) : again;
 }
 
-// Whether it has to be looked at although nothing tells of it.
-bool is_untold(Kqueue& kq, const Knote& kn) KQ_REQUIRES(kq.mutex()) {
+// Whether the file has to be looked at because nothing tells of its changes.
+bool is_untold(KnoteQueue& kq, const Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return watch_of(kq, kn).facts.file_untold || static_cast<const VnodeKnote&>(kn).owed != 0;
 }
 
-// That is done every now and then.
-void park_if_untold(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+// Such a file is looked at every now and then.
+void park_if_untold(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     if (is_untold(kq, kn) && !kn.has(kQueued) && !kn.has(kParked)) kq.park(kn, Parking::recheck);
 }
 
-// Something happened: accumulates what there is to report. If the descriptor is another
-// file or closed all its knotes are dropped, and is_gone() holds for the answer; other
-// errors: it could not be looked at, and will be.
-Errno update(Kqueue& kq, VnodeKnote& kn, uint32_t changes) KQ_REQUIRES(kq.mutex()) {
+// Something happened: accumulates what there is to report. If the descriptor is closed or is
+// another file, all its knotes are dropped, and is_gone() is true for the result. Other errors: the
+// file could not be looked at now, and will be later.
+Errno update(KnoteQueue& kq, VnodeKnote& kn, uint32_t changes) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     changes |= kn.owed;
-    // A directory may have been removed from its new place before that was watched.
+    // A directory may have been removed from its new place before that place was watched.
     if ((changes & kMoved) != 0 && kn.state.directory) {
         (void)watch_file(kq, fd, watch_of(kq, kn));
         changes |= kRemoved;
@@ -96,29 +101,39 @@ Errno update(Kqueue& kq, VnodeKnote& kn, uint32_t changes) KQ_REQUIRES(kq.mutex(
     return Errno::ok;
 }
 
+// For a file that is looked at now and then: takes in what happened until now. If it was removed
+// and has a name now, it is another file, of which nothing happened yet. Errors as of update().
+Errno catch_up(KnoteQueue& kq, VnodeKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    FileState now;
+    const bool removed = kn.state.links == 0;
+    if (removed && look(kq, kn, now, true) == Errno::ok && now.links != 0) kn.state = now;
+    const Errno error = update(kq, kn, kUnknown);
+    if (!is_gone(error) && is_true(kn)) kq.activate(kn);
+    return error;
+}
+
 // ---- verbs ----
 
-Result<Knote*> find(Kqueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return fd_filter::find(kq, ident, EVFILT_VNODE);
 }
 
-Result<Knote*> create(Kqueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
-    if ((change.fflags & ~kAllNotes) != 0) return Errno::invalid;
+Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     const Errno error = fd_watch::prepare(kq, change.ident);
     if (error != Errno::ok) return error;
     Owned<VnodeKnote> kn = make<VnodeKnote>();
     if (!kn) return Errno::no_memory;
-    kn->saved_fflags = change.fflags;
+    kn->saved_fflags = change.fflags & kAllNotes;
     return kn.release();
 }
 
-// The watch of a descriptor that has lost its VNODE knote.
-void leave(Kqueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
+// Cleans up the watch of a descriptor that has lost its VNODE knote.
+void leave(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     (void)watch_file(kq, fd, watch);
     if (watch.notes == nullptr && watch.facts.registered == 0) fd_watch::reset(watch);
 }
 
-Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+Errno attach(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<VnodeKnote&>(base);
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
@@ -126,11 +141,11 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     fd_watch::notice_gone(kq, watch);
     Errno error = fd_watch::check_same(kq, fd, watch);
     if (error != Errno::ok && error != Errno::no_entry) return error;
-    if (watch.facts.kind == FdKind::kqueue) return Errno::invalid;  // and no file: R-69
+    if (watch.facts.kind == FdKind::kqueue) return Errno::invalid;  // a kqueue is no file: R-69
     fd_watch::link(watch, kn);
     error = watch_and_look(kq, kn, kn.state);
     if (error == Errno::ok && watch.facts.file_shared) {
-        // What happened before is for those who were there before.
+        // Earlier events are only for knotes that were there before.
         fd_watch::unlink(watch, kn);
         kq.take_files();
         fd_watch::link(watch, kn);
@@ -145,14 +160,14 @@ Errno attach(Kqueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     return error == Errno::no_entry ? Errno::bad_descriptor : error;  // replaced under our eyes
 }
 
-Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     const bool looked = static_cast<VnodeKnote&>(kn).pass == kq.pass();
     fd_watch::unlink(watch, kn);
     (void)watch_file(kq, fd, watch);
     kq.note_stray();
-    // A one-shot that was just delivered need not be asked for its file.
+    // If a one-shot was just delivered, its file need not be checked again.
     const bool delivered = looked && (kn.flags & EV_ONESHOT) != 0 && kn.has(kActive) &&
                            !kn.has(kQueued) && !kn.has(kDisabled);
     const Errno error = delivered ? Errno::ok : fd_watch::check_same(kq, fd, watch);
@@ -160,17 +175,20 @@ Errno detach(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return fd_watch::after_delete(error);
 }
 
-Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
-    if ((change.fflags & ~kAllNotes) != 0) return Errno::invalid;
+Errno modify(KnoteQueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(base);
     FdWatch& watch = watch_of(kq, base);
+    auto& kn = static_cast<VnodeKnote&>(base);
     // What happened until now is judged by what was asked for until now.
     kq.take_files();
     if (fd_watch::note_of(watch, EVFILT_VNODE) != &base) return Errno::no_entry;
-    auto& kn = static_cast<VnodeKnote&>(base);
+    if (watch.facts.file_late || is_untold(kq, kn)) {
+        const Errno error = catch_up(kq, kn);
+        if (is_gone(error)) return error;
+    }
     const uint32_t old = kn.saved_fflags;
     const uint32_t wanted = vnode::wanted_by(kn, watch.facts);
-    kn.saved_fflags = change.fflags;
+    kn.saved_fflags = change.fflags & kAllNotes;
     FileState now;
     const Errno error = watch_and_look(kq, kn, now);
     if (is_gone(error)) {
@@ -182,13 +200,13 @@ Errno modify(Kqueue& kq, Knote& base, const struct kevent& change) KQ_REQUIRES(k
         (void)watch_file(kq, fd, watch);
         return error;
     }
-    // From now on it is followed in what it was not before.
-    kn.state = vnode::remember(kn.state, now, vnode::wanted_by(kn, watch.facts) & ~wanted);
+    // What was not followed before begins anew now.
+    kn.state = vnode::follow(kn.state, now, wanted, vnode::wanted_by(kn, watch.facts));
     park_if_untold(kq, kn);
     return Errno::ok;
 }
 
-Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     const Errno error = fd_watch::check_same(kq, fd, watch_of(kq, kn));
     if (error != Errno::ok) return error;
@@ -199,14 +217,14 @@ Errno enable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return Errno::ok;
 }
 
-// The watch stays: what happens is accumulated.
-void disable(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+// The watch stays: events accumulate.
+void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     park_if_untold(kq, kn);
 }
 
-Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
+Verdict process(KnoteQueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<VnodeKnote&>(base);
-    // It waited on the queue meanwhile: is it still the file it was?
+    // It waited on the queue meanwhile: is it still the same file?
     if (kn.pass != kq.pass()) {
         const Errno error = is_untold(kq, kn)
                                 ? update(kq, kn, kUnknown)
@@ -224,7 +242,7 @@ Verdict process(Kqueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mu
     return Verdict::report;
 }
 
-void look_parked(Kqueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+void look_parked(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     vnode::on_changed(kq, kn, kUnknown);
 }
 
@@ -236,7 +254,7 @@ uint32_t wanted_by(const Knote& kn, const FdFacts& facts) {
     return changes_for(kn.saved_fflags, facts.kind == FdKind::directory);
 }
 
-void on_changed(Kqueue& kq, Knote& base, uint32_t changes) {
+void on_changed(KnoteQueue& kq, Knote& base, uint32_t changes) {
     auto& kn = static_cast<VnodeKnote&>(base);
     if (is_gone(update(kq, kn, changes))) return;
     if (is_true(kn)) kq.activate(kn);

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Handle: the 64 bits a kernel queue hands back with an event.
 //
-// Never a pointer: a kind, an index and a generation, so that a report that was
-// overtaken by the removal of what it names is recognised and dropped.
+// A handle is never a pointer. It has a kind, an index and a generation. So a report that comes
+// after the removal of what it names is recognised and dropped.
 #ifndef KQ_HANDLE_H
 #define KQ_HANDLE_H
 
@@ -12,15 +13,17 @@ namespace kq {
 class Handle {
   public:
     enum class Kind : uint8_t {
-        none = 0,      // events of a foreign queue, at worst; never given out
-        descriptor,    // index: descriptor number, generation: its FdWatch's
+        none = 0,      // never given out; at worst, events of a foreign queue
+        descriptor,    // index: descriptor number, generation: that of its FdWatch
         announcement,  // the backend's announce() was heard: see there for the index
         timers,        // index: the Clock whose deadline has come
-        files,         // the backend has changed files to tell: see Backend::take_files
-        signals,       // signals are pending that no handler gets: signals::take_pending()
+        files,         // the backend has changes of files: see Backend::take_files
+        signals,       // signals are pending that no handler gets: signals::look_at_pending()
         lane,          // backend-private: an inner queue has something
-        process,       // index: process id, generation: its ProcKnote's
+        process,       // index: process id, generation: that of its ProcKnote
         processes,     // processes::hear() has news
+        states,        // states of descriptors have changed: Backend::take_states
+        mounts,        // file systems came or went: Backend::take_mounts
     };
 
     Handle() = default;  // no handle at all; `Handle{}` is Kind::none
@@ -34,6 +37,11 @@ class Handle {
     [[nodiscard]] constexpr uint32_t index() const { return static_cast<uint32_t>(bits_); }
     [[nodiscard]] constexpr uint32_t generation() const {
         return static_cast<uint32_t>(bits_ >> 32) & kGenerations;
+    }
+
+    // Whether the handle was made with this generation.
+    [[nodiscard]] constexpr bool is_of(uint32_t generation) const {
+        return ((static_cast<uint32_t>(bits_ >> 32) ^ generation) & kGenerations) == 0;
     }
 
     static constexpr uint32_t kGenerations = (1u << 28) - 1;  // generations wrap here

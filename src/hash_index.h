@@ -1,9 +1,9 @@
-// An intrusive hash table: elements are chained through their own `chain`
-// pointer, so that adding one allocates nothing but, now and then, a larger
-// array of buckets. The index owns only that array.
+// SPDX-License-Identifier: BSD-2-Clause
+// An intrusive hash table: elements are chained through their own `chain` pointer. So adding one
+// allocates nothing, except a larger array of buckets now and then. The index owns only that array.
 //
 // T has: T* chain; uint64_t hash_key() const.
-// Thread rule: the lock of whatever holds the index.
+// Thread rule: the lock of the object that holds the index.
 #ifndef KQ_HASH_INDEX_H
 #define KQ_HASH_INDEX_H
 
@@ -28,7 +28,7 @@ class HashIndex {
     // Makes sure that the next insert() succeeds. False: memory is short.
     [[nodiscard]] bool reserve() {
         if (count_ < capacity()) return true;
-        // A full table still works, only slower: short memory matters just for the first array.
+        // A full table still works, only slower: so only the first array must not fail.
         return resize(capacity() == 0 ? kFirst : capacity() * 2) || buckets_ != nullptr;
     }
 
@@ -63,7 +63,7 @@ class HashIndex {
         count_--;
     }
 
-    // Some element, or null when empty; for taking the index apart.
+    // Some element, or null when empty; for destroying the elements one by one.
     [[nodiscard]] T* any() const {
         for (size_t i = 0; count_ != 0 && i < capacity(); i++)
             if (buckets_[i] != nullptr) return buckets_[i];

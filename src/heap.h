@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A 4-ary min-heap of pointers whose elements know their own place, so that
 // any of them can be removed or moved in O(log n). The heap owns only its array.
 //
@@ -40,21 +41,34 @@ class Heap {
         sift_up(count_ - 1, element);
     }
 
+    // The element, which is in the heap, has become earlier or later.
+    void moved(T* element) {
+        const size_t at = element->heap_place;
+        KQ_CHECK(at < count_ && items_[at] == element);
+        if (count_ == 1) return;
+        settle(at, element);
+    }
+
     void remove(T* element) {
         const size_t at = element->heap_place;
         KQ_CHECK(at < count_ && items_[at] == element);
         T* last = items_[--count_];
         element->heap_place = kNotInHeap;
         if (last == element) return;
-        if (at > 0 && earlier(*last, *items_[parent(at)]))
-            sift_up(at, last);
-        else
-            sift_down(at, last);
+        settle(at, last);
     }
 
   private:
     static constexpr size_t kWays = 4;
     static size_t parent(size_t i) { return (i - 1) / kWays; }
+
+    // The place is free, and the element goes there, or up or down from there.
+    void settle(size_t at, T* element) {
+        if (at > 0 && earlier(*element, *items_[parent(at)]))
+            sift_up(at, element);
+        else
+            sift_down(at, element);
+    }
 
     void put(size_t at, T* element) {
         items_[at] = element;

@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Knote: one registration, known by its kqueue, its ident and its filter.
 //
-// A knote belongs to exactly one Kqueue, which indexes it, queues it and frees
+// A knote belongs to exactly one KnoteQueue, which indexes it, queues it and frees
 // it; nobody outside that kqueue holds a pointer to one. Filters derive from
 // Knote to keep what they need beside it. Lock: the kqueue's mutex, for all of
-// it. activate/enqueue/dequeue are members of Kqueue, which owns the queue.
+// it.
 #ifndef KQ_KNOTE_H
 #define KQ_KNOTE_H
 
@@ -27,12 +28,14 @@ enum Status : uint8_t {
     // keep it queued after a report.
     kBacked = 8,
     // Off the active queue, on one of the kqueue's lists of sources that have
-    // to be looked at again (see Kqueue::park).
+    // to be looked at again (see KnoteQueue::park).
     kParked = 16,
     // EV_FORCEONESHOT: reported once whatever its filter says, then dropped.
     kForced = 32,
-    // Has an Extension, see extension.h.
+    // Has an Extension, see wide.h.
     kExtended = 64,
+    // Was reported in this call, which goes on: see Kqueue::go_on().
+    kServed = 128,
 };
 
 struct Knote : Link {        // the link: active queue or a list of parked knotes

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Kqueue: one event queue, from changelist to eventlist.
 //
-// Owns its mutex, backend, knotes, timers and the active queue between kernel
-// and caller. run() is a kevent() call; the registry makes, finds and destroys
-// Kqueues. Its code is in five files: kqueue.cc (life, queue, shared helpers),
-// change.cc (one changelist entry), scan.cc (collect, deliver, sleep), renew.cc (a
-// new kernel queue), wide.cc (kevent64).
+// A KnoteQueue (knote_queue.h), which owns the mutex, the backend, the knotes and the types that
+// say where they wait, and here the calls that drive it. run() is a kevent() call; the registry
+// makes, finds and destroys Kqueues. The code is in seven files: kqueue.cc (life, announcing),
+// change.cc (one changelist entry), scan.h (a call, and its first look), scan.cc and collect.cc
+// (collect, deliver, sleep), renew.cc (a new kernel queue), wide.cc (kevent64).
 //
 // The promise behind poll() on a kqueue and behind sleeping threads: whenever
 // the mutex is free, either nothing is queued that the kernel does not know of,
@@ -15,41 +16,19 @@
 
 #include <sys/event.h>
 
-#include <utility>
+#include <span>
 
-#include <atomic>
-
-#include "backend.h"
-#include "extension.h"
 #include "filter.h"
-#include "hash_index.h"
-#include "knote.h"
-#include "list.h"
-#include "mailbox.h"
-#include "mutex.h"
+#include "knote_queue.h"
 #include "platform.h"
-#include "slot_table.h"
-#include "timer_queue.h"
 
 namespace kq {
 
-static_assert(BackendContract<Backend>);
+static_assert(QueueContract<Backend>);
 
-struct FdWatch {
-    Knote* notes = nullptr;   // chained by Knote::chain, at most one a filter
-    uint32_t generation = 0;  // of its Handle; a new one for each open file
-    FdFacts facts;
-};
-
-// Sources that must be looked at again although nothing will tell.
-enum class Parking : uint8_t {
-    idle,     // before every sleep: regular files, whose offset the user moves
-    recheck,  // also every kRecheckPeriod: conditions no kernel reports
-};
-
-class Kqueue {
+class Kqueue : public KnoteQueue {
   public:
-    Kqueue() = default;
+    Kqueue() : KnoteQueue(next_serial()) {}
     // All knotes are detached and freed; the public descriptor is not closed:
     // the user did that, and the number may be somebody else's by now.
     ~Kqueue();
@@ -61,8 +40,11 @@ class Kqueue {
     // As open(), for a kernel queue that is open already: the one that `fd` names, a
     // duplicate made by the user, and whose Kqueue, without knotes, was destroyed.
     Errno adopt(int fd) KQ_EXCLUDES(mutex_);
-    // The descriptor was closed, but there is a duplicate, which is ours from now on.
+    // The descriptor was closed, but there is a duplicate, which is ours from now on; or there may
+    // be one, nobody knows which (-1): until then exists() is false, and nobody can ring us.
     void move_to(int fd) KQ_EXCLUDES(mutex_);
+    // Whether it holds descriptors beside the public one.
+    bool holds_descriptors() KQ_EXCLUDES(mutex_);
     // Whether there is anything to lose. Any thread; may be overtaken.
     [[nodiscard]] bool has_knotes() const { return knotes_.load() > 0; }
 
@@ -70,6 +52,27 @@ class Kqueue {
     // `cancelled` is called with `this` if the thread is cancelled while asleep.
     Result<int> run(const struct kevent* changes, int nchanges, struct kevent* events, int nevents,
                     const timespec* timeout, void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
+
+    // ---- a call that begins with a look, in place: scan.h ----
+    static constexpr int kBatch = 64;  // wakeups taken from the kernel by way of the stack
+    // What one look at the kernel has found, on the caller's stack.
+    struct Look {
+        Wakeup wakeups[kBatch];
+        size_t room;     // how many were asked for
+        long got;        // how many came, or why not: look() in optional_members.h
+        uint32_t stale;  // Call::stale() before that
+    };
+    // Whether nothing waits here and nothing is to be seen to: what the kernel says is all there is
+    // to say. In a process with one thread.
+    [[nodiscard]] bool is_at_rest() const;
+    // A call without changes, where is_at_rest(): looks. True: there is nothing, and that is the
+    // answer. Else finish() is to be called; the mutex is held meanwhile.
+    bool finds_nothing(Look& look, int nevents, const timespec* timeout);
+    Result<int> finish(Look& look, struct kevent* events, int nevents, const timespec* timeout,
+                       void (*cancelled)(void*));
+
+    // The changes of a call that has no room for answers: as run().
+    Result<int> change(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
 
     // Likewise one kevent64() call; the flags are known ones.
     Result<int> run_wide(const struct kevent64_s* changes, int nchanges, struct kevent64_s* events,
@@ -82,119 +85,100 @@ class Kqueue {
     // kqueue's mutex could deadlock.
     int64_t count_pending(uint32_t& sequence) KQ_EXCLUDES(mutex_);
 
-    [[nodiscard]] int descriptor() const { return backend_.descriptor(); }
-    [[nodiscard]] bool exists() const { return !dead_.load() && backend_.exists(); }
+    // What was collected by another kqueue, whose number has come to be that of this one.
+    void take_over(Wakeup* wakeups, size_t count) KQ_EXCLUDES(mutex_);
+
     // The number of the descriptor is no longer ours: calls in progress end
     // with bad_descriptor.
     void mark_dead() { dead_.store(true); }
-    // As exists(), asked once in a call; bad_descriptor: it does not.
-    Errno check_exists() KQ_REQUIRES(mutex_) {
-        if (!known_to_exist_ && !exists()) return Errno::bad_descriptor;
-        known_to_exist_ = true;
-        return Errno::ok;
-    }
     // After a failed open(), or if the user will never see the descriptor.
     void close_unpublished() KQ_EXCLUDES(mutex_);
-    void abandon_in_child() { backend_.abandon_in_child(); }
-
-    // ---- for filters and fd_watch: everything under the mutex ----
-
-    Mutex& mutex() KQ_RETURN_CAPABILITY(mutex_) { return mutex_; }
-    Backend& backend() KQ_REQUIRES(mutex_) { return backend_; }
-    SlotTable<FdWatch>& watches() KQ_REQUIRES(mutex_) { return watches_; }
-    TimerQueue& timers() KQ_REQUIRES(mutex_) { return timers_; }
-
-    // Knotes whose ident is not a descriptor.
-    Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_);
-    Errno index(Knote& kn) KQ_REQUIRES(mutex_);
-    void unindex(Knote& kn) KQ_REQUIRES(mutex_);
-    // visit(knote) may remove and free that knote, and change no other of the index.
-    template <class Visit>
-    void for_each_indexed(Visit visit) KQ_REQUIRES(mutex_) {
-        index_.for_each(visit);
-    }
-
-    // The source says true: active, and on the queue unless disabled.
-    void activate(Knote& kn) KQ_REQUIRES(mutex_);
-    // Off the queue and all lists, not active.
-    void deactivate(Knote& kn) KQ_REQUIRES(mutex_);
-    // Whether the kernel keeps reporting this knote by itself (kBacked).
-    void set_backed(Knote& kn, bool backed) KQ_REQUIRES(mutex_);
-    // The knote is not true, and only looking at it will tell when it is.
-    void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
-
-    // A knote was made by its filter, not by an EV_ADD.
-    void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
-    // Detaches and frees; the answer is detach()'s.
-    Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
-    // Frees a knote that is in no index and has no source any more.
-    void free_detached(Knote& kn) KQ_REQUIRES(mutex_);
-
-    // This queue's mailbox, made when it is first asked for; null: no memory.
-    Mailbox* mailbox() KQ_REQUIRES(mutex_);
-
-    // The kernel may show as ready what is not pending any more: a look will tell it.
-    void note_stray() KQ_REQUIRES(mutex_) { stray_ = true; }
-
-    // The kernel reported what is not registered: a descriptor that is not the file it was any
-    // more; or the number of the kqueue is not ours any more.
-    void note_stale() KQ_REQUIRES(mutex_) { stale_++; }
-
-    // What is told by edge in this collection was told before.
-    [[nodiscard]] bool edges_are_old() const KQ_REQUIRES(mutex_) { return edges_are_old_; }
-
-    // Not 0, and not that of any other kqueue of this process, closed ones included.
-    [[nodiscard]] uint32_t serial() const { return serial_; }
-
-    // A number that changes some 60 times a second, as of the last collection that found something:
-    // how long a report may be trusted to be of the file that was registered.
-    [[nodiscard]] uint32_t tick() const KQ_REQUIRES(mutex_) { return tick_; }
-
-    // Takes what the backend has to tell of files, without waiting for its wakeup.
-    // May drop knotes.
-    void take_files() KQ_REQUIRES(mutex_);
-
-    // Numbers the collections: readiness reported in this one is still true.
-    [[nodiscard]] uint32_t pass() const KQ_REQUIRES(mutex_) { return pass_; }
+    // In a forked child: see Backend::abandon_in_child(). And that there is no kqueue any more.
+    void abandon_in_child();
+    static void forget_serials();
 
   private:
     // ---- change.cc ----
     Result<int> apply_changes(const struct kevent* changes, int nchanges, struct kevent* events,
                               int nevents, bool& stopped) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] int answer_change(const struct kevent& change, Errno error,
+                                        struct kevent* events, int nevents, int written,
+                                        Result<int>& end) KQ_REQUIRES(mutex_);
     Errno register_change(const struct kevent& change) KQ_REQUIRES(mutex_);
-    Errno create_knote(const FilterOps& ops, const struct kevent& change) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Errno create_knote(const FilterOps& ops, const struct kevent& change)
+        KQ_REQUIRES(mutex_);
     Errno modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change)
         KQ_REQUIRES(mutex_);
-    void force(Knote& kn) KQ_REQUIRES(mutex_);
+    [[gnu::cold, gnu::noinline]] void force(Knote& kn) KQ_REQUIRES(mutex_);
 
-    // ---- scan.cc ----
+    // ---- scan.cc, collect.cc ----
+    static constexpr int kMaxBatches = 16;  // of such a size, see take_in() and go_on()
+    // Where wakeups come from: a function that fills `out`, as Backend::collect().
+    using Report = Result<size_t> (Backend::*)(std::span<Wakeup> out);
     Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
                      void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
-    bool mend() KQ_REQUIRES(mutex_);
-    Result<int> after_interruption(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
-    Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
-    Result<bool> collect_inline(int wanted, bool again) KQ_REQUIRES(mutex_);
-    Result<bool> take_in(Wakeup* wakeups, int room, Result<size_t> got, int wanted, bool again)
+    Result<int> scan_looked(Look& look, struct kevent* events, int nevents, const timespec* timeout,
+                            void (*cancelled)(void*)) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> scan_on(Look& look, struct kevent* events, int nevents,
+                                          const timespec* timeout, void (*cancelled)(void*))
         KQ_REQUIRES(mutex_);
-    bool dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
-    Result<int> pass_once(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
-    Result<int> hand_out(Result<bool> more, struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
-    int deliver(struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
+    bool mend() KQ_REQUIRES(mutex_);
+    Result<int> after_interruption(Look& look, struct kevent* events, int nevents)
+        KQ_REQUIRES(mutex_);
+    Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
+    // What was known before a batch of reports was taken, and what was in it: descriptors that it
+    // had told of in this pass already, signals.
+    struct Batch {
+        uint32_t stale_before;
+        int active_before;
+        bool repeats;
+        bool signals;
+    };
+    Batch take_batch(std::span<const Wakeup> wakeups) KQ_REQUIRES(mutex_);
+    Result<bool> take_in(std::span<Wakeup> room, Result<size_t> got, int wanted, Report report)
+        KQ_REQUIRES(mutex_);
+    Result<bool> take_in_inline(std::span<Wakeup> room, Result<size_t> got, int wanted,
+                                Report report) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<bool> take_more(std::span<Wakeup> room, Result<size_t> got,
+                                             Batch batch, int wanted, Report report)
+        KQ_REQUIRES(mutex_);
+    void dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
+    void keep_for_others(std::span<const Wakeup> wakeups) KQ_REQUIRES(mutex_);
+    void hand_over() KQ_EXCLUDES(mutex_);
+    [[nodiscard]] size_t room_for(int wanted, bool again) const KQ_REQUIRES(mutex_);
+    void look_now(Look& look, int nevents) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> pass_once(Look& look, struct kevent* events, int nevents)
+        KQ_REQUIRES(mutex_);
+    Result<int> hand_out(Look& look, struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> hand_out_rest(Look& look, size_t used, struct kevent* events,
+                                                int nevents, int count) KQ_REQUIRES(mutex_);
+    Result<bool> take_in_rest(Look& look, size_t used, int nevents, int count) KQ_REQUIRES(mutex_);
+    Result<int> go_on(bool more, struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
+    size_t deliver_straight(Look& look, struct kevent* events, int& count) KQ_REQUIRES(mutex_);
+    int deliver(struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
+    int deliver_more(struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
+    void note_served(const struct kevent* events, int count, bool served) KQ_REQUIRES(mutex_);
     bool deliver_one(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
-    void look_at(List<Knote>& parked, int most) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] bool deliver_judged(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
+    void note_reported(Knote& kn, unsigned flags) KQ_REQUIRES(mutex_);
+    void look_at(Parking where, int most) KQ_REQUIRES(mutex_);
     Errno sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*))
         KQ_REQUIRES(mutex_);
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
     void read_mailbox() KQ_REQUIRES(mutex_);
 
-    // ---- renew.cc ----
-    [[nodiscard]] bool is_haunted() const KQ_REQUIRES(mutex_) {
-        return stale_ - renew_at_ < UINT32_MAX / 2;  // it has reached it; both may wrap
+    // ---- renew.cc, where there is the capability ----
+    // Replaces the kernel queue if it is haunted. True if it was.
+    bool renew_if_haunted() KQ_REQUIRES(mutex_) {
+        if constexpr (Backend::kHas.renewal) {
+            if (!renewal_.is_due(call_.stale())) return false;
+            renew();
+            return true;
+        }
+        return false;
     }
     void renew() KQ_REQUIRES(mutex_);
-    bool carry_over_watches(size_t& carried) KQ_REQUIRES(mutex_);
-    void give_up_renewal() KQ_REQUIRES(mutex_);
-    void dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) KQ_REQUIRES(mutex_);
+    void dispatch_all(Report report) KQ_REQUIRES(mutex_);
 
     // ---- wide.cc ----
     Result<int> apply_wide(const struct kevent64_s* changes, int nchanges,
@@ -202,85 +186,46 @@ class Kqueue {
         KQ_REQUIRES(mutex_);
     Result<int> apply_one_wide(const struct kevent64_s& change, struct kevent64_s* answer,
                                bool& stopped) KQ_REQUIRES(mutex_);
-    Extension* find_extension(const Knote& kn) const KQ_REQUIRES(mutex_);
-    Errno prepare_extension(const struct kevent64_s& change, Owned<Extension>& fresh)
-        KQ_REQUIRES(mutex_);
-    void extend(const struct kevent64_s& change, Owned<Extension> fresh) KQ_REQUIRES(mutex_);
-    void forget_extension(Knote& kn) KQ_REQUIRES(mutex_);
-    void note_extension(const Knote& kn, const struct kevent& event) KQ_REQUIRES(mutex_);
 
     // ---- kqueue.cc ----
-    // What settle() is called after.
-    enum class After : uint8_t { changes, delivery, sleep, counting };
-    void settle(After what) KQ_REQUIRES(mutex_);
-    void announce(After what) KQ_REQUIRES(mutex_);
+    KQ_INLINE void settle(After what) KQ_REQUIRES(mutex_) {
+        if (active_.unbacked() != 0 || !announcing_.is_quiet()) announce(what);
+        // After that: it may collect, and so hear of a deadline that then has to be set anew.
+        Nanos monotonic = timers_.earliest(Clock::monotonic);
+        if (parked_.deadline() < monotonic) monotonic = parked_.deadline();
+        backend_.settle(monotonic, timers_.earliest(Clock::realtime));
+    }
+    // Out of line: in most calls there is nothing to announce.
+    [[gnu::noinline]] void announce(After what) KQ_REQUIRES(mutex_);
     void ring_as_promised() KQ_EXCLUDES(mutex_);
+    void pay(uint8_t owed) KQ_EXCLUDES(mutex_);
     // What is around every kevent() call: `body` runs under the mutex and ends with settle().
     template <class Body>
-    Result<int> in_one_call(Body body) KQ_EXCLUDES(mutex_) {
-        Result<int> result = 0;
-        bool promised = false;
-        {
-            const Guard guard(mutex_);
-            if (is_haunted()) renew();
-            known_to_exist_ = false;
-            result = body();
-            promised = std::exchange(promised_, false);
-        }
-        if (promised) ring_as_promised();
+    KQ_INLINE Result<int> in_one_call(Body body) KQ_EXCLUDES(mutex_) {
+        mutex_.lock();
+        (void)renew_if_haunted();
+        call_.begin();
+        const Result<int> result = body();
+        end_call();
         return result;
     }
-    void enqueue(Knote& kn) KQ_REQUIRES(mutex_);
-    void dequeue(Knote& kn) KQ_REQUIRES(mutex_);
-
-    // How often conditions that no kernel reports are looked at (Parking::recheck).
-    static constexpr Nanos kRecheckPeriod = 20 * kMillisecond;
-
-    // Stale reports that are put up with before the kernel queue is renewed.
-    static constexpr uint32_t kPatience = 8;
-    // And before it is tried again, if it could not be.
-    static constexpr uint32_t kImpatience = 1000;
-
-    // Ticks for which others are given time to notice a renewal.
-    static constexpr uint32_t kLinger = 2;
+    KQ_INLINE void end_call() KQ_RELEASE(mutex_) {
+        uint8_t owed = announcing_.take_promise() ? kOwesRing : 0;
+        if (astray_count_ > 0) owed |= kOwesWakeups;
+        mutex_.unlock();
+        if (owed != 0) pay(owed);
+    }
 
     static uint32_t next_serial();
 
-    Mutex mutex_;
-    std::atomic<bool> dead_{false};
-    const uint32_t serial_ = next_serial();
-    std::atomic<int> knotes_{0};
-    Backend backend_;  // by rule: under mutex_, but for what platform.h exempts
+    // What the call that is just ending still has to do, without the mutex.
+    static constexpr uint8_t kOwesRing = 1;     // see Announcing
+    static constexpr uint8_t kOwesWakeups = 2;  // those of astray_
 
-    HashIndex<Knote> index_ KQ_GUARDED_BY(mutex_);
-    HashIndex<Extension> extensions_ KQ_GUARDED_BY(mutex_);  // of kExtended knotes
-    WideList* wide_ KQ_GUARDED_BY(mutex_) = nullptr;         // of the call that holds the mutex
-    SlotTable<FdWatch> watches_ KQ_GUARDED_BY(mutex_);
-    TimerQueue timers_ KQ_GUARDED_BY(mutex_);
-
-    List<Knote> active_ KQ_GUARDED_BY(mutex_);   // FIFO of kQueued knotes
-    int queued_ KQ_GUARDED_BY(mutex_) = 0;       // how many
-    int unbacked_ KQ_GUARDED_BY(mutex_) = 0;     // of these, not kBacked: need announcing
-    List<Knote> idle_ KQ_GUARDED_BY(mutex_);     // Parking::idle
-    List<Knote> recheck_ KQ_GUARDED_BY(mutex_);  // Parking::recheck
-    Nanos recheck_at_ KQ_GUARDED_BY(mutex_) = kForever;
-    Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
-    bool rung_ KQ_GUARDED_BY(mutex_) = false;      // Announce::ring, not collected yet
-    bool held_ KQ_GUARDED_BY(mutex_) = false;      // Announce::hold
-    bool promised_ KQ_GUARDED_BY(mutex_) = false;  // a ring by the call that is just ending
-    std::atomic<int> ringing_{0};                  // rings promised and not done yet
-    std::atomic<bool> needless_{false};            // such a one was not needed any more
-    bool stray_ KQ_GUARDED_BY(mutex_) = false;     // of note_stray(), not collected yet
-    uint32_t pass_ KQ_GUARDED_BY(mutex_) = 1;
-    uint32_t tick_ KQ_GUARDED_BY(mutex_) = 0;
-    uint32_t stale_ KQ_GUARDED_BY(mutex_) = 0;             // counts note_stale()
-    uint32_t renew_at_ KQ_GUARDED_BY(mutex_) = kPatience;  // value of stale_, see renew()
-    bool lingers_ KQ_GUARDED_BY(mutex_) = false;           // held for those who waited, see renew()
-    uint32_t renewed_ KQ_GUARDED_BY(mutex_) = 0;           // tick_ at that time
-    bool edges_are_old_ KQ_GUARDED_BY(mutex_) = false;
-    bool known_to_exist_ KQ_GUARDED_BY(mutex_) = false;  // was asked in this call
-    uint32_t activations_ KQ_GUARDED_BY(mutex_) = 0;     // knotes that came onto the queue
-    uint32_t announced_ KQ_GUARDED_BY(mutex_) = 0;       // activations_ when last announced
+    PromisedRings promised_;
+    Wakeup* astray_ KQ_GUARDED_BY(mutex_) = nullptr;  // of keep_for_others()
+    size_t astray_count_ KQ_GUARDED_BY(mutex_) = 0;
+    size_t astray_capacity_ KQ_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace kq

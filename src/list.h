@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // An intrusive doubly linked list. Elements derive from Link and are on at
 // most one list at a time; the list owns nothing.
 //
-// Thread rule: none of its own; the lock of whatever holds the list.
+// Thread rule: the lock of the object that holds the list.
 #ifndef KQ_LIST_H
 #define KQ_LIST_H
 
@@ -40,10 +41,19 @@ class List {
     void push_back(T* element) {
         Link* link = element;
         KQ_CHECK(!link->linked());
-        link->prev = head_.prev;
-        link->next = &head_;
-        head_.prev->next = link;
-        head_.prev = link;
+        mark(*link);
+    }
+
+    // Puts a marker, which is no element, at the tail, so that a walk knows where to end.
+    void mark(Link& marker) {
+        marker.prev = head_.prev;
+        marker.next = &head_;
+        head_.prev->next = &marker;
+        head_.prev = &marker;
+    }
+    // The first element; null if the marker, which is on the list, is before all of them.
+    [[nodiscard]] T* first_before(const Link& marker) const {
+        return head_.next == &marker ? nullptr : static_cast<T*>(head_.next);
     }
 
   private:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Mailboxes: chunks of them in a list that only grows. See mailbox.h.
 #include "mailbox.h"
 
@@ -7,13 +8,25 @@ namespace kq::mailbox {
 
 constinit Chunk first_chunk;
 
+namespace {
+
+void note_used(Chunk& chunk, int end) {
+    int used = chunk.used.load();
+    while (used < end && !chunk.used.compare_exchange_weak(used, end)) {
+    }
+}
+
+}  // namespace
+
 // Free ones are claimed by their descriptor, chunks are appended; no lock.
 Mailbox* take(int descriptor, uint32_t tag) {
     for (Chunk* chunk = &first_chunk;;) {
-        for (Mailbox& box : chunk->boxes) {
+        for (int i = 0; i < kChunk; i++) {
+            Mailbox& box = chunk->boxes[i];
             int nobody = -1;
             if (!box.descriptor.compare_exchange_strong(nobody, descriptor)) continue;
             box.tag.store(tag);
+            note_used(*chunk, i + 1);
             return &box;
         }
         Chunk* next = chunk->next.load();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Mailbox: where the rest of the process leaves news for a kqueue.
 //
 // Signals come to the process, and one kernel source tells of all processes:
@@ -12,6 +13,7 @@
 #ifndef KQ_MAILBOX_H
 #define KQ_MAILBOX_H
 
+#include <limits.h>
 #include <stdint.h>
 
 #include <atomic>
@@ -30,6 +32,7 @@ struct Letters {
 };
 
 struct Mailbox {
+    static constexpr int kNowhere = INT_MAX;  // as a descriptor: that of no file
     // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
     std::atomic<int> descriptor{-1};
     std::atomic<uint32_t> tag{0};  // that queue's, for Backend::post()
@@ -58,6 +61,7 @@ void abandon_in_child();
 constexpr int kChunk = 32;
 struct Chunk {
     Mailbox boxes[kChunk];
+    std::atomic<int> used{0};  // the last box that ever was in use is before this one
     std::atomic<Chunk*> next{nullptr};
 };
 extern constinit Chunk first_chunk;
@@ -66,8 +70,8 @@ extern constinit Chunk first_chunk;
 template <class Visit>
 void for_each(Visit visit) {
     for (Chunk* chunk = &first_chunk; chunk != nullptr; chunk = chunk->next.load())
-        for (Mailbox& box : chunk->boxes)
-            if (box.descriptor.load() >= 0) visit(box);
+        for (int i = 0, used = chunk->used.load(); i < used; i++)
+            if (chunk->boxes[i].descriptor.load() >= 0) visit(chunk->boxes[i]);
 }
 
 }  // namespace mailbox

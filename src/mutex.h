@@ -1,14 +1,13 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A mutex that clang can reason about, and the annotations that say what it
 // guards. With other compilers the annotations vanish.
 #ifndef KQ_MUTEX_H
 #define KQ_MUTEX_H
 
-#include <pthread.h>
-
 #include <utility>
 
 #include "check.h"
-#include "single_threaded.h"
+#include "threading.h"
 
 #if defined(__clang__)
     #define KQ_ANNOTATE(x) __attribute__((x))
@@ -32,8 +31,7 @@ namespace kq {
 // Not recursive. Constant-initialised, so it may be a global.
 //
 // In a process that never had a second thread it is a flag: nobody else can want it, and
-// a thread that is made later finds what was stored before. Under contention it spins for a while
-// where the C library knows how to: what it guards takes about as long as to fall asleep.
+// a thread that is made later finds what was stored before.
 class KQ_CAPABILITY("mutex") Mutex {
   public:
     constexpr Mutex() = default;
@@ -43,29 +41,30 @@ class KQ_CAPABILITY("mutex") Mutex {
 
     void lock() KQ_ACQUIRE() {
         if (!single_threaded()) {
-            KQ_CHECK(pthread_mutex_lock(&mutex_) == 0);
+            KQ_CHECK(mutex_.lock());
             return;
         }
+        lock_alone();
+    }
+    // As lock(), for callers who know that there is one thread.
+    void lock_alone() KQ_ACQUIRE() {
         KQ_CHECK(!flag_);
         flag_ = true;
     }
+    void unlock_alone() KQ_RELEASE() { flag_ = false; }
     void unlock() KQ_RELEASE() {
         if (flag_)
             flag_ = false;
         else
-            KQ_CHECK(pthread_mutex_unlock(&mutex_) == 0);
+            KQ_CHECK(mutex_.unlock());
     }
     bool try_lock() KQ_TRY_ACQUIRE(true) {
-        if (!single_threaded()) return pthread_mutex_trylock(&mutex_) == 0;
+        if (!single_threaded()) return mutex_.try_lock();
         return !std::exchange(flag_, true);
     }
 
   private:
-#if defined(PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP)
-    pthread_mutex_t mutex_ = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
-#else
-    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
-#endif
+    RawMutex mutex_;
     bool flag_ = false;  // held without the other
 };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Time as the core computes with it: signed 64-bit nanoseconds that saturate.
 #ifndef KQ_NANOS_H
 #define KQ_NANOS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The words that core and platform speak: see platform.h.
 #ifndef KQ_PLATFORM_TYPES_H
 #define KQ_PLATFORM_TYPES_H
@@ -38,15 +39,16 @@ constexpr bool is_gone(Errno error) {
     return error == Errno::no_entry || error == Errno::bad_descriptor;
 }
 
-// Ready bits, as a kernel reports them (its own words, not yet those of BSD).
+// Ready bits, as a kernel reports them (its own words, not yet those of BSD). The numbers are those
+// of epoll, where nothing needs to be translated then; nobody else may rely on them.
 enum Ready : uint16_t {
     kReadable = 1,
-    kWritable = 2,
-    kHangup = 4,      // both directions are closed, or never were open
-    kReadHangup = 8,  // the peer will send no more
-    kFailed = 16,     // an error is pending, or the reader of a pipe is gone
-    kChanged = 32,    // a watched file changed
-    kClosed = 64,     // the descriptor is not open (answer of descriptor::poll only)
+    kWritable = 4,
+    kFailed = 8,           // an error is pending, or the reader of a pipe is gone
+    kHangup = 16,          // both directions are closed, or never were open
+    kClosed = 32,          // the descriptor is not open (answer of descriptor::poll only)
+    kChanged = 64,         // a watched file changed
+    kReadHangup = 0x2000,  // the peer will send no more
 };
 
 // One report of the kernel queue. Without initialisers: arrays of it stand on
@@ -74,6 +76,15 @@ enum class FdKind : uint8_t {
     kqueue,  // one of ours; set by the core
 };
 
+constexpr bool is_socket(FdKind kind) {
+    return kind == FdKind::tcp || kind == FdKind::unix_stream || kind == FdKind::stream ||
+           kind == FdKind::seqpacket || kind == FdKind::datagram;
+}
+
+constexpr bool is_stream(FdKind kind) {
+    return kind == FdKind::tcp || kind == FdKind::unix_stream || kind == FdKind::stream;
+}
+
 // What core and platform remember about the open file behind a number: there is one for each
 // descriptor up to the largest that is watched, so it is kept small. All
 // zero is right for a number nothing is known of; reset when the number is
@@ -85,11 +96,14 @@ struct FdFacts {
     bool file_silent : 1 = false;        // backend's: no kernel tells of changes of this file
     bool file_untold : 1 = false;        // watch_file(): not all that is wanted will be told
     bool file_shared : 1 = false;        // watch_file(): what is told may have been before the call
+    bool file_late : 1 = false;          // watch_file(): it is looked at now and then, no more
+    bool was_alive : 1 = false;          // set by the platform: a connection, and seen to be one
+    bool has_ended : 1 = false;          // platform's: a connection, and seen at its end
     uint8_t registered = 0;              // backend's: which of its lanes have this descriptor
     uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
     Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
                                                          // what it has disarmed since by reporting
-    uint8_t so_error = 0;      // the errno of a dead connection, once fetched
+    uint8_t errors_told = 0;   // platform's: when a queue of errors was last told of
     uint32_t identity = 0;     // to recognise another file; of a kqueue: the core's
     int32_t file_watch = 0;    // backend's: of watch_file()
     int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
@@ -117,10 +131,27 @@ enum FileChange : uint32_t {
     kFileRead = 1 << 13,
     kUnknown = 1 << 14,  // look yourself (never wanted, always told)
     kLost = 1 << 15,     // so; and what cannot be seen may have happened, too (likewise)
-    // The last name is gone, and nothing more will be told. If the number names a file that has
-    // one, that is another file, even if it looks the same: file systems use inode numbers again
-    // (likewise).
+    // The last name is gone, and nothing more will be told until watch_file() is called again. If
+    // the number names a file that has one, that is another file, even if it looks the same: file
+    // systems use inode numbers again (never wanted, always told).
     kGone = 1 << 16,
+    // Of a directory: as kAttributes; if it is gone, only because another one took its place.
+    kReplaced = 1 << 17,
+    // Beside kAttributes: that was told more than once.
+    kAttributesAgain = 1 << 18,
+};
+
+// What happened to the file systems that a process can see.
+enum MountChange : uint32_t {
+    kMounted = 1 << 0,
+    kTakenAway = 1 << 1,  // unmounted
+};
+
+// What a platform may tell of a descriptor beside what it can be read and written: see
+// capabilities.h.
+enum StateChange : uint8_t {
+    kUrgentData = 1 << 0,    // urgent data came, or the peer will send no more
+    kProcessEnded = 1 << 1,  // the process that the descriptor names has ended
 };
 
 // What can be seen of a file.
@@ -144,6 +175,8 @@ struct Sample {
     bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
     // Not active, and no kernel will tell when that changes; or it cannot be told just now.
     bool untold = false;
+    // Active, and there may be more to read than `data` says, of which no edge will tell.
+    bool uncounted = false;
     bool closed = false;  // the number is not an open descriptor (any more)
     uint32_t error = 0;   // with eof: the errno of the connection
     int64_t data = 0;     // bytes, connections, free space: see semantics 5.1, 5.2

@@ -1,18 +1,20 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_PROC: letters of what watched processes did, and NOTE_TRACK, which
 // makes a knote for every child of a tracked process. See filter_proc.h.
 //
-// A child exists for the hub, which collects its news, before it has a knote
-// here; it may even be gone. Its letters come in order: born, what it did, exited. What the hub
-// kept for want of a letter does not name the child: that one cannot be tracked.
+// The hub collects the news of a child before the child has a knote here; the child may even be
+// gone then. Its letters come in order: born, what it did, exited. If there was no memory for the
+// letter of a birth, the hub keeps that news without naming the child: it cannot be tracked.
 #include "alloc.h"
 #include "filter_proc.h"
+#include "trace.h"
 
 namespace kq::proc {
 namespace {
 
-// What the knote of a child takes over. A knote of the child that is there already
-// was made by the program itself, and gets the parent's requests as well.
-ProcKnote* adopt(Kqueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.mutex()) {
+// The knote of a child, which takes over what the parent asked for. If the child has a knote
+// already, the program made that itself, and it gets the parent's requests as well.
+ProcKnote* adopt(KnoteQueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.mutex()) {
     ProcKnote* present = find_proc(kq, pid);
     if (present != nullptr && !has(*present, kExited)) {
         if (process_hub::subscribe(kq, pid, true) != Errno::ok) return nullptr;
@@ -42,13 +44,13 @@ ProcKnote* adopt(Kqueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.mute
     return fresh.release();
 }
 
-// Of a birth that is of no use: the hub has subscribed to the child.
-void decline(Kqueue& kq, int32_t child) KQ_REQUIRES(kq.mutex()) {
+// Nobody needs this birth, but the hub has subscribed to the child: undo that.
+void decline(KnoteQueue& kq, int32_t child) KQ_REQUIRES(kq.mutex()) {
     const ProcKnote* own = find_proc(kq, child);
     if (own == nullptr || !has(*own, kSubscribed)) process_hub::unsubscribe(kq, child);
 }
 
-void on_forked(Kqueue& kq, int32_t pid, int32_t child_pid) KQ_REQUIRES(kq.mutex()) {
+void on_forked(KnoteQueue& kq, int32_t pid, int32_t child_pid) KQ_REQUIRES(kq.mutex()) {
     ProcKnote* parent = find_proc(kq, pid);
     if (parent == nullptr || has(*parent, kExited)) {
         decline(kq, child_pid);
@@ -70,14 +72,14 @@ void on_forked(Kqueue& kq, int32_t pid, int32_t child_pid) KQ_REQUIRES(kq.mutex(
     tell(kq, *child, 0);
 }
 
-void on_executed(Kqueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
+void on_executed(KnoteQueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
     ProcKnote* kn = find_proc(kq, pid);
     if (kn == nullptr || has(*kn, kExited)) return;
     if ((kn->saved_fflags & NOTE_EXEC) != 0) tell(kq, *kn, NOTE_EXEC);
 }
 
-// The first thread of the process has ended, and with it, most often, the process.
-void on_exited(Kqueue& kq, int32_t pid, int code) KQ_REQUIRES(kq.mutex()) {
+// The first thread of the process has ended. Most often the process has ended with it.
+void on_exited(KnoteQueue& kq, int32_t pid, int code) KQ_REQUIRES(kq.mutex()) {
     ProcKnote* kn = find_proc(kq, pid);
     if (kn == nullptr || has(*kn, kExited)) return;
     if (has(*kn, kUnseen)) {
@@ -91,7 +93,7 @@ void on_exited(Kqueue& kq, int32_t pid, int code) KQ_REQUIRES(kq.mutex()) {
     (void)check_exit(kq, *kn, true);
 }
 
-void read(Kqueue& kq, const ProcessNews& news) KQ_REQUIRES(kq.mutex()) {
+void read(KnoteQueue& kq, const ProcessNews& news) KQ_REQUIRES(kq.mutex()) {
     switch (news.what) {
         case ProcessNews::What::forked:
             on_forked(kq, news.pid, news.arg);
@@ -105,9 +107,9 @@ void read(Kqueue& kq, const ProcessNews& news) KQ_REQUIRES(kq.mutex()) {
     }
 }
 
-// Some news were lost: children may be missing, and those never seen may have
-// exited unheard.
-void on_lost(Kqueue& kq) KQ_REQUIRES(kq.mutex()) {
+// Some news were lost. Children may be missing, and a child that was never seen may have exited
+// unheard.
+void on_lost(KnoteQueue& kq) KQ_REQUIRES(kq.mutex()) {
     kq.for_each_indexed([&kq](Knote* base) KQ_NO_ANALYSIS {
         if (base->filter != EVFILT_PROC) return;
         auto& kn = static_cast<ProcKnote&>(*base);
@@ -119,12 +121,12 @@ void on_lost(Kqueue& kq) KQ_REQUIRES(kq.mutex()) {
 
 }  // namespace
 
-void hear(Kqueue& kq) {
+void hear(KnoteQueue& kq) {
     process_hub::distribute(kq);
     read_letters(kq);
 }
 
-void read_letters(Kqueue& kq) {
+void read_letters(KnoteQueue& kq) {
     Mailbox* mailbox = kq.mailbox();
     if (mailbox == nullptr) return;
     bool lost = false;
@@ -137,7 +139,10 @@ void read_letters(Kqueue& kq) {
     ProcessNews news{};
     while (process_hub::take_kept(*mailbox, news))
         read(kq, news);
-    if (lost) on_lost(kq);
+    if (!lost) return;
+    trace_note(TraceLevel::trouble, kq.descriptor(),
+               "news of processes came faster than they were collected, some are lost");
+    on_lost(kq);
 }
 
 }  // namespace kq::proc

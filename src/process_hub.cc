@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Subscriptions and letters. See process_hub.h.
 #include "process_hub.h"
 
@@ -12,19 +13,19 @@
 namespace kq::process_hub {
 namespace {
 
-// One for each kqueue and process.
+// One for each pair of kqueue and process.
 struct Subscription {
     Subscription* chain = nullptr;
     Mailbox* mailbox = nullptr;
     int32_t pid = 0;
     bool tracks = false;
-    bool exited = false;  // its first thread, at least
+    bool exited = false;  // at least its first thread has
     uint8_t kept = 0;     // bits by ProcessNews::What: news without a letter
     int32_t status = 0;   // of a kept exit
     [[nodiscard]] uint64_t hash_key() const { return static_cast<uint32_t>(pid); }
 };
 
-// Made for the first subscription, gone with the last.
+// Made for the first subscription, destroyed with the last.
 struct Hub {
     HashIndex<Subscription> subscriptions;
 };
@@ -78,16 +79,16 @@ bool write_letter(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) 
     return true;
 }
 
-// For want of a letter.
+// Keeps news for which no letter could be written.
 void keep(Subscription& subscription, const ProcessNews& news) KQ_REQUIRES(mutex) {
     subscription.kept |= bit_of(news.what);
     if (news.what == ProcessNews::What::exited) subscription.status = news.arg;
     subscription.mailbox->letters.kept = true;
 }
 
-// Rings whose mailbox it is, but for the one who is reading anyway.
+// Rings the owner of the mailbox, except the one who is reading anyway.
 void ring(const Mailbox& mailbox, const Mailbox* reader) {
-    if (&mailbox != reader) (void)Backend::post(mailbox.descriptor.load(), mailbox.tag.load());
+    if (&mailbox != reader) (void)post_to<Backend>(mailbox.descriptor.load(), mailbox.tag.load());
 }
 
 bool anybody(int32_t pid) KQ_REQUIRES(mutex) {
@@ -96,16 +97,16 @@ bool anybody(int32_t pid) KQ_REQUIRES(mutex) {
     }) != nullptr;
 }
 
-// A child of a tracked process is subscribed to before its letter is written, so
-// that nothing it does is missed; and not if the letter cannot be.
+// A child of a tracked process is subscribed to before its letter is written, so that nothing it
+// does is missed. If the letter cannot be written, the subscription is undone.
 void tell_one(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) {
     Subscription* subscription = find(news.pid, mailbox);
     if (subscription == nullptr) return;
     if (news.what == ProcessNews::What::exited) subscription->exited = true;
     const bool birth = news.what == ProcessNews::What::forked && subscription->tracks &&
                        find(news.arg, mailbox) == nullptr;
-    // Letters are read before what is kept, and births have to be, before what the child did. All
-    // else of a process comes in order.
+    // Letters are read before kept news, and a birth must be read before what the child did. All
+    // other news of a process come in order.
     const bool follows = !birth && subscription->kept != 0;
     if (follows || (birth && !add(news.arg, mailbox, true))) {
         keep(*subscription, news);
@@ -115,7 +116,7 @@ void tell_one(Mailbox& mailbox, const ProcessNews& news) KQ_REQUIRES(mutex) {
     }
 }
 
-// To all who asked for this process.
+// Tells all who asked for this process.
 void tell_all(const ProcessNews& news, const Mailbox* reader) KQ_REQUIRES(mutex) {
     if (!anybody(news.pid)) return;
     mailbox::for_each([&news, reader](Mailbox& box) KQ_NO_ANALYSIS {
@@ -126,7 +127,7 @@ void tell_all(const ProcessNews& news, const Mailbox* reader) KQ_REQUIRES(mutex)
     });
 }
 
-// A number that is born again: who asked for the one before hears no more.
+// A process gets a number that was used before: who asked for the earlier one hears no more.
 void end_former(int32_t pid) KQ_REQUIRES(mutex) {
     for (;;) {
         Subscription* former = hub->subscriptions.find(
@@ -198,8 +199,8 @@ void end_if_idle() KQ_REQUIRES(mutex) {
 
 }  // namespace
 
-// What was done before is not news: it is distributed first.
-Errno subscribe(Kqueue& kq, int32_t pid, bool tracks) {
+// What the process did before this call is not news, so that is distributed first.
+Errno subscribe(KnoteQueue& kq, int32_t pid, bool tracks) {
     Mailbox* mailbox = kq.mailbox();
     if (mailbox == nullptr) return Errno::no_memory;
     const Guard guard(mutex);
@@ -220,21 +221,21 @@ Errno subscribe(Kqueue& kq, int32_t pid, bool tracks) {
     return error;
 }
 
-void unsubscribe(Kqueue& kq, int32_t pid) {
+void unsubscribe(KnoteQueue& kq, int32_t pid) {
     Mailbox* mailbox = kq.mailbox();
     if (mailbox == nullptr) return;
     const Guard guard(mutex);
     Subscription* subscription = hub == nullptr ? nullptr : find(pid, *mailbox);
     if (subscription == nullptr) return;
     remove(subscription);
-    // Before the source is closed: its number would be somebody else's. A queue that
-    // was closed has lost it already.
+    // Done before the source is closed: later its number may be somebody else's. A queue that was
+    // closed has lost the source already.
     if (mailbox->letters.subscriptions == 0 && kq.exists())
         (void)kq.backend().hear_processes(false);
     end_if_idle();
 }
 
-void distribute(Kqueue& kq) {
+void distribute(KnoteQueue& kq) {
     const Mailbox* mailbox = kq.mailbox();
     const Guard guard(mutex);
     distribute_to(mailbox);
@@ -272,7 +273,7 @@ bool take_kept(Mailbox& mailbox, ProcessNews& news) {
 
 void forget(Mailbox& mailbox) {
     const Guard guard(mutex);
-    // Of children whose letter was not read.
+    // Subscriptions to children whose letter was not read.
     if (mailbox.letters.subscriptions > 0)
         hub->subscriptions.for_each([&mailbox](Subscription* s) KQ_NO_ANALYSIS {
             if (s->mailbox == &mailbox) remove(s);
@@ -295,8 +296,8 @@ void unlock_in_parent() KQ_NO_ANALYSIS {
     mutex.unlock();
 }
 
-// Before the parent's kqueues are taken apart: they find no hub then. The listener
-// is the parent's, too, and must not be told to stop.
+// Runs before the parent's kqueues are destroyed, so they find no hub. The listener belongs to the
+// parent, too, and must not be told to stop.
 void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
     if (clean && hub != nullptr) {
         processes::abandon_in_child();

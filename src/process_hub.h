@@ -1,17 +1,17 @@
-// What processes do, distributed: the kernel tells one listener of all processes
-// of the system, and the kqueues of this process have asked for a few.
+// SPDX-License-Identifier: BSD-2-Clause
+// The process hub distributes what processes do: the kernel tells one listener of all processes of
+// the system, and the kqueues of this process have asked for a few.
 //
-// It listens while somebody has subscribed. All kqueues with a subscription are
-// woken by the one source; whoever comes first takes the news, writes letters to
-// the mailboxes of those who asked, and rings the others. A letter is read under
-// the mutex of its kqueue, by filter_proc.
+// The hub listens while somebody has subscribed. The one source wakes all kqueues with a
+// subscription. Whoever comes first takes the news, writes letters to the mailboxes of those who
+// asked, and rings the others. filter_proc reads a letter under the mutex of its kqueue.
 //
-// Lock: a mutex of its own, the innermost: taken with a kqueue's mutex held, or by
-// a forking thread; no other is taken under it. It guards Mailbox::letters, too.
+// Lock: a mutex of its own, the innermost. It is taken with a kqueue's mutex held, or by a forking
+// thread; no other is taken under it. It also guards Mailbox::letters.
 #ifndef KQ_PROCESS_HUB_H
 #define KQ_PROCESS_HUB_H
 
-#include "kqueue.h"
+#include "knote_queue.h"
 
 namespace kq {
 
@@ -23,32 +23,33 @@ struct Letter {
 
 namespace process_hub {
 
-// Letters will come of what the process does from now on; with `tracks` also of
-// its children, theirs, and so on: each is subscribed to, as with this call, when
-// it is born, and the letter of its birth says so. Again: changes `tracks`.
-// unsupported: the system does not tell; says why, once.
-Errno subscribe(Kqueue& kq, int32_t pid, bool tracks) KQ_REQUIRES(kq.mutex());
-// Letters that have been written still come. Nothing if it was not subscribed to.
-void unsubscribe(Kqueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex());
+// From now on letters come of what the process does. With `tracks` also of what its children do,
+// their children, and so on: each is subscribed to at its birth, as if by this call, and the letter
+// of its birth says so. A second call changes `tracks`. unsupported: the system does not tell of
+// processes; a line on stderr says why, once.
+Errno subscribe(KnoteQueue& kq, int32_t pid, bool tracks) KQ_REQUIRES(kq.mutex());
+// Letters that have been written still come. Does nothing without a subscription.
+void unsubscribe(KnoteQueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex());
 
-// Takes the news there are and distributes them; the other kqueues are rung.
-void distribute(Kqueue& kq) KQ_REQUIRES(kq.mutex());
+// Takes the news there are and distributes them; rings the other kqueues.
+void distribute(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
 
-// All letters of the mailbox, oldest first, the caller's to free. `lost`: the system told not
-// all since the last time.
+// All letters of the mailbox, oldest first; the caller frees them. `lost`: some news were lost
+// since the last call.
 Letter* take_letters(Mailbox& mailbox, bool& lost);
-// After the letters: what there was no memory for to write one, in the order of what a process
-// does, each kind once. Of forks the child is not known (0): it cannot be tracked. False: no more.
+// Called after take_letters(): the news for which there was no memory to write a letter. They come
+// in the order in which a process does such things, each kind once. A fork does not name the child
+// (0), which cannot be tracked. False: no more.
 bool take_kept(Mailbox& mailbox, ProcessNews& news);
-// The mailbox is given back: nothing is subscribed to any more.
+// The mailbox is given back: all its subscriptions end.
 void forget(Mailbox& mailbox);
 
-// Around fork(): the child finds it whole.
+// Around fork(), so that the child finds the hub whole.
 void lock_before_fork();
 void unlock_in_parent();
 // `clean`: the child has no kqueue, no subscription, no listener.
 void after_fork_in_child(bool clean);
-// As that, in a child made without fork handlers: the lock may be anybody's.
+// The same in a child made without fork handlers, where any thread may hold the lock.
 void begin_anew_in_copy();
 
 }  // namespace process_hub

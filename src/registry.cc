@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The registry: kqueues are made, found, retired. See registry.h, and
 // registry_cells.h for how they live.
 #include "registry.h"
@@ -9,41 +10,24 @@
 namespace kq::registry {
 namespace {
 
-// How many of the others a new kqueue looks at, whether they were closed.
-constexpr int kSweepEachTime = 1;
+// How many other kqueues create() looks at, to find closed ones.
+constexpr size_t kLooks = 1;
 
-// The kernel has just given us this number: a kqueue of ours that had it is closed, and may move
-// to another one. An error: that cannot be told, and may not be overlooked.
-Errno rescue_former(const std::atomic<Cell*>& place, int fd) KQ_REQUIRES(cells.mutex) {
-    Cell* old = place.load();
-    return old == nullptr || old->fd != fd ? Errno::ok : rescue(*old).error();
-}
-
-// It was found closed. What cannot be told is left for the next time.
-bool may_live_on(Cell& cell) KQ_REQUIRES(cells.mutex) {
-    const Result<bool> rescued = rescue(cell);
-    return !rescued.ok() || rescued.value();
-}
-
-// Looks at `looks` live kqueues and retires those that are closed, `most` at
-// the most; they are returned in `closed`, for drop_reference(). One need not be
-// looked at: the number that was just made.
-int collect_closed(Cell** closed, int most, size_t looks, int fresh = -1) KQ_REQUIRES(cells.mutex) {
-    int count = 0;
-    for (size_t seen = cells.used_count; seen > 0 && looks > 0 && count < most; seen--) {
+// Looks at so many live kqueues, to find closed ones. `fresh` is the number that was just made: it
+// need not be looked at.
+void look_for_closed(size_t looks, int fresh = -1) KQ_REQUIRES(cells.mutex) {
+    for (size_t seen = cells.used_count; seen > 0 && looks > 0; seen--) {
         if (cells.next_look >= cells.used_count) cells.next_look = 0;
         Cell& cell = *cells.used[cells.next_look++];
-        if (state_of(cell.word.load()) != State::live || cell.fd == fresh) continue;
+        if (state_of(cell.word.load()) != State::live || cell.fd < 0 || cell.fd == fresh) continue;
         looks--;
-        if (!cell.kqueue()->exists() && !may_live_on(cell) && unpublish(cell))
-            closed[count++] = &cell;
+        if (!cell.kqueue()->exists() && !rescue(cell)) unpublish(cell);
     }
-    return count;
 }
 
 }  // namespace
 
-Result<int> create_locked(Cell** closed, int& count, int adopted) {
+Result<int> create_locked(int adopted) {
     prepare_for_forks();
     if (!grow_array(cells.used, cells.used_capacity, cells.used_count + 1)) return Errno::no_memory;
     Cell* cell = take_cell();
@@ -54,7 +38,6 @@ Result<int> create_locked(Cell** closed, int& count, int adopted) {
         place = make_place(cell->kqueue()->descriptor());
         if (place == nullptr) error = Errno::no_memory;
     }
-    if (error == Errno::ok) error = rescue_former(*place, cell->kqueue()->descriptor());
     if (error != Errno::ok) {
         if (adopted < 0) cell->kqueue()->close_unpublished();
         cell->kqueue()->~Kqueue();
@@ -62,11 +45,12 @@ Result<int> create_locked(Cell** closed, int& count, int adopted) {
         return error;
     }
     cell->fd = cell->kqueue()->descriptor();
+    // The kernel has just given us this number, so whatever had it is closed.
     if (Cell* old = place->load()) {
         if (old->fd != cell->fd)
-            forget_number(cell->fd, *old);  // a duplicate of it
-        else if (unpublish(*old))
-            closed[count++] = old;
+            forget_number(cell->fd, *old);  // the number was its duplicate
+        else if (!rescue(*old))
+            unpublish(*old);
     }
     cell->word.fetch_add(word_of(State::live) + kReference);
     list_used(*cell);
@@ -76,42 +60,46 @@ Result<int> create_locked(Cell** closed, int& count, int adopted) {
 
 Result<int> create() {
     trace_initialize();
-    if (is_copy_of_process()) begin_anew_in_copy();
-    Cell* closed[kSweepEachTime + 1];
+    (void)begin_anew_in_copy();
     for (int attempt = 0;; attempt++) {
-        int count = 0;
         Result<int> fd = Errno::no_memory;
         {
             const Guard guard(cells.mutex);
-            fd = create_locked(closed, count);
+            fd = create_locked();
             // Closed queues that nobody used since are found here, a few at a time.
-            count += collect_closed(closed + count, kSweepEachTime, kSweepEachTime,
-                                    fd.ok() ? fd.value() : -1);
+            look_for_closed(kLooks, fd.ok() ? fd.value() : -1);
         }
-        for (int i = 0; i < count; i++)
-            drop_reference(*closed[i]);
+        reap();
         const bool exhausted = !fd.ok() && (fd.error() == Errno::too_many_open ||
                                             fd.error() == Errno::too_many_open_in_system);
         if (!exhausted || attempt > 0) return fd;
-        sweep();  // what they still hold may be just what is missing
+        sweep();  // closed queues may hold just what is missing
     }
 }
 
 Result<Kqueue*> find(int fd) {
-    for (int attempt = 0; attempt < 2; attempt++) {
+    // What is found out here may change at once: other threads make and find kqueues, too.
+    constexpr int kAttempts = 16;
+    for (int attempt = 0; attempt < kAttempts; attempt++) {
         Kqueue* kqueue = find_known(fd);
         if (kqueue == nullptr) {
             const Errno error = learn_duplicate(fd);
             if (error != Errno::ok) return error;
-            kqueue = find_known(fd);
+            continue;
         }
-        if (kqueue == nullptr) return Errno::bad_descriptor;
-        if (kqueue->descriptor() == fd) return kqueue;
-        const Errno error = check_duplicate(fd, kqueue);
-        if (error == Errno::ok) return kqueue;
+        if (kqueue->descriptor() == fd) {
+            if (!cells.careful.load(std::memory_order_relaxed) || kqueue->exists()) return kqueue;
+            retire(kqueue);
+        } else {
+            const Errno error = check_duplicate(fd, kqueue);
+            if (error == Errno::ok) return kqueue;
+            if (error != Errno::bad_descriptor) {
+                release_later(kqueue);
+                return error;
+            }
+        }
         release_later(kqueue);
-        if (error != Errno::bad_descriptor) return error;
-        // It was one: what is it now?
+        // The number was that kqueue's. Whose is it now?
     }
     return Errno::bad_descriptor;
 }
@@ -122,6 +110,11 @@ Kqueue* find_watched(int fd) {
 
 void release(Kqueue* kqueue) {
     drop_reference(*Cell::of(kqueue));
+}
+
+bool may_be_live(int fd) {
+    const std::atomic<Cell*>* place = place_of(fd);
+    return place != nullptr && place->load(std::memory_order_acquire) != nullptr;
 }
 
 bool is_live(int fd) {
@@ -158,26 +151,23 @@ void reap() {
 }
 
 void retire(Kqueue* kqueue) {
-    Cell* cell = Cell::of(kqueue);
-    bool ours = false;
     {
         const Guard guard(cells.mutex);
-        ours = !may_live_on(*cell) && unpublish(*cell);
+        Cell& cell = *Cell::of(kqueue);
+        if (state_of(cell.word.load()) != State::live || kqueue->exists()) return;
+        if (cell.fd >= 0 && !rescue(cell)) unpublish(cell);
+        find_homes();
     }
-    if (ours) drop_reference(*cell);
+    reap();
 }
 
 void sweep() {
-    Cell* closed[16];
-    int count = 0;
-    do {
-        {
-            const Guard guard(cells.mutex);
-            count = collect_closed(closed, 16, cells.used_count);
-        }
-        for (int i = 0; i < count; i++)
-            drop_reference(*closed[i]);
-    } while (count > 0);
+    {
+        const Guard guard(cells.mutex);
+        look_for_closed(cells.used_count);
+        find_homes();
+    }
+    reap();
 }
 
 }  // namespace kq::registry

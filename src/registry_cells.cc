@@ -1,18 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Cells, numbers, references. See registry_cells.h.
 #include "registry_cells.h"
 
 #include "alloc.h"
+#include "registry.h"
 
 namespace kq::registry {
 
 constinit Cells cells;
-
-std::atomic<Cell*>* place_of(int fd) {
-    const auto number = static_cast<size_t>(fd);
-    if (fd < 0 || number / kChunk >= kChunks) return nullptr;
-    Chunk* chunk = cells.directory[number / kChunk].load(std::memory_order_acquire);
-    return chunk == nullptr ? nullptr : &chunk->cells[number % kChunk];
-}
+constinit std::atomic<bool> several{false};
 
 std::atomic<Cell*>* make_place(int fd) {
     const auto number = static_cast<size_t>(fd);
@@ -48,6 +44,7 @@ void give_back(Cell& cell) {
 void list_used(Cell& cell) {
     cell.place = cells.used_count;
     cells.used[cells.used_count++] = &cell;
+    several.store(cells.used_count > 1);
 }
 
 namespace {
@@ -55,32 +52,20 @@ namespace {
 void unlist_used(Cell& cell) KQ_REQUIRES(cells.mutex) {
     cells.used[cell.place] = cells.used[--cells.used_count];
     cells.used[cell.place]->place = cell.place;
+    several.store(cells.used_count > 1);
 }
 
 }  // namespace
 
-bool unpublish(Cell& cell) {
-    if (state_of(cell.word.load()) != State::live) return false;
+void unpublish(Cell& cell) {
+    if (state_of(cell.word.load()) != State::live) return;
+    if (cell.fd < 0) cells.homeless--;
     forget_number(cell.fd, cell);
     if (cell.duplicates > 0) forget_duplicates(cell);
     cell.kqueue()->mark_dead();
     cell.word.fetch_add(word_of(State::retired) - word_of(State::live));
-    return true;
+    release_later(cell.kqueue());
 }
-
-namespace {
-
-// Where there is no other thread, the word needs no atomic operation, the dearest thing on this
-// way. A thread that is made later finds what was stored before.
-void add_reference(Cell& cell) {
-    if (single_threaded())
-        cell.word.store(cell.word.load(std::memory_order_relaxed) + kReference,
-                        std::memory_order_relaxed);
-    else
-        cell.word.fetch_add(kReference);
-}
-
-}  // namespace
 
 Kqueue* find_known(int fd) {
     std::atomic<Cell*>* place = place_of(fd);
@@ -88,22 +73,23 @@ Kqueue* find_known(int fd) {
     for (;;) {
         Cell* cell = place->load(std::memory_order_acquire);
         if (cell == nullptr) return nullptr;
-        if (is_copy_of_process()) {
-            begin_anew_in_copy();
-            return nullptr;
-        }
+        if (begin_anew_in_copy()) return nullptr;
         add_reference(*cell);
         if (place->load() == cell) return cell->kqueue();
         drop_reference(*cell);
     }
 }
 
+bool took_last_reference_off(Cell& cell) {
+    uint64_t word = word_of(State::retired);
+    if (cell.word.compare_exchange_strong(word, word_of(State::dying))) return true;
+    KQ_CHECK(references_of(word) != UINT32_MAX);
+    return false;
+}
+
 bool take_reference_off(Cell& cell) {
+    if (single_threaded()) return unsplit::take_one_off(cell.word) && took_last_reference_off(cell);
     uint64_t word = cell.word.load(std::memory_order_relaxed);
-    if (single_threaded() && references_of(word) > 1) {
-        cell.word.store(word - kReference, std::memory_order_relaxed);
-        return false;
-    }
     for (;;) {
         KQ_CHECK(references_of(word) > 0);
         uint64_t next = word - kReference;

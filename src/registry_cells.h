@@ -1,4 +1,5 @@
-// The inside of the registry: cells, numbers, references. For registry.cc,
+// SPDX-License-Identifier: BSD-2-Clause
+// The inside of the registry: cells, numbers, references. For registry.cc, registry_lookup.h,
 // registry_cells.cc, registry_duplicates.cc and registry_fork.cc, and nobody else.
 //
 // How a Kqueue lives while others look it up without a lock: it stands in a
@@ -22,6 +23,7 @@
 #include <type_traits>
 
 #include "kqueue.h"
+#include "unsplit.h"
 
 namespace kq::registry {
 
@@ -42,11 +44,12 @@ constexpr uint32_t references_of(uint64_t word) {
 struct Cell {
     alignas(Kqueue) unsigned char body[sizeof(Kqueue)] = {};  // first: see of()
     std::atomic<uint64_t> word{word_of(State::free)};
-    int fd = -1;           // of its descriptor, while live
-    size_t place = 0;      // in used_cells, while not free
-    bool locked = false;   // by prepare_fork()
-    int duplicates = 0;    // other numbers that lead here
-    Cell* next = nullptr;  // while free or dying: the next such cell
+    int fd = -1;            // of its descriptor, while live; -1 then: homeless, see rescue()
+    size_t place = 0;       // in used_cells, while not free
+    bool locked = false;    // by prepare_fork()
+    int duplicates = 0;     // other numbers that lead here
+    bool searched = false;  // homeless since before find_homes() began
+    Cell* next = nullptr;   // while free or dying: the next such cell
 
     Kqueue* kqueue() { return std::launder(static_cast<Kqueue*>(static_cast<void*>(body))); }
     static Cell* of(Kqueue* kqueue) { return reinterpret_cast<Cell*>(kqueue); }
@@ -69,6 +72,18 @@ struct Cells {
     size_t used_capacity KQ_GUARDED_BY(mutex) = 0;
     size_t next_look KQ_GUARDED_BY(mutex) = 0;
     Cell* free KQ_GUARDED_BY(mutex) = nullptr;
+    // Live cells without a number, and how many of them there may be before they are looked for.
+    size_t homeless KQ_GUARDED_BY(mutex) = 0;
+    size_t patience KQ_GUARDED_BY(mutex) = 4;
+    // How many numbers were looked at then, the last time.
+    size_t looks KQ_GUARDED_BY(mutex) = 0;
+    // The tags of the last kqueues that were given up with knotes in them.
+    static constexpr size_t kLost = 64;
+    uint32_t lost[kLost] KQ_GUARDED_BY(mutex) = {};
+    size_t lost_count KQ_GUARDED_BY(mutex) = 0;
+    // Some kqueue has, or had, a second number. From then on a number may have come to name another
+    // kqueue than before without any call that we would see: each call asks.
+    std::atomic<bool> careful{false};
     std::atomic<Cell*> dying{nullptr};  // for reap()
 };
 extern constinit Cells cells;
@@ -76,7 +91,12 @@ extern constinit Cells cells;
 // ---- numbers ----
 
 // Where the cell of a number stands; null if there never was one near it.
-std::atomic<Cell*>* place_of(int fd);
+inline std::atomic<Cell*>* place_of(int fd) {
+    const auto number = static_cast<unsigned>(fd);  // a negative one is beyond all chunks
+    if (number / kChunk >= kChunks) return nullptr;
+    Chunk* chunk = cells.directory[number / kChunk].load(std::memory_order_acquire);
+    return chunk == nullptr ? nullptr : &chunk->cells[number % kChunk];
+}
 std::atomic<Cell*>* make_place(int fd) KQ_REQUIRES(cells.mutex);
 // The number does not lead to this cell any more.
 void forget_number(int fd, const Cell& cell) KQ_REQUIRES(cells.mutex);
@@ -87,49 +107,71 @@ void forget_number(int fd, const Cell& cell) KQ_REQUIRES(cells.mutex);
 Cell* take_cell() KQ_REQUIRES(cells.mutex);
 void give_back(Cell& cell) KQ_REQUIRES(cells.mutex);
 void list_used(Cell& cell) KQ_REQUIRES(cells.mutex);
-// Takes the cell out of the registry. True for exactly one caller, who then
-// owes a drop_reference() for the registry, without the lock.
-bool unpublish(Cell& cell) KQ_REQUIRES(cells.mutex);
+// Takes the cell out of the registry, if it is in there. To be followed by reap(), without the
+// lock.
+void unpublish(Cell& cell) KQ_REQUIRES(cells.mutex);
 
 // ---- references ----
 
 // A reference to what a number leads to, if anything.
 Kqueue* find_known(int fd);
+
+// Where there is no other thread the word needs no atomic operation, the dearest thing on this way;
+// but one instruction, since a signal handler may retire the cell, or use it, before and after.
+// A thread that is made later finds what was stored before.
+inline void add_reference(Cell& cell) {
+    if (single_threaded())
+        unsplit::add_one(cell.word);
+    else
+        cell.word.fetch_add(kReference);
+}
 // Takes one reference off. True for the one thread that has to destroy the
 // Kqueue: zero is also reached by a find() that came too late, on a free cell.
 bool take_reference_off(Cell& cell);
+// The same where there is no other thread and it was the last one.
+bool took_last_reference_off(Cell& cell);
 void destroy(Cell& cell) KQ_EXCLUDES(cells.mutex);
 void drop_reference(Cell& cell) KQ_EXCLUDES(cells.mutex);
 
 // ---- registry.cc ----
 
-// A new kqueue, published; or why not. What it replaced or found closed is in
-// `closed`. Its kernel queue is new, or that which the number `adopted` names.
-Result<int> create_locked(Cell** closed, int& count, int adopted = -1) KQ_REQUIRES(cells.mutex);
+// A new kqueue, published; or why not. Its kernel queue is new, or that which the number `adopted`
+// names. To be followed by reap(), without the lock.
+Result<int> create_locked(int adopted = -1) KQ_REQUIRES(cells.mutex);
 
 // ---- registry_duplicates.cc: other numbers of a kqueue ----
 
 void close_duplicates_in_child(const Cell& cell) KQ_REQUIRES(cells.mutex);
 void forget_duplicates(Cell& cell) KQ_REQUIRES(cells.mutex);
-// The number of a live kqueue was closed. If it has knotes, and the user has
-// duplicated the descriptor, it lives on under another number: true. An error:
-// there is a number of which it cannot be told.
-Result<bool> rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
-// The number is not that of a kqueue as far as we know. If it is a duplicate it
-// leads there from now on. An error: that cannot be told, or for want of memory.
+// The number of a live kqueue was closed. The user may have duplicated the descriptor before, and
+// nobody told us: it then lives on under another number, which it has from now on, or is homeless
+// until that is used, or found by find_homes(). False: there is nothing to be lost.
+bool rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
+// Looks for the homeless among all numbers. Those that have none are unpublished.
+void find_homes() KQ_REQUIRES(cells.mutex);
+// The number is not that of a kqueue as far as we know. If it is a duplicate it leads there from
+// now on. bad_descriptor if it is none. Other errors: that cannot be told, or no memory.
 Errno learn_duplicate(int fd) KQ_EXCLUDES(cells.mutex);
-// A number that leads to a kqueue of another number. bad_descriptor if it does not
-// any more; other errors: cannot be told.
+// A number that leads to a kqueue of another number. bad_descriptor: not as far as can be told, and
+// that is forgotten.
 Errno check_duplicate(int fd, Kqueue* kqueue) KQ_EXCLUDES(cells.mutex);
 
 // ---- registry_fork.cc ----
 
 // Installs the fork handlers; the first time.
 void prepare_for_forks() KQ_REQUIRES(cells.mutex);
-// A child that was made without fork handlers, by _Fork() or clone(), and has
-// come to use the library. What was locked when it was made stays so, and what was
-// under way is half done: nothing is freed, and all begins anew.
-void begin_anew_in_copy();
+void begin_anew();
+// In a child that was made without fork handlers, by _Fork() or clone(), and has
+// come to use the library, for the first time: true. What was locked when it was made stays so, and
+// what was under way is half done: nothing is freed, and all begins anew. Else false, after a load.
+inline bool begin_anew_in_copy() {
+    if constexpr (Backend::kHas.fork) {
+        if (!is_copy_of_process()) return false;
+        begin_anew();
+        return true;
+    }
+    return false;
+}
 
 }  // namespace kq::registry
 

@@ -1,92 +1,96 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A kqueue whose kernel queue is haunted gets a new one.
 //
-// If the program closes a watched descriptor while its open file lives on (a
-// dup, a forked child, a message in flight), the registration stays and reports
-// for ever, and nobody can remove it by number. The report is recognised as
-// stale and dropped, but it wakes everybody who waits. So after some of them all
-// that is alive moves to a new kernel queue, and the old one is left to the
+// The program may close a watched descriptor while its open file lives on (a dup, a forked child, a
+// message in flight). Then the registration stays and reports for ever, and nobody can remove it by
+// number. The report is recognised as stale and dropped, but it wakes everybody who waits. So after
+// some stale reports all that is alive moves to a new kernel queue, and the old one is left to the
 // ghosts. Called by run() and scan() under the kqueue's mutex.
-#include <iterator>
+#include <limits.h>
 
 #include "fd_watch.h"
 #include "kqueue.h"
+#include "trace.h"
 
 namespace kq {
 
-// Costs about as much as it costs to register all watches: it is done when as
-// many stale reports as a quarter of that have come, so that it costs a few system
-// calls for each of them at most.
-void Kqueue::renew() {
-    renew_at_ = stale_ + kPatience;
-    (void)collect(INT32_MAX, true);
-    if (backend_.begin_renewal() != Errno::ok) {
-        // Shared, short of descriptors, or closed meanwhile: stale reports are put up with
-        // (kPause).
-        renew_at_ = stale_ + kImpatience;
-        return;
-    }
-    size_t carried = 0;
-    if (!carry_over_watches(carried)) {
-        give_up_renewal();
-        return;
-    }
-    // An edge is told when it is registered; what it says was known to the old queue...
-    edges_are_old_ = true;
-    dispatch_all(&Backend::collect);
-    edges_are_old_ = false;
-    // ...which has told it before, or tells it now.
-    dispatch_all(&Backend::collect_old);
-    backend_.end_renewal();
-    renew_at_ = stale_ + kPatience + static_cast<uint32_t>(carried / 4);
-    // Whoever waited for the old one has to find the new one readable.
-    rung_ = false;
-    stray_ = stray_ || ringing_.load() > 0;
-    held_ = true;
-    lingers_ = !single_threaded();
-    renewed_ = tick_;
-    mailbox::for_each([](Mailbox& box) {
-        if (!box.watches_queues.load()) return;
-        box.queue_was_renewed.store(true);
-        (void)Backend::post(box.descriptor.load(), box.tag.load());
-    });
-}
+static_assert(Backend::kHas.renewal && RenewalContract<Backend>);
 
-// False if it could not be done, for want of memory or descriptors. Counts them.
-bool Kqueue::carry_over_watches(size_t& carried) {
+namespace {
+
+// Registers all watches in the new kernel queue, and counts them. False: memory or descriptors are
+// short.
+bool carry_over_watches(KnoteQueue& kq, size_t& carried) KQ_REQUIRES(kq.mutex()) {
     bool done = true;
-    watches_.for_each([this, &carried, &done](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
+    kq.watches().for_each([&kq, &carried, &done](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
         if (!done || watch.facts.registered == 0) return;
         const int number = static_cast<int>(fd);
         carried++;
         const Errno error =
-            backend_.carry_over(number, fd_watch::handle_of(number, watch), watch.facts);
+            kq.backend().carry_over(number, fd_watch::handle_of(number, watch), watch.facts);
         done = error == Errno::ok || is_gone(error);
-        if (done) fd_watch::settle_carried(*this, number, watch, error);
+        if (done) fd_watch::settle_carried(kq, number, watch, error);
     });
     return done;
 }
 
-// The old kernel queue has them all still.
-void Kqueue::give_up_renewal() {
-    backend_.cancel_renewal();
-    renew_at_ = stale_ + kImpatience;
-    watches_.for_each([this](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
+// Undoes that: the old kernel queue still has all of them.
+void carry_back_watches(KnoteQueue& kq) KQ_REQUIRES(kq.mutex()) {
+    kq.watches().for_each([&kq](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
         const int number = static_cast<int>(fd);
-        fd_watch::settle_carried(*this, number, watch, backend_.carry_back(number, watch.facts));
+        fd_watch::settle_carried(kq, number, watch, kq.backend().carry_back(number, watch.facts));
     });
 }
 
-void Kqueue::dispatch_all(Result<size_t> (Backend::*collect)(std::span<Wakeup>)) {
-    Wakeup wakeups[64];
-    constexpr int kMost = 1000;  // what is by level repeats itself
-    bool repeated = false;
-    pass_++;
-    for (int i = 0; i < kMost && !repeated; i++) {
-        const Result<size_t> got = (backend_.*collect)(std::span(wakeups));
-        for (size_t w = 0; got.ok() && w < got.value(); w++)
-            repeated = dispatch(wakeups[w]) || repeated;
-        if (!got.ok() || got.value() < std::size(wakeups)) return;
+// Tells all kqueues that watch kqueues, because they may watch this one.
+void tell_watchers() {
+    mailbox::for_each([](Mailbox& box) {
+        if (!box.watches_queues.load()) return;
+        box.queue_was_renewed.store(true);
+        (void)post_to<Backend>(box.descriptor.load(), box.tag.load());
+    });
+}
+
+}  // namespace
+
+void Kqueue::renew() {
+    renewal_.begin(call_.stale());
+    (void)collect(INT_MAX, true);
+    if (backend_.begin_renewal() != Errno::ok) {
+        // Shared, short of descriptors, or closed meanwhile: stale reports are tolerated (kPause).
+        trace_note(TraceLevel::events, descriptor(), "keeps its kernel queue, cannot have another");
+        renewal_.refuse(call_.stale());
+        return;
     }
+    size_t carried = 0;
+    if (!carry_over_watches(*this, carried)) {
+        backend_.cancel_renewal();
+        renewal_.refuse(call_.stale());
+        carry_back_watches(*this);
+        return;
+    }
+    // The new queue reports each edge when it is registered. The old queue knew of these...
+    renewal_.set_edges_are_old(true);
+    dispatch_all(&Backend::collect);
+    renewal_.set_edges_are_old(false);
+    // ...and has reported them before, or reports them now.
+    dispatch_all(&Backend::collect_old);
+    backend_.end_renewal();
+    trace_note(TraceLevel::trouble, descriptor(),
+               "has a new kernel queue, with %zu descriptors: the old one reported what was closed "
+               "here and is open elsewhere",
+               carried);
+    renewal_.finish(call_.stale(), carried, call_.tick(), !single_threaded());
+    // Whoever waited for the old kernel queue must find the new one readable.
+    announcing_.note_renewed(promised_);
+    tell_watchers();
+}
+
+void Kqueue::dispatch_all(Report report) {
+    Wakeup wakeups[kBatch];
+    const std::span<Wakeup> room(wakeups);
+    call_.next_pass();
+    (void)take_in(room, (backend_.*report)(room), INT_MAX, report);
 }
 
 }  // namespace kq

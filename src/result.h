@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Errno and Result<T>: how every internal function reports failure.
 //
-// A failure is a value carried upward by hand; the user's errno is written in
-// api.cc only, last. No exceptions, nothing allocated.
+// A failure is a value that is carried upward by hand. Only api.cc writes the user's errno, last.
+// No exceptions, nothing allocated.
 #ifndef KQ_RESULT_H
 #define KQ_RESULT_H
 
@@ -31,6 +32,9 @@ enum class [[nodiscard]] Errno : int{
     too_many_open_in_system = ENFILE,
     unimplemented = ENOSYS,
     unsupported = ENOTSUP,
+    // The number of the kqueue now is that of another one, and nothing was done: the call must
+    // begin anew, there. The user never sees this.
+    not_ours = -1,
 };
 
 // The errno of the C library call that just failed.
@@ -57,6 +61,11 @@ class [[nodiscard]] Result {
     T value_;
     Errno error_ = Errno::ok;
 };
+
+// For calls that cannot begin anew any more.
+inline Result<int> closed_if_not_ours(Result<int> result) {
+    return result.error() == Errno::not_ours ? Result<int>(Errno::bad_descriptor) : result;
+}
 
 }  // namespace kq
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Counting signals and telling kqueues of them. See signal_hub.h.
 #include "signal_hub.h"
 
@@ -11,7 +12,6 @@ namespace {
 
 constinit Mutex mutex;
 int watchers[kLastSignal + 1] KQ_GUARDED_BY(mutex) = {};  // mailboxes, by number
-uint64_t inherited KQ_GUARDED_BY(mutex) = 0;              // by the thread that forks, while it does
 constinit std::atomic<uint64_t> totals[kLastSignal + 1] = {};
 
 void abandon() KQ_NO_ANALYSIS {
@@ -27,8 +27,8 @@ Errno watch(int number, Mailbox& mailbox, uint64_t& seen) {
     const Errno error = signals::start(number);
     if (error != Errno::ok) return error;
     watchers[number]++;
-    // What is pending came before, and is no news to this one.
-    signals::take_pending();
+    // What is pending came before, and is no news to this mailbox.
+    (void)signals::look_at_pending();
     seen = totals[number].load();
     mailbox.signals.fetch_or(bit_of(number));
     return Errno::ok;
@@ -38,7 +38,7 @@ void unwatch(int number, Mailbox& mailbox) {
     const Guard guard(mutex);
     mailbox.signals.fetch_and(~bit_of(number));
     mailbox.muted.fetch_and(~bit_of(number));
-    // None: a kqueue of the parent is taken apart in a forked child.
+    // 0 in a forked child, where a kqueue of the parent is destroyed.
     if (watchers[number] == 0 || --watchers[number] > 0) return;
     signals::stop(number);
 }
@@ -54,30 +54,37 @@ uint64_t total(int number) {
     return totals[number].load();
 }
 
-bool holding() {
-    return signals::may_hold();
-}
-
-void let_go() {
-    uint64_t set = 0;
-    {
-        const Guard guard(mutex);
-        set = signals::take_held();
-        (void)signals::refresh(set);
-    }
-    // Not under the lock: handlers run in this call, those of the program included.
-    signals::let_go(set);
-}
-
 bool refresh(uint64_t set) {
     if (set == 0) return false;
     const Guard guard(mutex);
     return signals::refresh(set);
 }
 
-void take_pending() {
+bool mend(uint64_t set) {
+    if (set == 0) return false;
     const Guard guard(mutex);
-    signals::take_pending();
+    const bool changed = signals::refresh(set);
+    return signals::look_at_pending() || changed;
+}
+
+void look_at_pending() {
+    const Guard guard(mutex);
+    (void)signals::look_at_pending();
+}
+
+bool are_left() {
+    return signals::are_left();
+}
+
+bool withdraw(Nanos& wait) {
+    if (!signals::are_left()) return false;
+    const Guard guard(mutex);
+    return signals::withdraw(wait);
+}
+
+void put_back() {
+    const Guard guard(mutex);
+    signals::put_back();
 }
 
 bool arrived(int number) {
@@ -88,30 +95,41 @@ bool arrived(int number) {
         if ((box.signals.load() & bit_of(number)) == 0) return;
         const int queue = box.descriptor.load();
         const bool muted = (box.muted.load() & bit_of(number)) != 0;
-        if (muted ? Backend::is_queue(queue) : Backend::post(queue, box.tag.load()) == Errno::ok)
+        if (muted ? Backend::is_queue(queue) : post_to<Backend>(queue, box.tag.load()) == Errno::ok)
             heard = true;
     });
     return heard;
+}
+
+bool is_heard(int number) {
+    bool heard = false;
+    mailbox::for_each([number, &heard](const Mailbox& box) {
+        if ((box.signals.load() & bit_of(number)) != 0)
+            heard = heard || Backend::is_queue(box.descriptor.load());
+    });
+    return heard;
+}
+
+bool try_refresh(uint64_t set) {
+    if (!mutex.try_lock()) return false;
+    (void)signals::refresh(set);
+    mutex.unlock();
+    return true;
 }
 
 // ---- around fork(): the lock is held meanwhile, so that the child finds all whole ----
 
 void before_fork() KQ_NO_ANALYSIS {
     mutex.lock();
-    inherited = signals::take_inherited();
 }
 
 void after_fork_in_parent() KQ_NO_ANALYSIS {
-    const uint64_t set = inherited;
     mutex.unlock();
-    signals::let_go(set);
 }
 
 void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
     if (clean) abandon();
-    const uint64_t set = inherited;
     mutex.unlock();
-    signals::let_go(set);
 }
 
 void begin_anew_in_copy() KQ_NO_ANALYSIS {

@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A sparse array indexed by small numbers (descriptors): chunks are allocated
 // when first touched, zeroed, and never move, so a pointer to an element stays
 // good as long as the table lives.
 //
 // T must be usable when all its bytes are zero.
-// Thread rule: the lock of whatever holds the table.
+// Thread rule: the lock of the object that holds the table.
 #ifndef KQ_SLOT_TABLE_H
 #define KQ_SLOT_TABLE_H
 
@@ -38,7 +39,12 @@ class SlotTable {
         return &directory_[chunk][index % kChunk];
     }
 
-    // The element, made if need be; null when memory is short.
+    // The element. at() must have made it.
+    [[nodiscard]] T& known(size_t index) const {
+        return directory_[index / kChunk][index % kChunk];
+    }
+
+    // The element, made if needed; null when memory is short.
     [[nodiscard]] T* at(size_t index) {
         const size_t chunk = index / kChunk;
         if (chunk >= chunks_) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Heaps of deadlines and the arithmetic of expiry. See timer_queue.h.
 #include "timer_queue.h"
 

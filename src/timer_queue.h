@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The deadlines of one kqueue: a heap for each clock.
 //
 // Owned by Kqueue, which tells the backend the earliest of each; used by
@@ -35,6 +36,11 @@ class TimerQueue {
     // Puts a timer that has joined its clock into the heap, or takes it out.
     void start(TimerKnote& timer);
     void stop(TimerKnote& timer);
+    // Another deadline for one that waits, and goes on waiting.
+    void move(TimerKnote& timer, Nanos deadline) {
+        timer.deadline = deadline;
+        heaps_[index(timer.clock)].moved(&timer);
+    }
 
     // When the earliest waiting timer is due; kForever if there is none.
     [[nodiscard]] Nanos earliest(Clock clock) const {

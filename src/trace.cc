@@ -1,10 +1,13 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Trace lines: names, not numbers. See trace.h.
 // No lock: the settings are single atomics, and a line is written at once.
 #include "trace.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 #include "trace_names.h"
@@ -12,13 +15,39 @@
 namespace kq {
 namespace {
 
-constinit std::atomic<const char*> line_prefix{nullptr};
+// The prefix, in words that are read and written one by one: a thread may set it while others write
+// lines. Each setting takes the next of a few places, and then says which one. So a place that is
+// being read is not written to, unless the prefix is set that many times meanwhile. Then a line may
+// begin with pieces of two prefixes; even so it ends within its place.
+constexpr size_t kPrefixWords = 8;
+constexpr size_t kPrefixPlaces = 8;
+constexpr size_t kPrefixSize = kPrefixWords * sizeof(uint64_t);
+
+struct Prefix {
+    std::atomic<uint64_t> words[kPrefixWords];
+};
+constinit Prefix places[kPrefixPlaces]{};
+constinit std::atomic<unsigned> next_place{0};
+constinit std::atomic<const Prefix*> line_prefix{nullptr};  // null: the usual one
 constinit std::atomic<TraceFunction> line_function{nullptr};
 constinit std::atomic<bool> initialized{false};
 
+void copy_prefix(char (&to)[kPrefixSize]) {
+    const Prefix* prefix = line_prefix.load(std::memory_order_acquire);
+    if (prefix == nullptr) {
+        memcpy(to, "KQ", sizeof "KQ");
+        return;
+    }
+    for (size_t i = 0; i < kPrefixWords; i++) {
+        const uint64_t word = prefix->words[i].load(std::memory_order_relaxed);
+        memcpy(to + i * sizeof word, &word, sizeof word);
+    }
+    to[kPrefixSize - 1] = '\0';
+}
+
 void print(const char* text) {
-    const char* prefix = line_prefix.load(std::memory_order_relaxed);
-    if (prefix == nullptr) prefix = "KQ";
+    char prefix[kPrefixSize];
+    copy_prefix(prefix);
     if (const TraceFunction function = line_function.load(std::memory_order_relaxed)) {
         function("%s %s\n", prefix, text);
         return;
@@ -32,9 +61,12 @@ void print(const char* text) {
 
 namespace trace_detail {
 
-constinit std::atomic<bool> enabled{false};
+constinit std::atomic<TraceLevel> level{TraceLevel::off};
 
 void change(int kq, const struct kevent& change, Errno error) {
+    // If there is nothing to delete that is no trouble: many programs delete to be sure.
+    const bool trouble = error != Errno::ok && (change.flags & EV_DELETE) == 0;
+    if (!trouble && !trace_enabled(TraceLevel::events)) return;
     names::Text line;
     line.append("%d: change ", kq);
     names::append(line, change);
@@ -82,27 +114,66 @@ void wake(int kq, Errno how) {
     print(line.c_str());
 }
 
-void forget(int kq, int fd) {
+}  // namespace trace_detail
+
+void trace_failure(TraceLevel at, const char* call, int kq, Errno error) {
+    if (!trace_enabled(at)) return;
     names::Text line;
-    line.append("%d: descriptor %d is another file now, knotes dropped", kq, fd);
+    line.append("%d: %s -> ", kq, call);
+    names::append(line, error);
     print(line.c_str());
 }
 
-}  // namespace trace_detail
+// NOLINTNEXTLINE(cert-dcl50-cpp): the compiler checks it
+void trace_note(TraceLevel at, int kq, const char* format, ...) {
+    if (!trace_enabled(at)) return;
+    names::Text line;
+    line.append("%d: ", kq);
+    va_list arguments;
+    va_start(arguments, format);
+    line.append_list(format, arguments);
+    va_end(arguments);
+    print(line.c_str());
+}
 
 void trace_initialize() {
     if (initialized.load(std::memory_order_relaxed) || initialized.exchange(true)) return;
     const char* value = getenv("KQUEUE_DEBUG");
-    if (value != nullptr && value[0] != '\0' && !(value[0] == '0' && value[1] == '\0'))
-        trace_set_enabled(true);
+    if (value == nullptr || value[0] == '\0') return;
+    // One digit is a level. Any other text means all.
+    const bool digit = value[0] >= '0' && value[0] <= '0' + kTraceLevels && value[1] == '\0';
+    (void)trace_set_level(digit ? static_cast<TraceLevel>(value[0] - '0') : TraceLevel::all);
 }
 
-bool trace_set_enabled(bool on) {
-    return trace_detail::enabled.exchange(on);
+TraceLevel trace_set_level(TraceLevel level) {
+    const TraceLevel old = trace_detail::level.exchange(level);
+    // At level 1 there may be nothing else to say. This line shows that tracing is on.
+    if (old == TraceLevel::off && level != TraceLevel::off) {
+        names::Text line;
+        line.append("traces at level %d (1: what fails, 2: and changes and events, 3: all)",
+                    static_cast<int>(level));
+        print(line.c_str());
+    }
+    return old;
 }
-const char* trace_set_prefix(const char* prefix) {
-    return line_prefix.exchange(prefix);
+
+void trace_set_prefix(const char* prefix) {
+    if (prefix == nullptr) {
+        line_prefix.store(nullptr);
+        return;
+    }
+    char text[kPrefixSize] = "";
+    for (size_t i = 0; i < kPrefixSize - 1 && prefix[i] != '\0'; i++)
+        text[i] = prefix[i];
+    Prefix& place = places[next_place.fetch_add(1) % kPrefixPlaces];
+    for (size_t i = 0; i < kPrefixWords; i++) {
+        uint64_t word = 0;
+        memcpy(&word, text + i * sizeof word, sizeof word);
+        place.words[i].store(word, std::memory_order_relaxed);
+    }
+    line_prefix.store(&place, std::memory_order_release);
 }
+
 TraceFunction trace_set_function(TraceFunction function) {
     return line_function.exchange(function);
 }

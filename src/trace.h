@@ -1,10 +1,14 @@
-// KQUEUE_DEBUG: one readable line on stderr per change, report of the kernel,
-// event, sleep and wake.
+// SPDX-License-Identifier: BSD-2-Clause
+// Tracing: readable lines, on stderr or to a function of the program, about what the library does.
+// KQUEUE_DEBUG or NOTE_DEBUG switches it on, at one of three levels. Each level shows what the one
+// below shows, and more.
 //
-// Off, each call costs one predictable branch. Any thread.
+// Switched off, it costs one predictable branch in each call. Any thread; no locks, so that a
+// function of the program may do what it likes.
 #ifndef KQ_TRACE_H
 #define KQ_TRACE_H
 
+#include <stdint.h>
 #include <sys/event.h>
 
 #include <atomic>
@@ -16,14 +20,21 @@
 
 namespace kq {
 
+enum class TraceLevel : uint8_t {
+    off = 0,
+    trouble,  // what fails or is out of the ordinary: little in a healthy program
+    events,   // a line for each change and event: what a program asks for, and what it gets
+    all,      // reports of the kernel, sleeps, wakes: why it gets them
+};
+constexpr int kTraceLevels = 3;
+
 namespace trace_detail {
-extern std::atomic<bool> enabled;
+extern std::atomic<TraceLevel> level;
 void change(int kq, const struct kevent& change, Errno error);
 void event(int kq, const struct kevent& event);
 void wakeups(int kq, std::span<const Wakeup> reports);
 void sleep(int kq, Nanos wait);
 void wake(int kq, Errno how);
-void forget(int kq, int fd);
 }  // namespace trace_detail
 
 // A function that takes a line as printf() does.
@@ -32,39 +43,47 @@ using TraceFunction = void (*)(const char* format, ...);
 // Reads KQUEUE_DEBUG from the environment, the first time.
 void trace_initialize();
 
-// Setters return the old value. The prefix must stay alive; null is the usual one.
-bool trace_set_enabled(bool on);
-const char* trace_set_prefix(const char* prefix);
+// Returns the old level. Switching on prints a line that explains the levels.
+TraceLevel trace_set_level(TraceLevel level);
+
+// What lines begin with. The text is copied, as far as there is room; null: the usual prefix.
+void trace_set_prefix(const char* prefix);
+
+// Returns the old function; null is stderr. A line that another thread is just writing may still go
+// to the old function.
 TraceFunction trace_set_function(TraceFunction function);
 
-inline bool trace_enabled() {
-    return __builtin_expect(trace_detail::enabled.load(std::memory_order_relaxed), 0);
+inline bool trace_enabled(TraceLevel at) {
+    return __builtin_expect(trace_detail::level.load(std::memory_order_relaxed) >= at, 0);
 }
 
 // A change was applied, or refused with `error`.
 inline void trace_change(int kq, const struct kevent& change, Errno error) {
-    if (trace_enabled()) trace_detail::change(kq, change, error);
+    if (trace_enabled(TraceLevel::trouble)) trace_detail::change(kq, change, error);
 }
 // An event was given to the caller.
 inline void trace_event(int kq, const struct kevent& event) {
-    if (trace_enabled()) trace_detail::event(kq, event);
+    if (trace_enabled(TraceLevel::events)) trace_detail::event(kq, event);
 }
 // The thread goes to sleep for at most `wait`.
 inline void trace_sleep(int kq, Nanos wait) {
-    if (trace_enabled()) trace_detail::sleep(kq, wait);
+    if (trace_enabled(TraceLevel::all)) trace_detail::sleep(kq, wait);
 }
-// It does not sleep any more; the answer of Backend::sleep().
+// The thread sleeps no longer; `how` is the answer of Backend::sleep().
 inline void trace_wake(int kq, Errno how) {
-    if (trace_enabled()) trace_detail::wake(kq, how);
+    if (trace_enabled(TraceLevel::all)) trace_detail::wake(kq, how);
 }
-// The kernel reported these.
+// The kernel reported these wakeups.
 inline void trace_wakeups(int kq, std::span<const Wakeup> reports) {
-    if (trace_enabled()) trace_detail::wakeups(kq, reports);
+    if (trace_enabled(TraceLevel::all)) trace_detail::wakeups(kq, reports);
 }
-// The knotes of a descriptor were dropped: it is not the file it was.
-inline void trace_forget(int kq, int fd) {
-    if (trace_enabled()) trace_detail::forget(kq, fd);
-}
+
+// A call failed as a whole: no such kqueue, bad arguments, no means to make a kqueue.
+void trace_failure(TraceLevel at, const char* call, int kq, Errno error);
+
+// Anything else, as printf(). Not for hot paths: the arguments are evaluated at any level.
+void trace_note(TraceLevel at, int kq, const char* format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 }  // namespace kq
 

@@ -1,18 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The names of numbers. See trace_names.h.
 #include "trace_names.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include <span>
 
 #include "filter.h"
+#include "filter_numbers.h"
 
 namespace kq::names {
 namespace {
 
-// `text` is said if the bits of `mask` are exactly `value`.
+// `text` is printed if the bits of `mask` are exactly `value`.
 struct Name {
     unsigned mask;
     unsigned value;
@@ -30,6 +31,7 @@ constexpr Name kFlags[] = {
     KQ_BIT(EV_KEEPUDATA), KQ_BIT(EV_FORCEONESHOT), KQ_BIT(EV_ERROR),   KQ_BIT(EV_EOF),
 };
 constexpr Name kLowat[] = {KQ_BIT(NOTE_LOWAT)};
+constexpr Name kExcept[] = {{kNoteOob, kNoteOob, "NOTE_OOB"}};
 constexpr Name kVnode[] = {
     KQ_BIT(NOTE_DELETE), KQ_BIT(NOTE_WRITE),  KQ_BIT(NOTE_EXTEND),      KQ_BIT(NOTE_ATTRIB),
     KQ_BIT(NOTE_LINK),   KQ_BIT(NOTE_RENAME), KQ_BIT(NOTE_REVOKE),      KQ_BIT(NOTE_TRUNCATE),
@@ -51,11 +53,16 @@ constexpr Name kUser[] = {
     KQ_FIELD(NOTE_FFCTRLMASK, NOTE_FFOR),
     KQ_FIELD(NOTE_FFCTRLMASK, NOTE_FFCOPY),
 };
+constexpr Name kFs[] = {
+    KQ_BIT(VQ_NOTRESP), KQ_BIT(VQ_NEEDAUTH), KQ_BIT(VQ_LOWDISK), KQ_BIT(VQ_MOUNT),
+    KQ_BIT(VQ_UNMOUNT), KQ_BIT(VQ_DEAD),     KQ_BIT(VQ_ASSIST),  KQ_BIT(VQ_NOTRESPLOCK),
+};
 constexpr Name kLibrary[] = {
     KQ_FIELD(~0u, NOTE_VERSION),     KQ_FIELD(~0u, NOTE_VERSION_STR),
     KQ_FIELD(~0u, NOTE_THREAD_SAFE), KQ_FIELD(~0u, NOTE_FORK_CLEANUP),
     KQ_FIELD(~0u, NOTE_DEBUG),       KQ_FIELD(~0u, NOTE_DEBUG_PREFIX),
     KQ_FIELD(~0u, NOTE_DEBUG_FUNC),  KQ_FIELD(~0u, NOTE_FILE_POLL_INTERVAL),
+    KQ_FIELD(~0u, NOTE_COUNT_DATA),
 };
 constexpr Name kErrors[] = {
     KQ_FIELD(~0u, EACCES),    KQ_FIELD(~0u, EBADF),        KQ_FIELD(~0u, EFAULT),
@@ -94,12 +101,17 @@ std::span<const Name> notes_of(short filter) {
             return kLowat;
         case EVFILT_VNODE:
             return kVnode;
+        case kEvfiltExcept:
+            return kExcept;
         case EVFILT_PROC:
+        case kEvfiltProcdesc:
             return kProc;
         case EVFILT_TIMER:
             return kTimer;
         case EVFILT_USER:
             return kUser;
+        case EVFILT_FS:
+            return kFs;
         case EVFILT_LIBKQUEUE:
             return kLibrary;
         default:
@@ -118,9 +130,13 @@ const char* name_of(short filter) {
 void Text::append(const char* format, ...) {  // NOLINT(cert-dcl50-cpp): the compiler checks it
     va_list arguments;
     va_start(arguments, format);
+    append_list(format, arguments);
+    va_end(arguments);
+}
+
+void Text::append_list(const char* format, va_list arguments) {
     // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): a known false alarm of this version
     const int n = vsnprintf(text_ + used_, sizeof text_ - used_, format, arguments);
-    va_end(arguments);
     if (n > 0) used_ += static_cast<size_t>(n);
     if (used_ >= sizeof text_) used_ = sizeof text_ - 1;
 }
@@ -175,6 +191,12 @@ void append(Text& text, const Wakeup& wakeup) {
             return;
         case Handle::Kind::processes:
             text.append("news of processes");
+            return;
+        case Handle::Kind::states:
+            text.append("states of descriptors");
+            return;
+        case Handle::Kind::mounts:
+            text.append("file systems came or went");
             return;
         default:
             text.append("something unknown");

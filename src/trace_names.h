@@ -1,8 +1,10 @@
-// Names, not numbers: how trace lines show a struct kevent and what else there is
-// to say. Called by trace.cc; no state, any thread.
+// SPDX-License-Identifier: BSD-2-Clause
+// Names, not numbers: how trace lines show a struct kevent and other values. Called by trace.cc; no
+// state, any thread.
 #ifndef KQ_TRACE_NAMES_H
 #define KQ_TRACE_NAMES_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <sys/event.h>
 
@@ -11,12 +13,13 @@
 
 namespace kq::names {
 
-// A short text that grows at its end, and is cut where it is full.
+// A short text that grows at its end. What does not fit is cut off.
 class Text {
   public:
     [[nodiscard]] const char* c_str() const { return text_; }
     // As printf().
     void append(const char* format, ...) __attribute__((format(printf, 2, 3)));
+    void append_list(const char* format, va_list arguments) __attribute__((format(printf, 2, 0)));
 
   private:
     char text_[400] = "";
@@ -24,10 +27,10 @@ class Text {
 };
 
 // {ident 5, EVFILT_READ, EV_ADD|EV_CLEAR, fflags NOTE_LOWAT, data 3, udata 0x0}
-// What has no name is in hexadecimal.
+// Bits without a name are in hexadecimal.
 void append(Text& text, const struct kevent& kev);
 
-// EBADF, or the number.
+// A name like EBADF, or the number.
 void append(Text& text, Errno error);
 
 // What the kernel reported: descriptor 5 readable|hangup

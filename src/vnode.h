@@ -1,20 +1,21 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE, as fd_watch.cc sees it: its knotes hang on the FdWatch of their
 // descriptor, beside those of READ and WRITE. Lock: the kqueue's mutex.
 #ifndef KQ_VNODE_H
 #define KQ_VNODE_H
 
-#include "kqueue.h"
+#include "knote_queue.h"
 
 namespace kq::vnode {
 
-// The FileChange bits a knote wants to be told of; what that is depends on whether
-// the file is a directory.
+// The FileChange bits that must be reported to a knote. They depend on whether the file is a
+// directory.
 uint32_t wanted_by(const Knote& kn, const FdFacts& facts);
 
-// The file of a knote changed, so the backend says: accumulates what there is to
-// report, and activates the knote. Drops all knotes of the descriptor if that turns
-// out to be another file, or closed.
-void on_changed(Kqueue& kq, Knote& base, uint32_t changes) KQ_REQUIRES(kq.mutex());
+// The backend says that the file of a knote changed: accumulates what there is to report, and
+// activates the knote. If the descriptor turns out to be closed, or another file, all its knotes
+// are dropped.
+void on_changed(KnoteQueue& kq, Knote& base, uint32_t changes) KQ_REQUIRES(kq.mutex());
 
 }  // namespace kq::vnode
 

@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kevent64(): the same changes and events in wider words. Each change is cut to
 // a struct kevent and goes the usual way, each event comes the usual way and is
-// widened; what does not fit is in an Extension. Under the kqueue's mutex.
+// widened; what does not fit is in an Extension. See wide.h. Under the kqueue's mutex.
 #include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "change.h"
 #include "kqueue.h"
 
 namespace kq {
@@ -49,6 +51,14 @@ struct kevent64_s widen(const struct kevent& kev, uint64_t udata, const uint64_t
     return wide;
 }
 
+// The knote that a change was about, if it is there.
+Knote* knote_of(KnoteQueue& kq, const struct kevent64_s& change) KQ_REQUIRES(kq.mutex()) {
+    const FilterOps* ops = find_filter(change.filter);
+    if (ops == nullptr) return nullptr;  // a question to the library
+    const Result<Knote*> found = ops->find(kq, static_cast<uintptr_t>(change.ident));
+    return found.ok() ? found.value() : nullptr;  // it was deleted
+}
+
 }  // namespace
 
 Result<int> Kqueue::run_wide(const struct kevent64_s* changes, int nchanges,
@@ -62,13 +72,11 @@ Result<int> Kqueue::run_wide(const struct kevent64_s* changes, int nchanges,
             settle(After::changes);
             return result;
         }
-        WideList list{};
-        wide_ = &list;
-        result = scan(list.events, std::min(nevents, int{WideList::kMost}), timeout, cancelled);
-        wide_ = nullptr;
+        WideList list{events, {}};
+        (void)wide_.set_list(&list);
+        result = scan(nullptr, nevents, timeout, cancelled);
+        (void)wide_.set_list(nullptr);
         settle(After::delivery);
-        for (int i = 0; result.ok() && i < result.value(); i++)
-            events[i] = widen(list.events[i], list.extensions[i].udata, list.extensions[i].ext);
         return result;
     });
 }
@@ -81,7 +89,7 @@ Result<int> Kqueue::apply_wide(const struct kevent64_s* changes, int nchanges,
         const struct kevent64_s change = changes[i];  // the lists may be the same array
         const Result<int> one =
             apply_one_wide(change, written < nevents ? &events[written] : nullptr, stopped);
-        if (!one.ok()) return one;
+        if (!one.ok()) return written == 0 ? one : closed_if_not_ours(one);
         written += one.value();
         if (stopped) return written;
     }
@@ -97,7 +105,7 @@ Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct keven
     struct kevent reply {};
     Owned<Extension> fresh;
     Errno refused = kev.ident == change.ident ? Errno::ok : Errno::invalid;
-    if (refused == Errno::ok) refused = prepare_extension(change, fresh);
+    if (refused == Errno::ok) refused = wide_.prepare(change, fresh);
     if (refused != Errno::ok) {
         stopped = answer == nullptr;
         if (stopped) return refused;
@@ -112,37 +120,29 @@ Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct keven
     stopped = told && !written;
     if (!result.ok()) return result;
     const bool failed = written && (reply.flags & EV_ERROR) != 0 && reply.data != 0;
-    if (!failed) extend(change, std::move(fresh));
+    // As udata does: not with EV_KEEPUDATA.
+    if (!failed && wide_.concerns(fresh) && (change.flags & EV_KEEPUDATA) == 0)
+        if (Knote* kn = knote_of(*this, change)) wide_.replace(*kn, change, std::move(fresh));
     if (written) *answer = widen(reply, change.udata, change.ext);
     return result;
 }
 
 // ---- extensions ----
 
-Extension* Kqueue::find_extension(const Knote& kn) const {
+Extension* Wide::find(const Knote& kn) const {
     return extensions_.find(Extension::hash_key(&kn),
                             [&kn](const Extension& one) { return one.knote == &kn; });
 }
 
-// Before the change, which then cannot fail for want of memory half-way.
-Errno Kqueue::prepare_extension(const struct kevent64_s& change, Owned<Extension>& fresh) {
+Errno Wide::prepare(const struct kevent64_s& change, Owned<Extension>& fresh) {
     if (!needs_extension(change)) return Errno::ok;
     if (!extensions_.reserve()) return Errno::no_memory;
     fresh = make<Extension>();
     return fresh ? Errno::ok : Errno::no_memory;
 }
 
-// The change was applied: what it says beyond struct kevent replaces what the knote had,
-// as udata does.
-void Kqueue::extend(const struct kevent64_s& change, Owned<Extension> fresh) {
-    if (extensions_.size() == 0 && !fresh) return;
-    if ((change.flags & EV_KEEPUDATA) != 0) return;
-    const FilterOps* ops = find_filter(change.filter);
-    if (ops == nullptr) return;  // a question to the library
-    const Result<Knote*> found = ops->find(*this, static_cast<uintptr_t>(change.ident));
-    if (!found.ok() || found.value() == nullptr) return;  // it was deleted
-    Knote& kn = *found.value();
-    if (kn.has(kExtended)) forget_extension(kn);
+void Wide::replace(Knote& kn, const struct kevent64_s& change, Owned<Extension> fresh) {
+    if (kn.has(kExtended)) forget(kn);
     if (!fresh) return;
     fresh->knote = &kn;
     fresh->udata = change.udata;
@@ -152,23 +152,32 @@ void Kqueue::extend(const struct kevent64_s& change, Owned<Extension> fresh) {
     kn.set(kExtended);
 }
 
-void Kqueue::forget_extension(Knote& kn) {
-    Extension* extension = find_extension(kn);
+void Wide::forget(Knote& kn) {
+    Extension* extension = find(kn);
     KQ_CHECK(extension != nullptr);
     extensions_.remove(extension);
     Owned<Extension>(extension).reset();
     kn.clear(kExtended);
 }
 
-// The event of the knote was written; kept only for a call of kevent64().
-void Kqueue::note_extension(const Knote& kn, const struct kevent& event) {
-    if (wide_ == nullptr) return;
-    const Extension* extension = find_extension(kn);
+// ---- the list of the call ----
+
+void Wide::note(const Knote& kn) {
+    if (list_ == nullptr) return;
+    const Extension* extension = find(kn);
     KQ_CHECK(extension != nullptr);
-    Extension& noted = wide_->extensions[&event - wide_->events];
-    noted.udata = extension->udata;
-    noted.ext[0] = extension->ext[0];
-    noted.ext[1] = extension->ext[1];
+    list_->noted.udata = extension->udata;
+    list_->noted.ext[0] = extension->ext[0];
+    list_->noted.ext[1] = extension->ext[1];
+}
+
+void Wide::put(const struct kevent& event, int place) {
+    const Extension noted = std::exchange(list_->noted, Extension{});
+    list_->events[place] = widen(event, noted.udata, noted.ext);
+}
+
+struct kevent Wide::event_at(int place) const {
+    return cut(list_->events[place]);
 }
 
 }  // namespace kq

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: valgrind.sh <kq_conformance> [<gtest filter>]: the conformance suite under memcheck. Fails
 # on any error or definite leak, in the suite itself; forked children are silent.
 #

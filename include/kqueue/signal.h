@@ -4,6 +4,10 @@
  *
  * Programs say #include <kqueue/signal.h>. On systems with signals the names
  * are those of kill() and raise(), with their arguments, results and errors.
+ * On Windows they are the library's: kq_raise() is counted by the kqueues of the
+ * process and does nothing else but call the handler of the C library, if there
+ * is one; kq_kill() of another process ends it (SIGKILL, SIGTERM). The numbers
+ * that Windows lacks are those of the C libkqueue.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -13,7 +17,31 @@
 #include <signal.h>
 #include <sys/types.h>
 
-#define kq_kill kill   /* int kq_kill(pid_t pid, int signal) */
-#define kq_raise raise /* int kq_raise(int signal) */
+#if defined(_WIN32)
+
+    #include <sys/event.h> /* LIBKQUEUE_API */
+
+    #define SIGHUP 1
+    #define SIGKILL 9
+    #define SIGUSR1 10
+    #define SIGUSR2 12
+    #define SIGPIPE 13
+    #define SIGALRM 14
+
+    #ifdef __cplusplus
+extern "C" {
+    #endif
+LIBKQUEUE_API int kq_kill(int pid, int signal);
+LIBKQUEUE_API int kq_raise(int signal);
+    #ifdef __cplusplus
+}
+    #endif
+
+#else
+
+    #define kq_kill kill   /* int kq_kill(pid_t pid, int signal) */
+    #define kq_raise raise /* int kq_raise(int signal) */
+
+#endif
 
 #endif

@@ -6,8 +6,11 @@
  *
  * The numbers below are an ABI: programs linked against the C libkqueue
  * (libkqueue.so.0) were compiled with them. Usable from C89 and C++98 on.
- * A filter that this build lacks has no EVFILT_ macro, and no EV_, NOTE_ or
- * KEVENT_ name is defined that is not served: test with #ifdef.
+ * On Windows it stands before or after <winsock2.h> and <windows.h>, or without
+ * them. LIBKQUEUE_DLL, if defined, says that the library is linked as a DLL.
+ * Every name of the C libkqueue is defined, also of what is not served: then
+ * EV_ADD refuses it. LIBKQUEUE_HAS_x says what is served. Names that only one
+ * of the BSDs or macOS has are defined if they are served: test with #ifdef.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */
@@ -23,30 +26,80 @@ extern "C" {
 #endif
 
 /*
- * ---- what can be tested with #ifdef ----
+ * ---- what can be tested with #if ----
  * The number of the header, as NOTE_VERSION answers that of the library; then
- * functions that the C libkqueue and some of the BSDs do not have.
+ * functions that the C libkqueue and some of the BSDs do not have; then filters:
+ * 1 if this build serves EVFILT_x, 0 if EV_ADD answers ENOSYS.
  */
 #define LIBKQUEUE 1 /* this header is libkqueue's, not an operating system's own */
 #define LIBKQUEUE_VERSION 0x03000000
 #define LIBKQUEUE_HAS_KQUEUE1 1
 #define LIBKQUEUE_HAS_KQUEUEX 1
 #define LIBKQUEUE_HAS_KEVENT64 1
+#define LIBKQUEUE_HAS_READ 1
+#define LIBKQUEUE_HAS_WRITE 1
+#define LIBKQUEUE_HAS_AIO 0
+#define LIBKQUEUE_HAS_VNODE 1
+#define LIBKQUEUE_HAS_PROC 1
+#define LIBKQUEUE_HAS_SIGNAL 1
+#define LIBKQUEUE_HAS_TIMER 1
+#define LIBKQUEUE_HAS_NETDEV 0
+#if defined(__linux__)
+    #define LIBKQUEUE_HAS_FS 1
+#else
+    #define LIBKQUEUE_HAS_FS 0
+#endif
+#if defined(__linux__)
+    #define LIBKQUEUE_HAS_EXCEPT 1
+    #define LIBKQUEUE_HAS_EMPTY 1
+    #define LIBKQUEUE_HAS_PROCDESC 1
+#elif defined(_WIN32)
+    #define LIBKQUEUE_HAS_EXCEPT 0
+    #define LIBKQUEUE_HAS_EMPTY 0
+    #define LIBKQUEUE_HAS_PROCDESC 0
+#else
+    #define LIBKQUEUE_HAS_EXCEPT 1
+    #if defined(__sun)
+        #define LIBKQUEUE_HAS_EMPTY 0
+    #else
+        #define LIBKQUEUE_HAS_EMPTY 1
+    #endif
+    #define LIBKQUEUE_HAS_PROCDESC 0
+#endif
+#define LIBKQUEUE_HAS_LIO 0
+#define LIBKQUEUE_HAS_USER 1
+
+#if defined(_WIN32) && defined(LIBKQUEUE_DLL)
+    #define LIBKQUEUE_API __declspec(dllimport)
+#else
+    #define LIBKQUEUE_API
+#endif
 
 struct timespec; /* strict C89 and C++98 modes hide it in <time.h> */
 
 /* ---- filters: what an ident names and when its knote is active ---- */
 #define EVFILT_READ (-1)       /* ident: descriptor; data: bytes, connections, events to read */
 #define EVFILT_WRITE (-2)      /* ident: descriptor; data: free space in bytes */
-                               /* -3 is reserved for EVFILT_AIO */
+#define EVFILT_AIO (-3)        /* asynchronous I/O: not served */
 #define EVFILT_VNODE (-4)      /* ident: descriptor of a file or directory */
 #define EVFILT_PROC (-5)       /* ident: process id */
 #define EVFILT_SIGNAL (-6)     /* ident: signal number */
 #define EVFILT_TIMER (-7)      /* ident: any number; data: period or deadline */
-                               /* -8 NETDEV, -9 FS, -10 LIO: reserved */
+#define EVFILT_NETDEV (-8)     /* network devices: not served */
+#define EVFILT_FS (-9)         /* ident: any number; file systems that come and go */
+#define EVFILT_LIO (-10)       /* lists of asynchronous I/O: not served */
 #define EVFILT_USER (-11)      /* ident: any number; triggered by the program itself */
 #define EVFILT_LIBKQUEUE (-12) /* questions and settings of the library itself */
-#define EVFILT_SYSCOUNT 12
+#if LIBKQUEUE_HAS_EMPTY
+    #define EVFILT_EMPTY (-13) /* ident: socket or pipe; all that was written has left */
+#endif
+#if LIBKQUEUE_HAS_PROCDESC
+    #define EVFILT_PROCDESC (-14) /* ident: descriptor of a process (pidfd) */
+#endif
+#if LIBKQUEUE_HAS_EXCEPT
+    #define EVFILT_EXCEPT (-15) /* ident: descriptor; urgent data */
+#endif
+#define EVFILT_SYSCOUNT 15
 
 /*
  * One change (input) or one event (output). A knote is known by its kqueue,
@@ -96,6 +149,11 @@ struct kevent {
 /* ---- EVFILT_READ, EVFILT_WRITE ---- */
 #define NOTE_LOWAT 0x0001 /* active from data bytes on, for this knote alone */
 
+/* ---- EVFILT_EXCEPT ---- */
+#if LIBKQUEUE_HAS_EXCEPT
+    #define NOTE_OOB 0x0002 /* urgent data were received */
+#endif
+
 /* ---- EVFILT_VNODE: what happened to the file or directory ---- */
 #define NOTE_DELETE 0x0001      /* its last name was removed */
 #define NOTE_WRITE 0x0002       /* written to; a directory: an entry came or went */
@@ -138,15 +196,16 @@ struct kevent {
 #define NOTE_FFLAGSMASK 0x00ffffff
 #define NOTE_TRIGGER 0x01000000 /* make the knote active */
 
-/* ---- EVFILT_NETDEV and EVFILT_FS: names kept for source compatibility ---- */
+/* ---- EVFILT_NETDEV: not served ---- */
 #define NOTE_LINKUP 0x0001
 #define NOTE_LINKDOWN 0x0002
 #define NOTE_LINKINV 0x0004
+/* ---- EVFILT_FS: Linux tells of VQ_MOUNT and VQ_UNMOUNT ---- */
 #define VQ_NOTRESP 0x0001
 #define VQ_NEEDAUTH 0x0002
 #define VQ_LOWDISK 0x0004
-#define VQ_MOUNT 0x0008
-#define VQ_UNMOUNT 0x0010
+#define VQ_MOUNT 0x0008   /* a file system was mounted */
+#define VQ_UNMOUNT 0x0010 /* one was unmounted */
 #define VQ_DEAD 0x0020
 #define VQ_ASSIST 0x0040
 #define VQ_NOTRESPLOCK 0x0080
@@ -160,10 +219,11 @@ struct kevent {
 #define NOTE_VERSION_STR 0x0002        /* udata: a static string */
 #define NOTE_THREAD_SAFE 0x0003        /* data 0/1; the library always locks */
 #define NOTE_FORK_CLEANUP 0x0004       /* data 0/1: clean up in forked children */
-#define NOTE_DEBUG 0x0005              /* data 0/1: trace to stderr */
-#define NOTE_DEBUG_PREFIX 0x0006       /* udata: string before each line; must stay alive */
-#define NOTE_DEBUG_FUNC 0x0007         /* udata: void (*)(const char *fmt, ...) or NULL */
+#define NOTE_DEBUG 0x0005              /* data: level of tracing to stderr, 0 (none) to 3 (all) */
+#define NOTE_DEBUG_PREFIX 0x0006       /* data or udata: string before each line, is copied */
+#define NOTE_DEBUG_FUNC 0x0007         /* data or udata: void (*)(const char *fmt, ...) or NULL */
 #define NOTE_FILE_POLL_INTERVAL 0x0008 /* data: nanoseconds; where files must be polled */
+#define NOTE_COUNT_DATA 0x0009         /* data 0/1: does this kqueue count bytes for data? */
 
 /*
  * Makes a new, empty kqueue. Returns its descriptor, close-on-exec, to be
@@ -171,7 +231,7 @@ struct kevent {
  * The descriptor can be given to poll(), select(), epoll and other kqueues:
  * it is readable while events are pending. A forked child does not inherit it.
  */
-int kqueue(void);
+LIBKQUEUE_API int kqueue(void);
 
 /*
  * Applies nchanges changes in order, then collects up to nevents events into
@@ -190,8 +250,8 @@ int kqueue(void);
  * Any number of threads may use one kqueue. A cancellation point if nevents
  * is not 0.
  */
-int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
-           int nevents, const struct timespec* timeout);
+LIBKQUEUE_API int kevent(int kq, const struct kevent* changelist, int nchanges,
+                         struct kevent* eventlist, int nevents, const struct timespec* timeout);
 
 /*
  * As kqueue(). The descriptor is close-on-exec whether asked for or not.
@@ -199,8 +259,8 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
  * or 0. EINVAL for other bits. O_NONBLOCK has no meaning for a kqueue.
  */
 #define KQUEUE_CLOEXEC 0x00000001u
-int kqueue1(int flags);
-int kqueuex(unsigned int flags);
+LIBKQUEUE_API int kqueue1(int flags);
+LIBKQUEUE_API int kqueuex(unsigned int flags);
 
 /*
  * A change or an event whose members have 64 bits everywhere, and two words
@@ -236,19 +296,19 @@ struct kevent64_s {
 
 /*
  * kevent() with the other struct. Knotes are the same: one made by either call
- * can be changed, and is reported, by both. Collects at most 64 events a call.
+ * can be changed, and is reported, by both.
  * Returns and fails as kevent(); also EINVAL for unknown flags, and ENOMEM, as
  * answer to a change, if ext could not be kept.
  */
-int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,
-             struct kevent64_s* eventlist, int nevents, unsigned int flags,
-             const struct timespec* timeout);
+LIBKQUEUE_API int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,
+                           struct kevent64_s* eventlist, int nevents, unsigned int flags,
+                           const struct timespec* timeout);
 
 /* Kept for programs that link the static C libkqueue; need not be called. */
-void libkqueue_init(void);
+LIBKQUEUE_API void libkqueue_init(void);
 
 /* Frees at once what closed kqueues still hold; needed by no correct program. */
-void libkqueue_drain_pending_close(void);
+LIBKQUEUE_API void libkqueue_drain_pending_close(void);
 
 #ifdef __cplusplus
 }

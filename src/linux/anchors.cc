@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Two eventfds for all epoll sets of the process. See anchors.h.
 #include "anchors.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -17,11 +19,32 @@ namespace kq::anchors {
 namespace {
 
 constexpr int kAnchors = 2;
-constexpr int kPatience = 100'000;  // looks, in join()
+constexpr int kPatience = 100'000;  // tries, in join()
 constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
+// Set if the kernel, or a sandbox, refuses marks. Then the library does without them.
+constinit std::atomic<bool> unmarked{false};
 
-// Sets what `epoll` hears of an anchor. A raw call: race detectors follow the
-// wrapper's use of numbers, and that this one may be closed meanwhile is no mistake.
+constexpr uint32_t kMarks = 64;  // signals; all other files have 0
+
+int mark_of(uint32_t tag) {
+    return static_cast<int>(1 + tag % kMarks);
+}
+
+int mark_on(int epoll) {
+    return sys::control(epoll, F_GETSIG);
+}
+
+// Newer kernels need memory for the mark.
+Errno mark(int epoll, uint32_t tag) {
+    if (unmarked.load(std::memory_order_relaxed)) return Errno::ok;
+    if (sys::control(epoll, F_SETSIG, mark_of(tag)) == 0) return Errno::ok;
+    if (errno == ENOMEM) return Errno::no_memory;
+    unmarked.store(true);
+    return Errno::ok;
+}
+
+// Sets what `epoll` hears of an anchor. A raw call: race detectors follow the numbers that the
+// wrapper gets. This one may be closed meanwhile, which is no mistake.
 long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t events) {
     epoll_event event{};
     event.events = events;
@@ -29,12 +52,12 @@ long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t ev
     return sys::call(SYS_epoll_ctl, epoll, operation, anchors[which].load(), &event);
 }
 
-// Whether the number of an anchor is another file by now.
+// Whether the number of an anchor is another file now.
 bool lost(const std::atomic<int>& anchor) {
     struct stat st {};
-    // That it cannot be asked does not mean that it is gone.
+    // If fstat() is refused for another reason, the anchor is not gone.
     if (sys::fstat(anchor.load(), &st) != 0) return errno == EBADF;
-    // What eventfds are is nameless: no file type, no permission to speak of.
+    // An eventfd has no file type; a file that has a name has one.
     return (st.st_mode & S_IFMT) != 0;
 }
 
@@ -49,9 +72,9 @@ Errno make() {
     if (had && !lost(anchors[0]) && !lost(anchors[1])) return Errno::ok;
     for (std::atomic<int>& anchor : anchors) {
         if (!had && anchor.load() >= 0) continue;
-        const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+        const int fd = sys::above_stdio(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
         if (fd < 0) return last_errno();
-        anchor.store(fd);  // a lost one is not ours to close any more
+        anchor.store(fd);  // a lost number is not ours to close
     }
     return Errno::ok;
 }
@@ -64,20 +87,30 @@ void close() {
 }
 
 Errno join(int epoll, uint32_t tag) {
-    // EEXIST: a thread that uses a closed kqueue of the same number is just looking whether it
-    // is still there, in has_joined(), and about to take that back.
+    // EEXIST: another thread still uses a closed kqueue of this number. It is just asking in
+    // has_joined() whether that is still there, and is about to take its anchor back.
     for (int i = 0; control(epoll, EPOLL_CTL_ADD, 0, tag, 0) != 0; i++) {
         if (errno != EEXIST || i == kPatience) return sys::refusal();
         (void)sched_yield();
     }
-    return Errno::ok;
+    return mark(epoll, tag);
 }
 
-// EPOLL_CTL_ADD of the first answers EEXIST on a set of ours and nothing else:
-// EBADF or EINVAL on what is no epoll, success on somebody else's.
+Errno rename(int epoll, uint32_t tag) {
+    const Errno error = mark(epoll, tag);
+    return error == Errno::ok ? ring(epoll, tag) : error;
+}
+
+bool is_set_of(int epoll, uint32_t tag) {
+    if (unmarked.load(std::memory_order_relaxed)) return has_joined(epoll);
+    return mark_on(epoll) == mark_of(tag);
+}
+
+// EPOLL_CTL_ADD of the first anchor answers EEXIST on a set of ours only. The answer is EBADF or
+// EINVAL on what is no epoll set, and success on a set of somebody else.
 bool has_joined(int epoll) {
     if (control(epoll, EPOLL_CTL_ADD, 0, 0, 0) == 0) {
-        (void)control(epoll, EPOLL_CTL_DEL, 0, 0, 0);  // not ours: as it was
+        (void)control(epoll, EPOLL_CTL_DEL, 0, 0, 0);  // not ours: restore it
         return false;
     }
     return errno == EEXIST;
@@ -90,8 +123,8 @@ Errno ring(int epoll, uint32_t tag) {
 Errno hold(int epoll, uint32_t tag, bool on) {
     const uint32_t events = on ? uint32_t{EPOLLIN} : 0;
     if (control(epoll, EPOLL_CTL_MOD, 1, tag, events) == 0) return Errno::ok;
-    // Most kqueues never hold: the second anchor joins at the first time. But somebody else's
-    // set, which has the number of a closed one, would be readable for ever.
+    // Most kqueues never hold, so the second anchor joins when it is first needed. But it must not
+    // join a set of somebody else that has the number of a closed one: that would stay readable.
     if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
     if (control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
     return sys::refusal();
@@ -114,7 +147,7 @@ class DataNumbers {
             value_ = value_ << 4 | static_cast<uint64_t>(decimal ? c - '0' : c - 'a' + 10);
             return false;
         }
-        if (c == ' ' && value_ == 0) return false;  // before it
+        if (c == ' ' && value_ == 0) return false;  // a blank before the number
         matched_ = 0;
         return true;
     }
@@ -130,7 +163,7 @@ class DataNumbers {
 // of each registration "... data: <the handle, in hex> ...".
 Result<uint32_t> tag_in(int info) {
     DataNumbers numbers;
-    char text[4096];
+    char text[512];
     ssize_t size = 0;
     while ((size = sys::read(info, text, sizeof text)) > 0)
         for (ssize_t i = 0; i < size; i++) {
@@ -145,7 +178,11 @@ Result<uint32_t> tag_in(int info) {
 }  // namespace
 
 Result<uint32_t> tag_of(int epoll) {
-    if (!has_joined(epoll)) return uint32_t{0};
+    // This is asked of all open numbers, so a number that is no set of ours must cost one call
+    // only.
+    const bool marked = !unmarked.load();
+    const int mark = marked ? mark_on(epoll) : 0;
+    if ((marked && mark <= 0) || !has_joined(epoll)) return uint32_t{0};
     char path[sizeof "/proc/self/fdinfo/" + 12];
     (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);
     const int info = sys::open_for_reading(path);
@@ -153,6 +190,8 @@ Result<uint32_t> tag_of(int epoll) {
     if (info < 0) return uint32_t{0};
     const Result<uint32_t> tag = tag_in(info);
     sys::close(info);
+    // Who rings a number leaves his tag there, even if the number was given to another set before.
+    if (marked && tag.ok() && mark_of(tag.value()) != mark) return uint32_t{0};
     return tag;
 }
 

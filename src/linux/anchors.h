@@ -1,15 +1,20 @@
-// The anchors: what makes an epoll set readable by hand, and known as ours.
+// SPDX-License-Identifier: BSD-2-Clause
+// The anchors: they make an epoll set readable by hand, and show that it is ours.
 //
-// Two eventfds for the whole process that are always readable and never read,
-// registered silently in every epoll set of ours. EPOLL_CTL_MOD to EPOLLIN makes
-// that one set readable and wakes its sleepers; nothing is written. Two, because
-// a MOD wakes nobody if the item still is on the set's ready list, as it is for a
-// while after it was held: the first rings, by edge, and is off that list when it
-// was collected; the second holds, by level.
+// There are two eventfds for the whole process. They are always readable and never read, and are
+// registered silently in every epoll set of ours. EPOLL_CTL_MOD to EPOLLIN makes that one set
+// readable and wakes its sleepers; nothing is written. There are two because a MOD wakes nobody
+// while the item is still on the set's ready list. There it stays for a while after it was held.
+// The first anchor rings, by edge, and is off that list when it was collected. The second holds, by
+// level.
 //
-// Used by Backend. ring() and has_joined() may be called by any thread, ring()
-// by signal handlers, too: each is a system call or two on numbers that cannot
-// do harm if they are somebody else's by now. The others: the registry's mutex.
+// The tag is in the data of the first anchor, which only /proc shows. For a question that must cost
+// nothing the open file carries a mark that follows from the tag. The mark is the signal of
+// F_SETSIG: it means nothing to an epoll set, and all duplicates of a descriptor share it.
+//
+// Used by Backend. ring(), is_set_of() and has_joined(): any thread; ring(): signal handlers, too.
+// Each is a system call or two on a number that may be somebody else's now, which does no harm. The
+// others: the registry's mutex.
 #ifndef KQ_LINUX_ANCHORS_H
 #define KQ_LINUX_ANCHORS_H
 
@@ -19,25 +24,30 @@
 
 namespace kq::anchors {
 
-// Whether they were made, and not closed by us since.
+// Whether the anchors were made, and not closed by us since.
 bool made();
-// Makes what is missing: all, or what somebody closed behind our back, as
-// close_range() does (the kqueues of before are closed then, too). EMFILE, ENFILE, ENOMEM.
+// Makes the anchors that are missing: all, or those that somebody closed behind our back, as
+// close_range() does (then the earlier kqueues are closed, too). EMFILE, ENFILE, ENOMEM.
 Errno make();
 void close();
 
-// Registers what an epoll set of ours needs; once. The tag says which one it is.
+// Registers what an epoll set of ours needs; once. The tag says which set it is.
 Errno join(int epoll, uint32_t tag);
-// The tag of a set that has joined, whatever its number; 0: it has not, or there is no /proc, which
-// is read, as much as there is registered in the set. EMFILE, ENFILE, ENOMEM.
+// The set has this tag from now on.
+Errno rename(int epoll, uint32_t tag);
+// The tag of a set that has joined, under whatever number. 0: it has not joined, or there is no
+// /proc. What it reads there grows with what is registered in the set. EMFILE, ENFILE, ENOMEM.
 Result<uint32_t> tag_of(int epoll);
 // Whether the number names an epoll set that has joined.
 bool has_joined(int epoll);
+// Whether the number names the set of this tag, as far as one call can tell: 64 sets that are made
+// one after another all have different marks. tag_of() tells more, and costs more.
+bool is_set_of(int epoll, uint32_t tag);
 
-// Makes the set readable until it is collected, wakes its sleepers. The wakeup
-// is Kind::announcement, 0. An error if the number is no set of ours.
+// Makes the set readable until it is collected, and wakes its sleepers. The wakeup is
+// Kind::announcement, 0. An error if the number is no set of ours.
 Errno ring(int epoll, uint32_t tag);
-// Makes the set readable until it is told otherwise. Kind::announcement, 1.
+// Makes the set readable until it is called with `on` false. Kind::announcement, 1.
 Errno hold(int epoll, uint32_t tag, bool on);
 
 }  // namespace kq::anchors

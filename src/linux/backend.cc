@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // epoll, timerfd, and one eventfd for all. See backend.h and platform.h.
 #include "backend.h"
 
@@ -7,11 +8,6 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#if __has_include(<sys/single_threaded.h>)
-    #include <sys/single_threaded.h>
-#else
-constexpr bool __libc_single_threaded = false;  // musl, and glibc before 2.32, do not tell
-#endif
 
 #include "anchors.h"
 #include "check.h"
@@ -63,6 +59,8 @@ Backend::~Backend() {
         sys::close_and_clear(fd);
 }
 
+const int Backend::kKqueue1Flags = O_CLOEXEC | O_NONBLOCK;
+
 Errno Backend::open(uint32_t tag) {
     const bool had = anchors::made();
     tag_ = tag;
@@ -80,13 +78,21 @@ void Backend::close_unpublished() {
     public_.store(-1);
 }
 
+bool Backend::holds_descriptors() const {
+    bool any = lanes_[1] >= 0 || timers_[0] >= 0 || timers_[1] >= 0 || vnodes_.descriptor() >= 0 ||
+               mounts_.descriptor() >= 0 || states_.descriptor() >= 0;
+    pidfds_.for_each([&any](int, Handle) { any = true; });
+    return any;
+}
+
 void Backend::move_to(int descriptor) {
     lanes_[0] = descriptor;
     public_.store(descriptor);
+    vnodes_.ring_again();
 }
 
 bool Backend::exists() const {
-    return anchors::has_joined(descriptor());
+    return anchors::is_set_of(descriptor(), tag_);
 }
 
 void Backend::abandon_in_child() {
@@ -98,19 +104,22 @@ void Backend::abandon_in_child() {
         sys::close_and_clear(fd);
     vnodes_.abandon_in_child();
     pidfds_.abandon_in_child();
+    mounts_.close();
+    states_.close();
 }
 
 void Backend::close_shared() {
     anchors::close();
+    VnodeWatch::forget_shared();
 }
 
 // ---- descriptors ----
 
 Errno Backend::open_lane(int lane) {
     if (lanes_[lane] >= 0) return Errno::ok;
-    const int fd = epoll_create1(EPOLL_CLOEXEC);
+    const int fd = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (fd < 0) return last_errno();
-    const Handle handle(Handle::Kind::lane, static_cast<uint32_t>(lane), 0);
+    const Handle handle(Handle::Kind::lane, static_cast<uint32_t>(lane), tag_);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN, handle) != 0) {
         const Errno error = sys::refusal();
         sys::close(fd);
@@ -129,18 +138,28 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
         Errno error = facts.registered == 0 ? Errno::ok : still(fd, facts);
         if (error == Errno::ok) error = open_lane(lane);
         if (error != Errno::ok) return error;
-        if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events, handle) != 0) {
-            // EEXIST: a registration we had lost sight of.
-            if (errno != EEXIST || control(lanes_[lane], EPOLL_CTL_MOD, fd, events, handle) != 0)
-                return sys::refusal();
-        }
+        if (control(lanes_[lane], EPOLL_CTL_ADD, fd, events, handle) != 0)
+            return heal_lane(lane, fd, events, handle, facts);
         facts.registered |= lane_bit(lane);
         return Errno::ok;
     }
     const int operation = events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-    const bool done = control(lanes_[lane], operation, fd, events, handle) == 0;
-    if (!done || events == 0) facts.registered &= static_cast<uint8_t>(~lane_bit(lane));
-    if (done) return Errno::ok;
+    if (control(lanes_[lane], operation, fd, events, handle) != 0)
+        return heal_lane(lane, fd, events, handle, facts);
+    if (events == 0) facts.registered &= static_cast<uint8_t>(~lane_bit(lane));
+    return Errno::ok;
+}
+
+// The kernel has just refused, with errno, to add or change what a lane reports of fd.
+Errno Backend::heal_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts) {
+    if ((facts.registered & lane_bit(lane)) == 0) {
+        // EEXIST: a registration we had lost sight of.
+        if (errno != EEXIST || control(lanes_[lane], EPOLL_CTL_MOD, fd, events, handle) != 0)
+            return sys::refusal();
+        facts.registered |= lane_bit(lane);
+        return Errno::ok;
+    }
+    facts.registered &= static_cast<uint8_t>(~lane_bit(lane));
     // The set has (file, number) pairs, and this number is another file now: ENOENT,
     // or EPERM if it is one that cannot be watched.
     return errno == EPERM ? Errno::no_entry : last_errno();
@@ -170,15 +189,6 @@ void Backend::restore_inner(int fd, Handle handle, FdFacts& facts) {
 }
 
 Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts) {
-    // The usual case: one direction of what was not registered.
-    if (facts.registered == 0 && want.mode[1] == Mode::none && want.mode[0] != Mode::none) {
-        const uint32_t events = events_for(Direction::read, want.mode[0]);
-        const Errno error = set_lane(0, fd, events, handle, facts);
-        if (error != Errno::ok) return error;
-        facts.armed[0] = want.mode[0];
-        facts.lane[0] = 0;
-        return Errno::ok;
-    }
     uint8_t lane[kDirections];
     assign_lanes(want, rearm, facts, lane);
     uint32_t events[kLanes] = {0, 0};
@@ -251,14 +261,15 @@ bool Backend::is_queue(int descriptor) {
     return anchors::has_joined(descriptor);
 }
 
+// Who rings a set leaves his tag in it, and what is known of a number may be long out of date.
+bool Backend::is_queue_of(int descriptor, uint32_t tag) {
+    return anchors::is_set_of(descriptor, tag);
+}
+
 uint32_t coarse_tick() {
     timespec ts{};
     (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-    return static_cast<uint32_t>(to_nanos(ts) >> 24);
-}
-
-bool single_threaded() {
-    return __libc_single_threaded != 0;
+    return static_cast<uint32_t>((Nanos{ts.tv_sec} * kSecond + ts.tv_nsec) >> 24);
 }
 
 // ---- time ----
@@ -278,10 +289,10 @@ Nanos now(Clock clock) {
 Errno Backend::prepare_clock(Clock clock) {
     const auto c = static_cast<size_t>(clock);
     if (timers_[c] >= 0) return Errno::ok;
-    const int fd = timerfd_create(clock_id(clock), TFD_CLOEXEC | TFD_NONBLOCK);
+    const int fd = sys::above_stdio(timerfd_create(clock_id(clock), TFD_CLOEXEC | TFD_NONBLOCK));
     if (fd < 0) return last_errno();
     // By edge: it is never read, setting it anew takes an expiry back.
-    const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), 0);
+    const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), tag_);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, handle) != 0) {
         const Errno error = sys::refusal();
         sys::close(fd);
@@ -321,13 +332,13 @@ void Backend::arm(Clock clock, Nanos t) {
 Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     if (vnodes_.descriptor() < 0 && wanted != 0) {
         if (lanes_[0] < 0) return Errno::bad_descriptor;  // abandoned in a forked child
-        Errno error = vnodes_.open();
+        Errno error = vnodes_.open(public_, tag_);
         if (VnodeWatch::is_refusal(error)) {
             facts.file_untold = true;
             return Errno::ok;
         }
         if (error != Errno::ok) return error;
-        const Handle mine(Handle::Kind::files, 0, 0);
+        const Handle mine(Handle::Kind::files, 0, tag_);
         if (control(lanes_[0], EPOLL_CTL_ADD, vnodes_.descriptor(), EPOLLIN, mine) != 0) {
             error = sys::refusal();
             vnodes_.close();
@@ -337,7 +348,7 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
     return vnodes_.set(fd, wanted, handle, facts);
 }
 
-Errno set_file_poll_interval(int64_t /*interval*/) {
+Errno set_file_poll_interval(int64_t /*wanted*/) {
     return Errno::unimplemented;
 }
 
@@ -359,7 +370,7 @@ Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
 // By level: whoever wakes first takes the news, for all.
 Errno Backend::hear_processes(bool on) {
     const int operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
-    const Handle handle(Handle::Kind::processes, 0, 0);
+    const Handle handle(Handle::Kind::processes, 0, tag_);
     if (control(lanes_[0], operation, connector::descriptor(), EPOLLIN, handle) == 0)
         return Errno::ok;
     return sys::refusal();

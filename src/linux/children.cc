@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What has become of a process: pidfd, waitid(), /proc. See children.h.
 #include "children.h"
 
@@ -26,7 +27,7 @@ namespace {
 
 constexpr idtype_t kByPidfd = static_cast<idtype_t>(3);  // P_PIDFD, Linux 5.4
 
-// struct pidfd_info as of Linux 6.15, which tells how large it is.
+// struct pidfd_info as of Linux 6.15. The request carries its size.
 struct PidfdInfo {
     uint64_t mask;
     uint64_t cgroup;
@@ -46,11 +47,11 @@ int status_of(const siginfo_t& info) {
 
 enum class Answer : uint8_t { no, yes, not_mine };
 
-// As waitid(), but no cancellation point; it stays to be waited for.
+// As waitid(), but no cancellation point. The process is not reaped.
 Answer wait_for(idtype_t type, int id, int& status) {
     siginfo_t info;
     info.si_pid = 0;
-    // Without WNOHANG's answer in si_pid it has not exited. __WALL: clone()d ones, too.
+    // If WNOHANG left si_pid 0, it has not exited. __WALL: processes of clone(), too.
     if (syscall(SYS_waitid, type, id, &info, WEXITED | WNOHANG | WNOWAIT | __WALL, nullptr) != 0)
         return Answer::not_mine;
     if (info.si_pid == 0) return Answer::no;
@@ -58,8 +59,8 @@ Answer wait_for(idtype_t type, int id, int& status) {
     return Answer::yes;
 }
 
-// A kernel without P_PIDFD answers EINVAL; the number cannot be somebody else's
-// while we are its parent, for nobody else can reap it.
+// A kernel without P_PIDFD answers EINVAL. Then the number is safe: while we are the parent nobody
+// else can reap the process, so nobody else gets its number.
 Answer ask_as_parent(int32_t pid, int pidfd, int& status) {
     Answer answer = Answer::not_mine;
     if (pidfd >= 0) {
@@ -72,9 +73,9 @@ Answer ask_as_parent(int32_t pid, int pidfd, int& status) {
 // ---- asking /proc ----
 
 struct Stat {
-    char state = 0;        // as of ps; 'Z' and 'X' have exited
+    char state = 0;        // as in ps; 'Z' and 'X' have exited
     uint64_t started = 0;  // clock ticks since boot
-    int exit_code = 0;     // 0, too, if we may not know
+    int exit_code = 0;     // also 0 if we may not know it
     [[nodiscard]] bool exited() const { return state == 'Z' || state == 'X'; }
 };
 
@@ -104,8 +105,8 @@ bool read_stat(int32_t pid, Stat& stat) {
     return true;
 }
 
-// The exit code in /proc is 0 for those who may not trace the process. The same
-// permission is asked for by its namespaces, which say so.
+// The exit code in /proc is 0 for those who may not trace the process. Reading its namespaces needs
+// the same permission, and says whether we have it.
 bool may_know(int32_t pid) {
     char path[40];
     char target[40];
@@ -127,14 +128,14 @@ bool is_reaped(int pidfd) {
     return syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) != 0 && errno == ESRCH;
 }
 
-// The process has exited. The kernel tells strangers how when it is reaped
-// (6.15 and later), /proc tells some of them while it is not.
+// The process has exited. When it is reaped the kernel tells strangers how it ended (6.15 and
+// later); before that /proc tells some of them.
 Life ask_pidfd(int32_t pid, int pidfd, int& status) {
     if (has_exit_info(pidfd, status)) return Life::exited;
     Stat stat;
     const bool zombie = read_stat(pid, stat) && stat.exited();
     const bool known = zombie && (stat.exit_code != 0 || may_know(pid));
-    if (is_reaped(pidfd)) {  // meanwhile: the number may be another process by now
+    if (is_reaped(pidfd)) {  // meanwhile: the number may be another process now
         return has_exit_info(pidfd, status) ? Life::exited : Life::exited_unknown;
     }
     if (!known) return Life::exited_later;
@@ -142,7 +143,7 @@ Life ask_pidfd(int32_t pid, int pidfd, int& status) {
     return Life::exited;
 }
 
-// Whether a process of that id exists; a thread that leads none does not count.
+// Whether a process of that id exists. The id of a thread that leads no process does not count.
 bool exists(int32_t pid) {
     return syscall(SYS_tgkill, pid, pid, 0) == 0 || errno != ESRCH;
 }
@@ -170,14 +171,51 @@ Life processes::ask(const ProcessFacts& facts, int& status) {
     const Answer answer = ask_as_parent(facts.pid, pidfd, status);
     if (answer == Answer::yes) return Life::exited;
     if (pidfd < 0) return answer == Answer::no ? Life::running : ask_number(facts, status);
-    // Also for a child of ours: one that is traced is first its tracer's to wait for.
+    // This holds for our child, too: if it is traced, its tracer is the first who may wait for it.
     if ((sys::poll_now(pidfd, POLLIN) & POLLIN) == 0) return Life::running;
     return ask_pidfd(facts.pid, pidfd, status);
 }
 
+// ---- a pidfd of the program's own ----
+
+namespace {
+
+// The process that a pidfd names, from what the kernel says of the descriptor. -1: it has been
+// reaped, or we cannot see it. False: it is no pidfd, or there is no /proc.
+bool process_of(int fd, int32_t& pid) {
+    char text[512];
+    (void)snprintf(text, sizeof text, "/proc/self/fdinfo/%d", fd);
+    const int info = sys::open_for_reading(text);
+    if (info < 0) return false;
+    const ssize_t length = sys::read(info, text, sizeof text - 1);
+    sys::close(info);
+    text[length < 0 ? 0 : length] = '\0';
+    constexpr char kField[] = "\nPid:";
+    const char* at = strstr(text, kField);
+    if (at == nullptr) return false;
+    pid = static_cast<int32_t>(strtol(at + sizeof kField - 1, nullptr, 10));
+    return true;
+}
+
+}  // namespace
+
+Errno processes::check_descriptor(int fd) {
+    int32_t pid = 0;
+    return process_of(fd, pid) ? Errno::ok : Errno::invalid;
+}
+
+Life processes::ask_descriptor(int fd, int& status) {
+    const Answer answer = wait_for(kByPidfd, fd, status);
+    if (answer == Answer::yes) return Life::exited;
+    if ((sys::poll_now(fd, POLLIN) & POLLIN) == 0) return Life::running;
+    int32_t pid = -1;
+    (void)process_of(fd, pid);
+    return ask_pidfd(pid, fd, status);
+}
+
 // ---- the pidfds of a kqueue ----
 
-// A child that is forked in the midst of it walks through them, too.
+// A child that is forked while this runs walks through the chunks, too.
 Pidfds::~Pidfds() {
     abandon_in_child();
     for (Chunk* chunk = chunks_.exchange(nullptr); chunk != nullptr;) {
@@ -203,7 +241,7 @@ Pidfds::Slot* Pidfds::take_slot() {
 }
 
 Errno Pidfds::open(int32_t pid, ProcessFacts& facts, int& fd) {
-    const long opened = syscall(SYS_pidfd_open, pid, 0);
+    const int opened = sys::above_stdio(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     if (opened < 0 && (errno == ENOSYS || errno == EPERM)) {
         Stat stat;
         if (!exists(pid)) return Errno::no_process;
@@ -211,10 +249,10 @@ Errno Pidfds::open(int32_t pid, ProcessFacts& facts, int& fd) {
         facts.started = read_stat(pid, stat) ? stat.started : 0;
         return Errno::unimplemented;
     }
-    // A thread's id is EINVAL, or ENOENT, by the kernel's age.
+    // For the id of a thread the kernel answers EINVAL or ENOENT, depending on its version.
     if (opened < 0 && (errno == EINVAL || errno == ENOENT)) return Errno::no_process;
     if (opened < 0) return last_errno();
-    fd = static_cast<int>(opened);
+    fd = opened;
     Slot* slot = take_slot();
     if (slot == nullptr) {
         sys::close(fd);
@@ -229,8 +267,8 @@ Errno Pidfds::open(int32_t pid, ProcessFacts& facts, int& fd) {
 void Pidfds::forget(ProcessFacts& facts) {
     if (facts.place != nullptr) {
         auto* slot = static_cast<Slot*>(facts.place);
-        // Closed last: a child that is forked meanwhile must not close what is
-        // another file by then.
+        // Closed last: a child that is forked meanwhile must not close a number that is another
+        // file then.
         const int fd = slot->fd.exchange(-1);
         slot->next_free = free_;
         free_ = slot;

@@ -1,11 +1,10 @@
-// Processes: the pidfds of one kqueue. What a process says is processes::ask(),
-// in the same file. Used by Backend only; lock: the kqueue's mutex, except
-// abandon_in_child(), which runs without it: the forking thread was not the one
-// that worked here.
+// SPDX-License-Identifier: BSD-2-Clause
+// Processes: the pidfds of one kqueue. processes::ask() says what has become of a process; it is in
+// the same source file. Used by Backend only. Lock: the kqueue's mutex, except for
+// abandon_in_child(): the thread that forked may not be the one that worked here.
 //
-// A pidfd names one process for ever, whoever gets its number later; it can be
-// had for any process that can be seen. Nothing here reaps, and SIGCHLD is the
-// program's own.
+// A pidfd names one process for ever, whoever gets its number later. The kernel gives one for any
+// process that we can see. Nothing here reaps, and SIGCHLD is left to the program.
 #ifndef KQ_LINUX_CHILDREN_H
 #define KQ_LINUX_CHILDREN_H
 
@@ -22,23 +21,22 @@ class Pidfds {
     Pidfds(const Pidfds&) = delete;
     Pidfds& operator=(const Pidfds&) = delete;
 
-    // Fills facts; `fd`: the pidfd, readable from the exit on. no_process: none of
-    // that id, or it is a thread. unimplemented: the kernel has no pidfds (or a
-    // sandbox denies them), but processes::ask() can be asked.
+    // Fills `facts`. `fd` is the pidfd, which is readable from the exit on. no_process: no process
+    // has that id, or it is the id of a thread. unimplemented: the kernel has no pidfds (or a
+    // sandbox denies them), but processes::ask() works.
     Errno open(int32_t pid, ProcessFacts& facts, int& fd);
     void forget(ProcessFacts& facts);
     void abandon_in_child();
 
-    // ProcessFacts::place. In chunks that stay where they are while the kqueue
-    // lives, so that a forked child finds all of them, whatever another thread was
-    // doing here when it was made.
+    // ProcessFacts::place. The chunks stay where they are while the kqueue lives. So a forked child
+    // finds all of them, whatever another thread was doing here at the fork.
     struct Slot {
         std::atomic<int> fd{-1};
         Handle handle;  // what the kernel queue gives back for it
         Slot* next_free = nullptr;
     };
 
-    // visit(fd, handle) for each that is open.
+    // Calls visit(fd, handle) for each pidfd that is open.
     template <class Visit>
     void for_each(Visit visit) const {
         for (const Chunk* chunk = chunks_.load(); chunk != nullptr; chunk = chunk->next)

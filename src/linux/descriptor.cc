@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a descriptor says now. Contract: namespace descriptor of platform.h.
-// Stateless but for FdFacts; the lock is the kqueue's.
+// Stateless except for FdFacts; the lock is the kqueue's.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,7 @@ Errno stat_same(int fd, const FdFacts& facts, struct stat& st) {
     return same ? Errno::ok : Errno::no_entry;
 }
 
-// The kind of what has no file type: epoll, eventfd and their like.
+// The kind of a descriptor that has no file type: epoll, eventfd and their like.
 Result<FdKind> classify_anonymous(int fd) {
     char target[32];
     const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target - 1);
@@ -38,9 +40,9 @@ Result<FdKind> classify_anonymous(int fd) {
     return strcmp(target, "anon_inode:[eventfd]") == 0 ? FdKind::eventfd : FdKind::other;
 }
 
-// Whether a file without a name never had one: memfd_create(). Kernels since 6.14 do
-// not tell of what is done through such descriptors.
-// If it cannot be told, it is looked at as if.
+// Whether a file that has no name never had one: memfd_create(). Kernels since 6.14 report no
+// changes that are made through such descriptors. True, too, if that cannot be told: then the file
+// is looked at.
 bool is_memory(int fd) {
     constexpr char kPrefix[] = "/memfd:";
     char target[sizeof kPrefix];
@@ -49,8 +51,8 @@ bool is_memory(int fd) {
     return length == sizeof target && memcmp(target, kPrefix, sizeof kPrefix - 1) == 0;
 }
 
-// The counter of an eventfd, which can be read without taking it only here.
-// `otherwise` if /proc is not there.
+// The counter of an eventfd. Only /proc gives it without taking it. `otherwise`: /proc is not
+// there.
 uint64_t eventfd_count(int fd, uint64_t otherwise) {
     char text[256];
     (void)snprintf(text, sizeof text, "/proc/self/fdinfo/%d", fd);
@@ -64,7 +66,7 @@ uint64_t eventfd_count(int fd, uint64_t otherwise) {
     return strtoull(line + sizeof "eventfd-count:" - 1, nullptr, 16);
 }
 
-// Bytes to be read, or -1; what cannot count gives `otherwise`.
+// Bytes that can be read; -1: not open; `otherwise`: the descriptor cannot count them.
 KQ_INLINE int64_t bytes_readable(int fd, int64_t otherwise) {
     int bytes = 0;
     if (sys::ioctl(fd, FIONREAD, &bytes) == 0) return bytes;
@@ -75,7 +77,7 @@ int64_t saturate(uint64_t n) {
     return n > INT64_MAX ? INT64_MAX : static_cast<int64_t>(n);
 }
 
-Sample readable_file(int fd, const FdFacts& facts) {
+[[gnu::noinline]] Sample readable_file(int fd, const FdFacts& facts) {
     Sample sample;
     struct stat st {};
     note_unknown(stat_same(fd, facts, st), sample);
@@ -87,7 +89,7 @@ Sample readable_file(int fd, const FdFacts& facts) {
     return sample;
 }
 
-Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
+[[gnu::noinline]] Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
     sample.active = (ready & kReadable) != 0;
     sample.eof = (ready & kHangup) != 0;
@@ -101,9 +103,18 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-KQ_INLINE Sample readable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+// An end of a pipe that does not work in this direction. All it can say is that the other end is
+// gone. epoll reports that unasked.
+[[gnu::noinline]] Sample wrong_end(int fd, bool ended) {
     Sample sample;
-    if (!facts.readable_end) return sample;
+    sample.closed = check_open(fd) != Errno::ok;
+    sample.eof = ended;
+    return sample;
+}
+
+KQ_INLINE Sample readable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+    if (!facts.readable_end) return wrong_end(fd, (ready & kFailed) != 0);
+    Sample sample;
     sample.data = bytes_readable(fd, 0);
     sample.closed = sample.data < 0;
     sample.eof = (ready & kHangup) != 0;
@@ -112,8 +123,8 @@ KQ_INLINE Sample readable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
 }
 
 Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+    if (!facts.writable_end) return wrong_end(fd, (ready & kHangup) != 0);
     Sample sample;
-    if (!facts.writable_end) return sample;
     const int capacity = fcntl(fd, F_GETPIPE_SZ);
     const int64_t queued = bytes_readable(fd, 0);
     sample.closed = capacity < 0 || queued < 0;
@@ -174,7 +185,7 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     return Errno::ok;
 }
 
-// Whether the file lives in a file system where others can reach it.
+// Whether others can reach the file by a name.
 bool is_named(int fd, const struct stat& st) {
     if (S_ISSOCK(st.st_mode) || (st.st_mode & S_IFMT) == 0) return false;
     struct statfs fs {};
@@ -200,14 +211,29 @@ Errno file_state(int fd, FdFacts& facts, FileState& state) {
     return Errno::ok;
 }
 
-uint64_t name(int fd) {
-    char target[PATH_MAX];
-    const ssize_t length = readlink(ProcPath(fd).text, target, sizeof target);
-    if (length < 0) return 0;
+namespace {
+
+uint64_t hash_of(const char* text, ssize_t length) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (ssize_t i = 0; i < length; i++)
-        hash = (hash ^ static_cast<unsigned char>(target[i])) * 0x100000001b3u;
-    return hash | 1;  // never 0: that is "not known"
+        hash = (hash ^ static_cast<unsigned char>(text[i])) * 0x100000001b3u;
+    return hash | 1;  // never 0, which is "not known"
+}
+
+}  // namespace
+
+uint64_t name(int fd) {
+    const ProcPath path(fd);
+    char target[256];
+    const ssize_t length = readlink(path.text, target, sizeof target);
+    if (length < 0) return 0;
+    if (length < static_cast<ssize_t>(sizeof target)) return hash_of(target, length);
+    // A long name: too large for the caller's stack.
+    auto* all = static_cast<char*>(malloc(PATH_MAX));
+    const ssize_t whole = all == nullptr ? -1 : readlink(path.text, all, PATH_MAX);
+    const uint64_t hash = whole < 0 ? 0 : hash_of(all, whole);
+    free(all);
+    return hash;
 }
 
 uint16_t poll(int fd, Direction direction) {
@@ -223,9 +249,20 @@ uint16_t poll(int fd, Direction direction) {
     return static_cast<uint16_t>(ready);
 }
 
-Sample readable(int fd, FdFacts& facts, uint16_t ready) {
+namespace {
+
+// For a number that is not known yet, or closed.
+[[gnu::noinline]] Sample readable_unknown(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
-    if (!is_known(fd, facts, ready, sample)) return sample;
+    return make_known(fd, facts, ready, sample) ? readable(fd, facts, ready) : sample;
+}
+
+}  // namespace
+
+Sample readable(int fd, FdFacts& facts, uint16_t ready) {
+    // Each call here is the last one of this function. So little has to be saved for the part that
+    // is inlined: a pipe.
+    if (needs_look(facts, ready)) return readable_unknown(fd, facts, ready);
     switch (facts.kind) {
         case FdKind::regular:
         case FdKind::always:
@@ -263,6 +300,26 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
         default:
             return writable_other(fd, facts, ready);
     }
+}
+
+Sample urgent(int fd, const FdFacts& facts) {
+    const short events = sys::poll_now(fd, POLLPRI | POLLRDHUP);
+    Sample sample;
+    int at_mark = 0;
+    sample.closed = (events & POLLNVAL) != 0;
+    sample.active =
+        (events & POLLPRI) != 0 ||
+        (is_socket(facts.kind) && sys::ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark != 0);
+    sample.eof = (events & (POLLRDHUP | POLLHUP)) != 0;
+    return sample;
+}
+
+Result<int64_t> unsent(int fd, const FdFacts& facts) {
+    int bytes = 0;
+    const bool pipe = facts.kind == FdKind::pipe;
+    if (sys::ioctl(fd, pipe ? FIONREAD : SIOCOUTQ, &bytes) == 0) return int64_t{bytes};
+    if (errno == EBADF) return Errno::bad_descriptor;
+    return errno == EINVAL ? Result<int64_t>(0) : Errno::unsupported;  // a listener
 }
 
 }  // namespace kq::descriptor

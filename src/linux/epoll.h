@@ -1,13 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // epoll in the words of platform.h: interest to events, events to wakeups.
 // Used by backend.cc and renewal.cc; no state.
 #ifndef KQ_LINUX_EPOLL_H
 #define KQ_LINUX_EPOLL_H
 
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include <span>
 
+#include "check.h"
 #include "platform.h"
 #include "sys.h"
 
@@ -34,31 +38,79 @@ constexpr uint8_t lane_bit(int lane) {
     return static_cast<uint8_t>(1u << lane);
 }
 
-// The most that is taken from a set at a time.
-constexpr int kBatch = 64;
-
-// epoll_wait() that does not wait: the number of events, or -1 and errno. Never interrupted.
-inline long take_events(int epoll, epoll_event (&events)[kBatch], size_t most) {
-    const size_t room = most < kBatch ? most : kBatch;
+// epoll_wait() that does not wait, for `room` events: how many came, or an errno, negative. Never
+// interrupted.
+inline long take_events(int epoll, char* events, size_t room) {
 #if defined(SYS_epoll_wait)  // not on newer architectures; cheaper by a tenth where it is
-    return sys::call(SYS_epoll_wait, epoll, events, static_cast<long>(room), 0);
+    return sys::answer(SYS_epoll_wait, epoll, events, static_cast<long>(room), 0);
 #else
-    return sys::call(SYS_epoll_pwait, epoll, events, static_cast<long>(room), 0, 0, size_t{8});
+    return sys::answer(SYS_epoll_pwait, epoll, events, static_cast<long>(room), 0, 0, size_t{8});
 #endif
 }
 
-// What `count` events of lane 0 say; where lane 1 has something, that follows.
-Result<size_t> translate(const epoll_event* events, size_t count, int lane1, std::span<Wakeup> out);
+// Where the kernel writes its events: into the end of the room for what they become. They are no
+// larger than wakeups, so these, written one by one from the beginning, never reach an event that
+// was not read yet. A buffer of their own would be a half more stack in each call.
+inline char* place_for_events(std::span<Wakeup> out) {
+    static_assert(sizeof(epoll_event) <= sizeof(Wakeup));
+    constexpr size_t kSpare = sizeof(Wakeup) - sizeof(epoll_event);
+    static_assert(kSpare % alignof(epoll_event) == 0);
+    return reinterpret_cast<char*>(out.data()) + out.size() * kSpare;
+}
 
-// What two lanes have to tell, without waiting. An error if the first is not an
-// epoll set (any more). Inlined: most calls come back with nothing or little, see raw_call.h.
-[[gnu::always_inline]] inline Result<size_t> take_wakeups(const int lanes[2],
-                                                          std::span<Wakeup> out) {
-    epoll_event events[kBatch];
-    const long count = take_events(lanes[0], events, out.size());
-    if (count == 0) return size_t{0};
-    if (count < 0) return errno == EINVAL ? Errno::bad_descriptor : last_errno();
-    return translate(events, static_cast<size_t>(count), lanes[1], out);
+inline uint16_t ready_from(uint32_t events) {
+    constexpr uint32_t kAll = kReadable | kWritable | kHangup | kReadHangup | kFailed;
+    static_assert(uint32_t{EPOLLIN} == kReadable && uint32_t{EPOLLOUT} == kWritable &&
+                  uint32_t{EPOLLHUP} == kHangup && uint32_t{EPOLLRDHUP} == kReadHangup &&
+                  uint32_t{EPOLLERR} == kFailed);
+    return static_cast<uint16_t>(events & kAll);
+}
+
+template <class T>
+inline T load(const char* place) {
+    T value;
+    memcpy(&value, place, sizeof value);
+    return value;
+}
+
+// An event that the kernel has put into its place.
+inline epoll_event event_at(const char* events, size_t i) {
+    // Field by field, so that each is loaded where it is needed.
+    const char* place = events + i * sizeof(epoll_event);
+    epoll_event event;
+    event.events = load<uint32_t>(place + offsetof(epoll_event, events));
+    event.data.u64 = load<uint64_t>(place + offsetof(epoll_event, data));
+    return event;
+}
+
+// What `count` events of lane 0 say, which are in their place, from `done` on; where lane 1 has
+// something, that follows. The handle of lane 1 has the tag; of another queue's it is reported as
+// it is.
+Result<size_t> translate_lanes(size_t done, size_t count, int lane1, uint32_t tag,
+                               std::span<Wakeup> out);
+
+// One of them, of lane 0.
+KQ_INLINE Wakeup wakeup_at(const char* events, size_t i) {
+    const epoll_event event = event_at(events, i);
+    return {Handle(event.data.u64), ready_from(event.events), 0};
+}
+
+// The same, of all of them. `plain`: they are of descriptors, and nothing else.
+KQ_INLINE Result<size_t> translate(size_t done, size_t count, int lane1, uint32_t tag,
+                                   std::span<Wakeup> out, bool& plain) {
+    const char* events = place_for_events(out);
+    plain = true;
+    for (size_t i = done; i < count; i++) {
+        const Wakeup wakeup = wakeup_at(events, i);
+        const Handle handle = wakeup.handle;
+        if (handle.kind() != Handle::Kind::descriptor) {
+            plain = false;
+            if (handle.kind() == Handle::Kind::lane)
+                return translate_lanes(i, count, lane1, tag, out);
+        }
+        out[i] = wakeup;
+    }
+    return count;
 }
 
 }  // namespace kq::epoll

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The netlink process connector. See proc_connector.h.
 #include "proc_connector.h"
 
@@ -15,7 +16,7 @@
 namespace kq {
 namespace {
 
-// Under the process hub's mutex, but for connector::descriptor().
+// Under the process hub's mutex, except for connector::descriptor().
 constinit std::atomic<int> the_socket{-1};
 
 void close_socket() {
@@ -23,13 +24,13 @@ void close_socket() {
     if (fd >= 0) sys::close(fd);
 }
 
-// What the kernel may hold for us before some is lost: about 2,500 messages,
-// where we are allowed that much.
+// What the kernel may hold for us before messages are lost: about 2,500 messages, where we are
+// allowed that much.
 constexpr int kBuffer = 1 << 20;
 
 // ---- telling the kernel ----
 
-// struct proc_input of Linux 6.6. Earlier kernels know its first member alone.
+// struct proc_input of Linux 6.6. Earlier kernels know its first member only.
 struct Input {
     uint32_t operation;
     uint32_t events;
@@ -54,7 +55,7 @@ struct Request {
     Input input;
 };
 
-// What was refused for want of memory or descriptors, perhaps not the next time; else unsupported.
+// The error of a refusal that may pass: memory or descriptors are short. Otherwise unsupported.
 Errno shortage() {
     const Errno error = sys::refusal();
     const bool passes = error == Errno::no_memory || error == Errno::too_many_open ||
@@ -78,14 +79,23 @@ Errno tell(uint32_t operation, size_t size) {
 
 constexpr int kBatch = 32;
 struct Received {
-    // Unaligned in the message, where it follows 36 bytes.
+    // The event in a message is not aligned: it follows 36 bytes.
     alignas(nlmsghdr) unsigned char bytes[256];
     sockaddr_nl sender;
 };
 
-// As recvmmsg(), without waiting. The size of each message is in headers[].msg_len.
-long receive(Received (&received)[kBatch], mmsghdr (&headers)[kBatch], size_t most) {
+// Where messages go. Not on the caller's stack, which may be small. One is enough, because the
+// hub's mutex guards it.
+struct Receiver {
+    Received received[kBatch];
+    mmsghdr headers[kBatch];
     iovec vectors[kBatch];
+};
+constinit Receiver receiver{};
+
+// As recvmmsg(), into `receiver`, without waiting. The size of each message is in msg_len.
+long receive(size_t most) {
+    auto& [received, headers, vectors] = receiver;
     memset(headers, 0, sizeof headers);
     const size_t count = most < kBatch ? most : size_t{kBatch};
     for (size_t i = 0; i < count; i++) {
@@ -98,10 +108,12 @@ long receive(Received (&received)[kBatch], mmsghdr (&headers)[kBatch], size_t mo
     return syscall(SYS_recvmmsg, the_socket.load(), headers, count, MSG_DONTWAIT, nullptr);
 }
 
-// The event in a message; false if it is none of the kernel's.
-bool parse(const Received& received, size_t size, proc_event& event) {
+// The event in a message that was received; false if the kernel did not send it.
+bool parse(long place, proc_event& event) {
+    const Received& received = receiver.received[place];
+    const size_t size = receiver.headers[place].msg_len;
     constexpr size_t kBefore = sizeof(nlmsghdr) + sizeof(Message);
-    // Up to the last member that is looked at: old kernels send less than headers know.
+    // Up to the last member that is used: old kernels send less than the headers declare.
     constexpr size_t kNeeded = offsetof(proc_event, event_data) + 16;
     if (received.sender.nl_pid != 0 || size < kBefore + kNeeded) return false;
     Message message;
@@ -113,7 +125,7 @@ bool parse(const Received& received, size_t size, proc_event& event) {
     return true;
 }
 
-// Of processes only: a thread is no news.
+// Translates events of processes only: a thread is no news.
 bool translate(const proc_event& event, ProcessNews& news) {
     using What = ProcessNews::What;
     const auto& data = event.event_data;
@@ -135,15 +147,13 @@ bool translate(const proc_event& event, ProcessNews& news) {
 
 // The kernel has queued its answer before send() returned.
 Errno hear_acknowledgement() {
-    Received received[kBatch];
-    mmsghdr headers[kBatch];
     for (;;) {
-        const long got = receive(received, headers, kBatch);
+        const long got = receive(kBatch);
         if (got <= 0) return got < 0 ? shortage() : Errno::unsupported;
         for (long i = 0; i < got; i++) {
             proc_event event;
-            if (!parse(received[i], headers[i].msg_len, event)) continue;
-            // News that came before it are of no interest: nobody has asked yet.
+            if (!parse(i, event)) continue;
+            // News that came before the answer do not matter: nobody has asked for them yet.
             if (event.what == proc_event::PROC_EVENT_NONE)
                 return event.event_data.ack.err == 0 ? Errno::ok : Errno::unsupported;
         }
@@ -164,13 +174,14 @@ Errno subscribe(size_t size) {
     return error == Errno::ok ? hear_acknowledgement() : error;
 }
 
-// Opens the socket; or says, if it is unsupported, what is in the way.
+// Opens the socket. If that is unsupported, `why` says what prevents it.
 Errno open_socket(const char*& why) {
     why = "this is not the first pid namespace (or /proc is missing)";
     Errno error = check_namespace();
     if (error != Errno::ok) return error;
     why = "the kernel has none";
-    the_socket = socket(PF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR);
+    constexpr int kType = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    the_socket = sys::above_stdio(socket(PF_NETLINK, kType, NETLINK_CONNECTOR));
     if (the_socket < 0) return shortage();
     why = "CAP_NET_ADMIN is missing (Linux 6.6 and later do not ask for it)";
     sockaddr_nl address{};
@@ -203,16 +214,14 @@ void processes::stop_listening() {
     close_socket();
 }
 
-// Telling the kernel would silence the parent, whose socket it is.
+// Does not tell the kernel: the socket is the parent's, and the parent would hear no more.
 void processes::abandon_in_child() {
     close_socket();
 }
 
 Result<size_t> processes::hear(std::span<ProcessNews> out) {
-    Received received[kBatch];
-    mmsghdr headers[kBatch];
     for (;;) {
-        const long got = receive(received, headers, out.size());
+        const long got = receive(out.size());
         if (got < 0) {
             if (errno == ENOBUFS) return Errno::no_memory;
             return size_t{0};
@@ -220,8 +229,7 @@ Result<size_t> processes::hear(std::span<ProcessNews> out) {
         size_t count = 0;
         for (long i = 0; i < got; i++) {
             proc_event event;
-            if (parse(received[i], headers[i].msg_len, event) && translate(event, out[count]))
-                count++;
+            if (parse(i, event) && translate(event, out[count])) count++;
         }
         if (count > 0 || got == 0) return count;
     }

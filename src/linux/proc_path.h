@@ -1,6 +1,6 @@
-// The way to an open file that opens nothing: /proc/self/fd/N, a link that the kernel
-// follows to the file itself, whatever its name is now. Used by vnodes.cc and
-// descriptor.cc; no lock.
+// SPDX-License-Identifier: BSD-2-Clause
+// A path to an open file that opens nothing: /proc/self/fd/N. The kernel follows this link to the
+// file itself, whatever its name is now. Used by vnodes.cc and descriptor.cc; no lock.
 #ifndef KQ_LINUX_PROC_PATH_H
 #define KQ_LINUX_PROC_PATH_H
 
@@ -8,8 +8,7 @@
 
 namespace kq {
 
-// Written by hand: it is made for every file that is watched, and snprintf() takes
-// longer than fstat().
+// Not by snprintf(), because that takes longer than fstat(), and each watched file needs a path.
 struct ProcPath {
     static constexpr size_t kPrefix = sizeof "/proc/self/fd/" - 1;
     char text[kPrefix + 16];

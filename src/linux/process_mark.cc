@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Am I the process that made this memory, or a copy of it? See mark_process()
 // in platform.h.
 //
@@ -15,14 +16,15 @@
 namespace kq {
 namespace {
 
-constinit std::atomic<std::atomic<int>*> mark{nullptr};
+constinit std::atomic<int> never_marked{1};
+constinit std::atomic<std::atomic<int>*> mark{&never_marked};
 
 }  // namespace
 
 // Called by the registry, under its mutex or alone in a child.
 bool mark_process() {
     std::atomic<int>* page = mark.load();
-    if (page == nullptr) {
+    if (page == &never_marked) {
         const auto size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
         void* memory =
             mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -40,8 +42,7 @@ bool mark_process() {
 }
 
 bool is_copy_of_process() {
-    const std::atomic<int>* page = mark.load(std::memory_order_relaxed);
-    return page != nullptr && page->load(std::memory_order_relaxed) == 0;
+    return mark.load(std::memory_order_relaxed)->load(std::memory_order_relaxed) == 0;
 }
 
 }  // namespace kq

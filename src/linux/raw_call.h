@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A system call of which no frame of the C library is left behind.
 //
 // What a kernel with mitigations against branch speculation costs its callers is
@@ -9,6 +10,7 @@
 #define KQ_LINUX_RAW_CALL_H
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
 
@@ -31,7 +33,22 @@ inline long argument(const volatile void* p) {
     return reinterpret_cast<long>(p);
 }
 
+    // As many registers as the call has arguments: each that is named for nothing costs.
     #if defined(__x86_64__)
+[[gnu::always_inline]] inline long enter(long number, long a, long b, long c) {
+    long result = number;
+    asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return result;
+}
+[[gnu::always_inline]] inline long enter(long number, long a, long b, long c, long d) {
+    register long r10 asm("r10") = d;
+    long result = number;
+    asm volatile("syscall"
+                 : "+a"(result)
+                 : "D"(a), "S"(b), "d"(c), "r"(r10)
+                 : "rcx", "r11", "memory");
+    return result;
+}
 [[gnu::always_inline]] inline long enter(long number, long a, long b, long c, long d, long e,
                                          long f) {
     register long r10 asm("r10") = d;
@@ -45,8 +62,8 @@ inline long argument(const volatile void* p) {
     return result;
 }
     #else
-[[gnu::always_inline]] inline long enter(long number, long a, long b, long c, long d, long e,
-                                         long f) {
+[[gnu::always_inline]] inline long enter(long number, long a, long b, long c, long d = 0,
+                                         long e = 0, long f = 0) {
     register long x8 asm("x8") = number;
     register long x0 asm("x0") = a;
     register long x1 asm("x1") = b;
@@ -64,14 +81,20 @@ inline long argument(const volatile void* p) {
 
 }  // namespace raw
 
+// What the kernel answers: negative, the errno of a failure. errno itself stays as it is.
+template <class... Arguments>
+[[gnu::always_inline]] inline long answer(long number, Arguments... arguments) {
+    constexpr size_t count = sizeof...(arguments);
+    if constexpr (count == 3 || count == 4 || count == 6)
+        return raw::enter(number, raw::argument(arguments)...);
+    else
+        return answer(number, arguments..., 0);
+}
+
 // As syscall(): -1 and errno on failure.
-template <class A = long, class B = long, class C = long, class D = long, class E = long,
-          class F = long>
-[[gnu::always_inline]] inline long call(long number, A a = 0, B b = 0, C c = 0, D d = 0, E e = 0,
-                                        F f = 0) {
-    using raw::argument;
-    const long result = raw::enter(number, argument(a), argument(b), argument(c), argument(d),
-                                   argument(e), argument(f));
+template <class... Arguments>
+[[gnu::always_inline]] inline long call(long number, Arguments... arguments) {
+    const long result = answer(number, arguments...);
     if (__builtin_expect(result >= 0 || result < -4095, 1)) return result;
     errno = static_cast<int>(-result);
     return -1;
@@ -82,6 +105,16 @@ template <class A = long, class B = long, class C = long, class D = long, class 
 template <class... Arguments>
 inline long call(long number, Arguments... arguments) {
     return syscall(number, arguments...);
+}
+
+template <class... Arguments>
+inline long answer(long number, Arguments... arguments) {
+    const int saved = errno;
+    const long result = syscall(number, arguments...);
+    if (result >= 0) return result;
+    const int error = errno;
+    errno = saved;
+    return -error;
 }
 
 #endif

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A new epoll set behind the same number. See begin_renewal() in platform.h.
 //
 // A registration is that of an (open file, number) pair, and goes when the file
@@ -68,10 +69,12 @@ Errno Backend::carry_own_sources(int old, int fresh) const {
         if (error == Errno::ok) error = carry_own(old, fresh, own, events, handle);
     };
     for (uint32_t clock = 0; clock < kClocks; clock++)
-        carry(timers_[clock], EPOLLIN | EPOLLET, {Kind::timers, clock, 0});
-    carry(vnodes_.descriptor(), EPOLLIN, {Kind::files, 0, 0});
-    carry(signal_listener(), EPOLLIN | EPOLLET, {Kind::signals, 0, 0});
-    carry(connector::descriptor(), EPOLLIN, {Kind::processes, 0, 0});
+        carry(timers_[clock], EPOLLIN | EPOLLET, {Kind::timers, clock, tag_});
+    carry(vnodes_.descriptor(), EPOLLIN, {Kind::files, 0, tag_});
+    carry(signal_listener(), EPOLLIN | EPOLLET, {Kind::signals, 0, tag_});
+    carry(connector::descriptor(), EPOLLIN, {Kind::processes, 0, tag_});
+    carry(states_.descriptor(), EPOLLIN, {Kind::states, 0, tag_});
+    carry(mounts_.descriptor(), EPOLLPRI | EPOLLET, {Kind::mounts, 0, tag_});
     pidfds_.for_each(
         [&carry](int fd, Handle handle) { carry(fd, EPOLLIN | EPOLLONESHOT, handle); });
     return error;
@@ -79,19 +82,19 @@ Errno Backend::carry_own_sources(int old, int fresh) const {
 
 Errno Backend::begin_renewal() {
     const int number = lanes_[0];
-    const int fresh = epoll_create1(EPOLL_CLOEXEC);
+    const int fresh = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (fresh < 0) return last_errno();
     Errno error = check_unshared(number, fresh);
     if (error == Errno::ok) error = anchors::join(fresh, tag_);
     // Readable until the core releases it: poll() looks at the new set when the old one
     // wakes it, and finding nothing there would go on waiting at the old one, for ever.
     if (error == Errno::ok) error = anchors::hold(fresh, tag_, true);
-    const int old = error == Errno::ok ? fcntl(number, F_DUPFD_CLOEXEC, 0) : -1;
+    const int old = error == Errno::ok ? sys::duplicate(number) : -1;
     if (error == Errno::ok && old < 0) error = last_errno();
     if (error == Errno::ok) error = carry_own_sources(old, fresh);
     // The number may be closed by another thread at any moment, and must not be
     // taken from whoever has it then: the moment between these two is all that is left.
-    if (error == Errno::ok && !anchors::has_joined(number)) error = Errno::bad_descriptor;
+    if (error == Errno::ok && !exists()) error = Errno::bad_descriptor;
     if (error == Errno::ok && dup3(fresh, number, O_CLOEXEC) < 0) error = last_errno();
     sys::close(fresh);
     if (error != Errno::ok) {
@@ -129,7 +132,10 @@ Errno Backend::carry_over(int fd, Handle handle, FdFacts& facts) {
 }
 
 Result<size_t> Backend::collect_old(std::span<Wakeup> out) {
-    return epoll::take_wakeups(old_, out);
+    const long count = epoll::take_events(old_[0], epoll::place_for_events(out), out.size());
+    if (count < 0) return static_cast<Errno>(-count);
+    bool plain = true;
+    return epoll::translate(0, static_cast<size_t>(count), old_[1], tag_, out, plain);
 }
 
 void Backend::end_renewal() {
@@ -138,7 +144,7 @@ void Backend::end_renewal() {
 }
 
 void Backend::cancel_renewal() {
-    if (anchors::has_joined(lanes_[0])) (void)dup3(old_[0], lanes_[0], O_CLOEXEC);
+    if (exists()) (void)dup3(old_[0], lanes_[0], O_CLOEXEC);
     sys::close_and_clear(lanes_[1]);
     lanes_[1] = std::exchange(old_[1], -1);
     end_renewal();

@@ -1,9 +1,11 @@
-// select() with sets as large as need be. See select.h.
+// SPDX-License-Identifier: BSD-2-Clause
+// select() with sets as large as needed. See select.h.
 #include "select.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
 
@@ -14,11 +16,11 @@
 namespace kq::select {
 namespace {
 
-// As fd_set, which ends at 1,024.
+// Like fd_set, which ends at 1,024.
 struct Set {
     static constexpr int kWord = sizeof(unsigned long) * CHAR_BIT;
     unsigned long words[kMost / kWord];
-    int end = 0;  // behind the largest
+    int end = 0;  // one more than the largest number
 
     Set() { memset(words, 0, sizeof words); }
     static unsigned long bit(int fd) { return 1ul << (fd % kWord); }
@@ -34,16 +36,31 @@ constexpr Nanos kLookPeriod = 20 * kMillisecond;
 
 }  // namespace
 
-short look(int fd, short events) {
-    if (fd >= kMost) return events;
-    Set set;
-    set.add(fd);
-    const bool write = (events & POLLOUT) != 0;
+namespace {
+
+short look_in(unsigned long* set, int fd, bool write) {
+    set[fd / Set::kWord] |= Set::bit(fd);
     const long long zero[2] = {0, 0};
-    const long n = sys::call(SYS_pselect6, set.end, write ? nullptr : set.raw(),
-                             write ? set.raw() : nullptr, 0, zero, 0);
+    const long n =
+        sys::call(SYS_pselect6, fd + 1, write ? nullptr : set, write ? set : nullptr, 0, zero, 0);
     if (n < 0) return errno == EBADF ? short{POLLNVAL} : short{0};
     return n == 0 ? short{0} : write ? short{POLLOUT} : short{POLLIN};
+}
+
+}  // namespace
+
+short look(int fd, short events) {
+    const bool write = (events & POLLOUT) != 0;
+    if (fd < kMost) {
+        Set set;
+        return look_in(set.words, fd, write);
+    }
+    auto* large = static_cast<unsigned long*>(
+        calloc(static_cast<size_t>(fd / Set::kWord) + 1, sizeof(unsigned long)));
+    if (large == nullptr) return events;  // called ready, it is looked at by others
+    const short ready = look_in(large, fd, write);
+    free(large);
+    return ready;
 }
 
 // Not instrumented: see Backend::sleep().

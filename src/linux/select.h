@@ -1,8 +1,10 @@
-// Where poll() is refused: it takes no more descriptors than the process may have open, and that
-// may be none at all by now. setrlimit() takes none away; programs lock themselves in with it.
-// select() does not ask. It tells less: a hangup looks like something to be read.
+// SPDX-License-Identifier: BSD-2-Clause
+// For processes where poll() is refused. poll() takes no more descriptors than the process may have
+// open, and that limit may even be 0 now: setrlimit() closes nothing, and programs lock themselves
+// in with it. select() does not look at the limit. It tells less: a hangup looks like something to
+// read.
 //
-// No state, no lock. Numbers beyond kMost are looked at now and then.
+// No state, no lock. For numbers beyond kMost sleep() looks now and then.
 #ifndef KQ_LINUX_SELECT_H
 #define KQ_LINUX_SELECT_H
 
@@ -12,12 +14,12 @@
 
 namespace kq::select {
 
-inline constexpr int kMost = 1 << 15;
+inline constexpr int kMost = 1 << 12;  // the sets are on the stack
 
 // As sys::poll_now().
 short look(int fd, short events);
 
-// As Backend::sleep(): until one of two is readable (-1: none). A cancellation point.
+// As Backend::sleep(): until one of two numbers is readable (-1: none). A cancellation point.
 Errno sleep(int fd, int other, Nanos t, const sigset_t* mask);
 
 }  // namespace kq::select

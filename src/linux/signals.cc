@@ -1,19 +1,21 @@
-// Signals that no handler gets: a signalfd. What is done about signals otherwise is in
-// ../posix/signals.cc. Lock: the signal hub's.
+// SPDX-License-Identifier: BSD-2-Clause
+// Signals that no handler gets: a signalfd. All else about signals is in ../posix/signals.cc. Lock:
+// the signal hub's.
 //
-// A signal that is blocked wherever it could be received stays pending. The
-// signalfd, one for the process and never read, sits in the epoll set of every
-// kqueue that watches signals, by edge, and tells when one becomes pending.
+// A signal that is blocked wherever it could be received stays pending. The process has one
+// signalfd, which is never read. It is in the epoll set of every kqueue that watches signals, by
+// edge, and tells when a signal becomes pending. It is readable while one is pending, and each
+// signal that comes is an edge, even one that we send again. So it is also in a set of its own,
+// which tells whether a signal has come since somebody looked.
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include <atomic>
 
 #include "../posix/dispositions.h"
-#include "../posix/held_signals.h"
+#include "../posix/left_signals.h"
 #include "../posix/signal_source.h"
 #include "anchors.h"
 #include "backend.h"
@@ -21,17 +23,22 @@
 #include "signal_hub.h"
 #include "signals.h"
 #include "sys.h"
+#include "threading.h"
 
 namespace kq {
 namespace {
 
 constinit std::atomic<int> listener{-1};  // the signalfd
+constinit int edges = -1;                 // an epoll set with it; the hub's lock
 
-// Whether the number is another file by now: somebody closed ours, as closefrom() does.
+// In si_errno of what was put back. Linux does not use si_errno for signals that are sent.
+constexpr int kMark = 0x6b717565;
+
+// Whether the number is another file now: somebody closed ours, as closefrom() does.
 bool is_lost(int fd) {
     struct stat st {};
     if (sys::fstat(fd, &st) != 0) return errno == EBADF;
-    return (st.st_mode & S_IFMT) != 0;  // what signalfds are is nameless: no file type
+    return (st.st_mode & S_IFMT) != 0;  // a signalfd has no file type
 }
 
 }  // namespace
@@ -39,79 +46,92 @@ bool is_lost(int fd) {
 namespace signal_source {
 
 Errno listen(uint64_t wanted) {
-    // A lost one is not ours to close any more.
+    // A lost number is not ours to close.
     if (listener.load() >= 0 && is_lost(listener.load())) listener.store(-1);
+    if (edges >= 0 && is_lost(edges)) edges = -1;
     if (wanted == 0) {
         const int fd = listener.exchange(-1);
         if (fd >= 0) sys::close(fd);
+        sys::close_and_clear(edges);
         return Errno::ok;
     }
     const sigset_t set = to_sigset(wanted);
-    int fd = signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (fd < 0 && errno == EINVAL) fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    int fd = sys::above_stdio(signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (fd < 0 && errno == EINVAL)
+        fd = sys::above_stdio(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (fd < 0) return last_errno();
-    listener.store(fd);
-    return Errno::ok;
+    const bool is_new = fd != listener.exchange(fd);
+    if (edges >= 0 && !is_new) return Errno::ok;
+    if (edges < 0) edges = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    if (edges < 0) return last_errno();
+    if (epoll::control(edges, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, Handle{}) == 0)
+        return Errno::ok;
+    return errno == EEXIST ? Errno::ok : sys::refusal();
 }
 
-int take_one(uint64_t set) {
+bool has_news() {
+    epoll_event event{};
+    return sys::call(SYS_epoll_pwait, edges, &event, 1, 0, 0, size_t{8}) > 0;
+}
+
+const bool kCanTake = true;
+
+bool take_one(uint64_t set, siginfo_t& info) {
     const struct {
         long seconds = 0;
         long nanoseconds = 0;
     } at_once;
-    // The kernel's set is of words, the first signals in the first: that is not the order of the
-    // halves of 64 bits on a big-endian machine of 32.
+    // The kernel's set is of words, with the first signals in the first word. On a big-endian
+    // machine of 32 bits the halves of a 64-bit number have another order.
     constexpr size_t kWordBits = 8 * sizeof(unsigned long);
     unsigned long words[64 / kWordBits];
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         words[i] = static_cast<unsigned long>(set >> (i * kWordBits));
-    const long number = syscall(SYS_rt_sigtimedwait, words, nullptr, &at_once, sizeof words);
-    return number > 0 ? static_cast<int>(number) : 0;
+    return syscall(SYS_rt_sigtimedwait, words, &info, &at_once, sizeof words) > 0;
 }
 
-bool may_hold(int /*number*/) {
+bool can_mark(int /*number*/) {
     return true;
+}
+
+bool drops_others() {
+    return !single_threaded();
+}
+
+bool put_back(const siginfo_t& info) {
+    siginfo_t again = info;
+    again.si_errno = kMark;
+    const pid_t process = getpid();
+    // A signal that was directed to this thread is directed to it again. The same is done if there
+    // is no other thread: then the next one for the process is pending beside it, and not dropped.
+    const bool to_this_thread = info.si_code == SI_TKILL || single_threaded();
+    // Only the first thread may send with the code of kill() and the kernel. The others use
+    // SI_QUEUE.
+    for (const int code : {info.si_code, int{SI_QUEUE}}) {
+        again.si_code = code;
+        if (to_this_thread && syscall(SYS_rt_tgsigqueueinfo, process, syscall(SYS_gettid),
+                                      info.si_signo, &again) == 0)
+            return true;
+    }
+    for (const int code : {info.si_code, int{SI_QUEUE}}) {
+        again.si_code = code;
+        if (syscall(SYS_rt_sigqueueinfo, process, info.si_signo, &again) == 0) return true;
+    }
+    return false;
+}
+
+bool is_marked(const siginfo_t& info) {
+    return info.si_errno == kMark;
+}
+
+void restore(siginfo_t& info) {
+    info.si_errno = 0;
 }
 
 }  // namespace signal_source
 
-// ---- threads, for held_signals.cc ----
-
-namespace held_signals {
-
-Thread this_thread() {
-    return static_cast<Thread>(syscall(SYS_gettid));
-}
-
-bool is_alive(Thread thread) {
-    return syscall(SYS_tgkill, getpid(), thread, 0) == 0;
-}
-
-// Hundredths of a second since the system started, as /proc has it.
-uint64_t thread_clock() {
-    timespec ts{};
-    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
-    return static_cast<uint64_t>(ts.tv_sec) * 100 + static_cast<uint64_t>(ts.tv_nsec) / 10'000'000;
-}
-
-uint64_t thread_made() {
-    char text[512];
-    const int fd = sys::open_for_reading("/proc/thread-self/stat");
-    if (fd < 0) return 0;
-    const ssize_t size = sys::read(fd, text, sizeof text - 1);
-    sys::close(fd);
-    text[size < 0 ? 0 : size] = '\0';
-    // The name in parentheses may contain anything; 20 fields follow, then the start.
-    const char* at = strrchr(text, ')');
-    for (int field = 0; at != nullptr && field < 20; field++)
-        at = strchr(at + 1, ' ');
-    return at == nullptr ? 0 : strtoull(at + 1, nullptr, 10);
-}
-
-}  // namespace held_signals
-
 Errno Backend::hear_signals() {
-    const Handle handle(Handle::Kind::signals, 0, 0);
+    const Handle handle(Handle::Kind::signals, 0, tag_);
     if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0)
         return Errno::ok;
     return errno == EEXIST ? Errno::ok : sys::refusal();
@@ -122,8 +142,9 @@ int signal_listener() {
 }
 
 int listener_for_sleep() {
-    // One that is left pending for a handler would make it readable all the time.
-    return (signal_source::caught() & ~dispositions::silent()) == 0 ? listener.load() : -1;
+    // If one signal is left pending, the signalfd is readable all the time.
+    const uint64_t handled = signal_source::caught() & ~dispositions::silent();
+    return (handled | left_signals::told()) == 0 ? listener.load() : -1;
 }
 
 bool mask_for_sleep(sigset_t& mask) {

@@ -1,26 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Sockets: readiness bits of Linux turned into filter results of BSD
 // (semantics 5.1.1, 5.1.2, 5.2). Stateless but for FdFacts; the lock is the
 // kqueue's.
 //
 // Hangups: a connection that was alive reports EPOLLRDHUP with EPOLLHUP, a
 // stream socket that never was connected EPOLLHUP alone, and that is not an
-// event on BSD. Errors: the kernel gives a pending one once, so it is fetched
-// only from a dead connection and kept in FdFacts::so_error.
+// event on BSD. Errors: the kernel gives a pending one once, to the program.
+// Nothing here asks for it, nor reads or sends where one could be in the way.
 #include "sockets.h"
 
 #include <errno.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
-#include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
+#include "connection.h"
+#include "diagnostics.h"
 #include "sys.h"
 
 namespace kq::sockets {
@@ -48,51 +47,8 @@ int64_t tcp_backlog(int fd) {
     return info.tcpi_unacked;                     // on a listener: the length of the accept queue
 }
 
-// The queue length in the answer to unix_backlog()'s question, or -1.
-int64_t parse_unix_backlog(const char* answer, ssize_t size) {
-    const auto* header = reinterpret_cast<const nlmsghdr*>(answer);
-    const auto length = static_cast<unsigned>(size < 0 ? 0 : size);
-    if (!NLMSG_OK(header, length) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY) return -1;
-    const size_t skip = sizeof *header + sizeof(unix_diag_msg);  // both multiples of 4
-    for (size_t at = skip; at + sizeof(nlattr) <= header->nlmsg_len;) {
-        const auto* attribute = reinterpret_cast<const nlattr*>(answer + at);
-        if (attribute->nla_len < sizeof *attribute) break;
-        if (attribute->nla_type == UNIX_DIAG_RQLEN) {
-            unix_diag_rqlen lengths{};
-            memcpy(&lengths, answer + at + sizeof *attribute, sizeof lengths);
-            return lengths.udiag_rqueue;
-        }
-        at += (size_t{attribute->nla_len} + 3) & ~size_t{3};  // padded to 4 bytes
-    }
-    return -1;
-}
-
-// Only the socket diagnostics of netlink know it. 1 where they are not allowed.
 int64_t unix_backlog(int fd) {
-    struct stat st {};
-    if (fstat(fd, &st) != 0) return 1;
-    const int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-    if (netlink < 0) return 1;
-    struct {
-        nlmsghdr header;
-        unix_diag_req request;
-    } question{};
-    question.header.nlmsg_len = sizeof question;
-    question.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-    question.header.nlmsg_flags = NLM_F_REQUEST;
-    question.request.sdiag_family = AF_UNIX;
-    question.request.udiag_states = ~0u;
-    question.request.udiag_ino = static_cast<uint32_t>(st.st_ino);
-    question.request.udiag_show = UDIAG_SHOW_RQLEN;
-    question.request.udiag_cookie[0] = question.request.udiag_cookie[1] = ~0u;
-    int64_t length = -1;
-    if (sys::send(netlink, &question, sizeof question, 0) == sizeof question) {
-        alignas(nlmsghdr) char answer[512];
-        // The kernel has answered before send() returned.
-        const ssize_t size = sys::recv(netlink, answer, sizeof answer, MSG_DONTWAIT);
-        length = parse_unix_backlog(answer, size);
-    }
-    sys::close(netlink);
+    const int64_t length = diagnostics::unix_backlog(fd);
     return length < 0 ? 1 : length;
 }
 
@@ -109,7 +65,7 @@ int64_t backlog(int fd, FdKind kind) {
 }
 
 // A listener. Others may have accepted what the kernel told us of.
-Sample accepting(int fd, FdKind kind, uint16_t ready) {
+[[gnu::noinline]] Sample accepting(int fd, FdKind kind, uint16_t ready) {
     Sample sample;
     sample.data = backlog(fd, kind);
     sample.unmarked = true;
@@ -117,19 +73,62 @@ Sample accepting(int fd, FdKind kind, uint16_t ready) {
     return sample;
 }
 
+// ---- memory ----
+
+using MemoryInfo = uint32_t[SK_MEMINFO_VARS];
+
+// What the kernel says of a socket's memory; false before Linux 4.12, and on emulators.
+KQ_INLINE bool ask_memory(int fd, MemoryInfo& info) {
+    socklen_t size = sizeof info;
+    constexpr size_t kNeeded = sizeof *info * (SK_MEMINFO_WMEM_QUEUED + 1);
+    return sys::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 && size >= kNeeded;
+}
+
+// Memory that what was received takes, with the kernel's overhead: data, and the queue of errors.
+// 0 where the sender pays for it (AF_UNIX); -1: it cannot be told.
+int64_t received_memory(int fd) {
+    MemoryInfo info = {};
+    return ask_memory(fd, info) ? int64_t{info[SK_MEMINFO_RMEM_ALLOC]} : -1;
+}
+
+// ---- errors ----
+
+// How long a queue of errors is not told of again, in ticks of 1/60 s: two seconds.
+constexpr uint8_t kErrorsPeriod = 120;
+
+// Whether the program wants the errors of this socket queued (IP_RECVERR).
+bool queues_errors(int fd) {
+    return option(fd, IPPROTO_IP, IP_RECVERR, 0) > 0 ||
+           option(fd, IPPROTO_IPV6, IPV6_RECVERR, 0) > 0;
+}
+
+// poll() says POLLERR of a living socket of which nothing can be read. That is an error which the
+// next call is told, or the queue which MSG_ERRQUEUE reads, or both: nobody says which.
+// If nothing is queued it is the error. Time stamps and completions concern nobody who reads.
+// Where the program wants errors queued, what is queued may have been told to it already, and
+// stays until it reads that queue: an event now and then, and no busy loop.
+bool has_error(int fd, FdFacts& facts) {
+    if (received_memory(fd) <= 0) return true;
+    if (!queues_errors(fd)) return false;
+    const auto now = static_cast<uint8_t>(coarse_tick() | 1);
+    const auto age = static_cast<uint8_t>(now - facts.errors_told);
+    if (facts.errors_told != 0 && age < kErrorsPeriod) return false;
+    facts.errors_told = now;
+    return true;
+}
+
 // ---- connections ----
 
-// The end of a connection, and what it died of.
-void note_end(int fd, FdFacts& facts, bool eof, bool error, Sample& sample) {
-    sample.eof = eof;
-    sample.unmarked = error && !eof;  // left for the next call on the socket to return
-    if (eof && error) {
-        const int fetched = option(fd, SOL_SOCKET, SO_ERROR, 0);
-        if (fetched != 0) facts.so_error = static_cast<uint8_t>(fetched);
-    } else if (!eof) {
-        facts.so_error = 0;  // connected again since
-    }
-    if (eof) sample.error = facts.so_error;
+void note_alive(FdFacts& facts) {
+    facts.was_alive = true;
+    facts.has_ended = false;
+}
+
+// A connection that hangs up, and does not say that the peer did. TCP and AF_UNIX are like that
+// before they are connected. Others may be so afterwards, too: then there is an error, or was.
+bool has_hung_up(const FdFacts& facts, bool failed) {
+    const bool known = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream;
+    return !known && (failed || facts.has_ended);
 }
 
 // Not active. TCP tells when it gets connected, the others do not.
@@ -141,7 +140,7 @@ Sample never_connected(const FdFacts& facts) {
 
 // Whether the sending side was shut, here or by the peer's leaving: the kernel
 // calls such a socket writable, and says why only to those who ask.
-bool send_side_shut(int fd, FdKind kind, bool& unconnected) {
+KQ_INLINE bool send_side_shut(int fd, FdKind kind, bool failed, bool& unconnected) {
     if (kind == FdKind::tcp) {
         uint8_t state = TCP_ESTABLISHED;  // the first byte of a tcp_info
         socklen_t size = sizeof state;
@@ -151,28 +150,148 @@ bool send_side_shut(int fd, FdKind kind, bool& unconnected) {
     }
     // Packet sockets have no attempt that neither sends nor allocates: allocating
     // would free again, and that makes an edge. A gap: see BUGS.md.
-    if (kind != FdKind::unix_stream) return false;
-    // On a stream nothing is sent, and nobody can tell it was tried.
+    if (kind != FdKind::unix_stream || failed) return false;
+    // On such a stream nothing is sent, and nobody can tell it was tried: unlike TCP it looks at
+    // no pending error, but at what was shut.
     if (sys::send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0) return false;
     unconnected = errno == ENOTCONN;
     return errno == EPIPE;
 }
 
 // Free space in the send buffer, by the kernel's own measure (semantics 5.2).
-int64_t free_space(int fd, bool& closed) {
-    uint32_t info[SK_MEMINFO_VARS] = {};
-    socklen_t size = sizeof info;
-    constexpr size_t kNeeded = sizeof *info * (SK_MEMINFO_WMEM_QUEUED + 1);
-    const int failed = getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size);
-    if (failed == 0 && size >= kNeeded) {
+KQ_INLINE int64_t free_space(int fd, bool& closed) {
+    MemoryInfo info = {};
+    if (ask_memory(fd, info)) {
         const uint32_t queued = info[SK_MEMINFO_WMEM_QUEUED];
         const uint32_t allocated = info[SK_MEMINFO_WMEM_ALLOC];
         return int64_t{info[SK_MEMINFO_SNDBUF]} - (queued > allocated ? queued : allocated);
     }
-    closed = failed != 0 && errno == EBADF;
-    int unsent = 0;  // before Linux 4.12, and on emulators
+    closed = errno == EBADF;
+    int unsent = 0;
     if (ioctl(fd, SIOCOUTQ, &unsent) != 0) unsent = 0;
     return int64_t{option(fd, SOL_SOCKET, SO_SNDBUF, 1)} - unsent;
+}
+
+// ---- what can be read ----
+
+// What one datagram of so many bytes takes if the kernel made it in one piece, as those from this
+// machine: a record of 256 bytes; the payload, headers of IPv4 and a second record, together 379,
+// in blocks that double. Larger ones are in pages.
+int64_t memory_of_one(int64_t bytes) {
+    constexpr int64_t kRecord = 256;
+    constexpr int64_t kBeside = 379;
+    constexpr int64_t kSmallest = 576;
+    constexpr int64_t kLargest = 16384;
+    const int64_t piece = bytes + kBeside;
+    if (piece > kLargest) return kRecord + kSmallest + bytes;
+    int64_t block = 1024;
+    if (piece <= kSmallest) return kRecord + kSmallest;
+    while (block < piece)
+        block *= 2;
+    return kRecord + block;
+}
+
+// The least that the kernel takes for a datagram beside its payload.
+constexpr int64_t kLeastBeside = sizeof(void*) == 8 ? 576 : 320;
+
+// Whether so much memory is that of one packet, as far as can be told. `surely`: it cannot be two.
+bool is_one(int64_t memory, int64_t bytes, bool& surely) {
+    constexpr int64_t kLongerHeader = 20;  // of IPv6
+    surely = memory > 0 && memory >= bytes && memory < bytes + 2 * kLeastBeside;
+    return surely || memory == memory_of_one(bytes) ||
+           memory == memory_of_one(bytes + kLongerHeader);
+}
+
+// Datagrams. FIONREAD counts the first one only. If there may be more, `data` is all the memory
+// that they take: too much, and a program that reads that much has read them all.
+void count_datagrams(int fd, int bytes, Sample& sample) {
+    const int64_t memory = received_memory(fd);
+    sample.data = bytes < 0 ? 1 : bytes;
+    bool surely = false;
+    // Several empty ones are nothing to be read either.
+    const bool one = bytes == 0 || (bytes > 0 && is_one(memory, bytes, surely));
+    if (one) {
+        sample.uncounted = !surely;
+    } else {
+        // Where the sender pays there may be any number behind the first.
+        sample.uncounted = memory <= 0;
+        if (memory > sample.data) sample.data = memory;
+    }
+}
+
+// Packets: empty ones are to be read, too, and those that carry only what is beside the data.
+void count_packets(int fd, const FdFacts& facts, uint16_t ready, int bytes, Sample& sample) {
+    const bool readable = (ready & kReadable) != 0;
+    sample.data = bytes < 0 ? 0 : bytes;
+    sample.active = readable || bytes > 0;
+    if (!sample.active || (sample.eof && bytes <= 0)) return;
+    if (facts.kind == FdKind::datagram) {
+        count_datagrams(fd, bytes, sample);
+        return;
+    }
+    // AF_UNIX counts all of them, and the sender pays; others count the first.
+    const int64_t memory = received_memory(fd);
+    bool surely = false;
+    if (memory > sample.data && !is_one(memory, bytes, surely)) sample.data = memory;
+    if (bytes < 0 && sample.data < 1) sample.data = 1;
+}
+
+bool at_urgent_mark(int fd) {
+    int at_mark = 0;
+    return sys::ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark != 0;
+}
+
+// A stream of which FIONREAD says 0, or nothing, and poll() that it can be read. FIONREAD counts up
+// to TCP's urgent mark only, and not what lies ready behind a protocol that decrypts or
+// collects (kTLS, MPTCP).
+void count_hidden(int fd, const FdFacts& facts, Sample& sample) {
+    const bool at_mark = facts.kind == FdKind::tcp && at_urgent_mark(fd);
+    if (!sample.eof) {
+        // Somebody may have read it meanwhile, or the end have come. Where poll() is refused, and
+        // select() asked, a hangup is POLLIN, too. So POLLOUT is asked for in its place; not at
+        // the mark, where that would be silence, and there is a connection.
+        const short now = sys::poll_now(fd, POLLIN | POLLRDHUP | (at_mark ? 0 : POLLOUT));
+        if ((now & (POLLIN | POLLRDHUP | POLLHUP)) != POLLIN) return;
+    }
+    if (at_mark) {
+        sample.data = diagnostics::tcp_behind_mark(fd);
+        if (sample.data >= 0) return;
+    } else if (sample.eof) {
+        sample.data = 0;
+        return;
+    }
+    sample.data = 1;
+    sample.unmarked = true;  // how much cannot be told, so no mark is to wait for it
+}
+
+// Whatever is not simply bytes on a connection that is well. `bytes`: -1 if nobody counts them.
+[[gnu::noinline]] Sample readable_otherwise(int fd, FdFacts& facts, uint16_t ready, int bytes) {
+    Sample sample;
+    const bool failed = (ready & kFailed) != 0;
+    sample.eof = (ready & kReadHangup) != 0;
+    if (is_connected_kind(facts.kind) && (ready & kHangup) != 0 && !sample.eof) {
+        sample.eof = has_hung_up(facts, failed);
+        if (!sample.eof && !failed) return never_connected(facts);
+    }
+    facts.has_ended = sample.eof;
+    if (facts.kind == FdKind::datagram || facts.kind == FdKind::seqpacket) {
+        count_packets(fd, facts, ready, bytes, sample);
+    } else {
+        sample.data = bytes;
+        if (bytes <= 0 && (ready & kReadable) != 0) count_hidden(fd, facts, sample);
+        if (sample.data < 0) sample.data = 0;
+        sample.active = sample.data > 0;
+    }
+    if (!failed) {
+        facts.errors_told = 0;
+    } else if (sample.eof) {
+        sample.error = connection::cause_of_end(fd, facts);
+    } else if (sample.active || has_error(fd, facts)) {
+        sample.active = sample.unmarked = true;  // left for the next call on the socket to return
+    } else {
+        sample.untold = true;
+    }
+    return sample;
 }
 
 }  // namespace
@@ -193,46 +312,62 @@ Result<FdKind> classify(int fd) {
 
 Sample readable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
-    if (ready == 0) return sample;
+    if (ready == 0) {
+        facts.errors_told = 0;
+        return sample;
+    }
     int bytes = 0;
     if (sys::ioctl(fd, FIONREAD, &bytes) != 0) {
         sample.closed = errno == EBADF;
         if (sample.closed) return sample;
         if (errno == EINVAL) return accepting(fd, facts.kind, ready);
-        // A protocol that cannot count, as netlink.
-        bytes = (ready & kReadable) != 0 && (ready & kReadHangup) == 0 ? 1 : 0;
+        bytes = -1;  // a protocol that cannot count, as netlink
     }
-    const bool error = (ready & kFailed) != 0;
-    const bool eof = (ready & kReadHangup) != 0;
-    if (is_connected_kind(facts.kind) && (ready & kHangup) != 0 && !eof && !error)
-        return never_connected(facts);
-    note_end(fd, facts, eof, error, sample);
+    const bool well = (ready & (kHangup | kReadHangup | kFailed)) == 0;
+    if (bytes <= 0 || !well || facts.kind == FdKind::datagram || facts.kind == FdKind::seqpacket)
+        return readable_otherwise(fd, facts, ready, bytes);
+    note_alive(facts);
     sample.data = bytes;
-    // Packets may be empty, and carry only what is beside the data.
-    const bool packets = facts.kind == FdKind::datagram || facts.kind == FdKind::seqpacket;
-    sample.active = bytes > 0 || sample.unmarked || (packets && (ready & kReadable) != 0);
+    sample.active = true;
     return sample;
+}
+
+int64_t plain_room(int fd, FdKind kind) {
+    bool lost = false;  // not connected, or closed
+    if (send_side_shut(fd, kind, false, lost) || lost) return 0;
+    const int64_t room = free_space(fd, lost);
+    if (lost) return 0;
+    return room < 1 ? 1 : room;
 }
 
 Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
     if (ready == 0) return sample;
-    bool eof = false;
     if ((ready & kHangup) != 0 && is_connected_kind(facts.kind)) {
         const short now = sys::poll_now(fd, POLLIN | POLLOUT | POLLRDHUP);
         sample.closed = (now & POLLNVAL) != 0;
         // Without either it is connected again, or select() answered: what follows finds out.
-        if ((now & (POLLHUP | POLLRDHUP)) == POLLHUP) return never_connected(facts);
-        eof = (now & POLLHUP) != 0;
+        sample.eof = (now & POLLHUP) != 0;
+        if ((now & (POLLHUP | POLLRDHUP)) == POLLHUP && !has_hung_up(facts, (now & POLLERR) != 0))
+            return never_connected(facts);
         if ((now & POLLERR) != 0) ready |= kFailed;
+        facts.has_ended = sample.eof;
     }
+    const bool failed = (ready & kFailed) != 0;
+    const bool writable = (ready & kWritable) != 0;
     bool unconnected = false;
-    if (!eof && (ready & kWritable) != 0) eof = send_side_shut(fd, facts.kind, unconnected);
-    if (unconnected) return never_connected(facts);
-    note_end(fd, facts, eof, (ready & kFailed) != 0, sample);
+    if (!sample.eof && writable) {
+        sample.eof = send_side_shut(fd, facts.kind, failed, unconnected);
+        if (unconnected) return never_connected(facts);
+        if (!sample.eof) note_alive(facts);
+    }
+    if (failed && sample.eof) sample.error = connection::cause_of_end(fd, facts);
+    // An error that is pending is for the next call on the socket. A queue of them is not.
+    sample.unmarked = failed && !sample.eof && received_memory(fd) <= 0;
     sample.data = free_space(fd, sample.closed);
-    if (sample.data < 1) sample.data = (ready & kWritable) != 0 ? 1 : 0;
-    sample.active = (ready & kWritable) != 0 || sample.unmarked;
+    if (sample.data < 1) sample.data = writable ? 1 : 0;
+    sample.active = writable || sample.unmarked;
+    sample.untold = failed && !sample.active && !sample.eof;
     return sample;
 }
 

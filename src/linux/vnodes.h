@@ -1,26 +1,25 @@
-// Changes of files: one inotify instance for a kqueue, however many watches
-// (a user has 128 instances in all). Used by Backend only; its lock.
+// SPDX-License-Identifier: BSD-2-Clause
+// Changes of files, for one kqueue. Used by Backend only, under its lock.
 //
-// Watches are made through /proc/self/fd/N: the file is never opened, since
-// closing it again would drop the POSIX locks that the program holds on it, and
-// unlinked files can be watched.
+// A kqueue has an inotify instance of its own (inotify.h) for all its watches, so an event wakes
+// nobody else. A user has 128 instances in all (fs.inotify.max_user_instances). When there are no
+// more the kqueue joins the shared one of the process. That is the instance of the first kqueue,
+// which is kept as long as any kqueue watches files. Its descriptor is in the epoll sets of all its
+// members, and an event wakes all of them. Whoever reads the event puts it on the lists of the
+// members it concerns, and rings them, because the descriptor is no longer readable.
 //
-// The kernel has one watch for an inode and gives it a number; descriptors of one
-// inode share it. An Entry is one descriptor's share: the kernel's mask is the union
-// of theirs, and what it reports is sifted through each. The kernel says nothing when
-// a directory that is open is removed, so where that is wanted a second entry watches
-// the directory that holds it, again without opening it: /proc/self/fd/N/.. .
+// Locks, beside the Backend's: the mutex of the instance guards the lists; one mutex of this file
+// guards the choice of the shared instance, and is taken first. No other lock is taken under them.
 #ifndef KQ_LINUX_VNODES_H
 #define KQ_LINUX_VNODES_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
-#include "hash_index.h"
+#include <atomic>
+
+#include "inotify.h"
 #include "list.h"
 #include "platform.h"
-
-struct inotify_event;
 
 namespace kq {
 
@@ -33,57 +32,56 @@ class VnodeWatch {
     VnodeWatch(const VnodeWatch&) = delete;
     VnodeWatch& operator=(const VnodeWatch&) = delete;
 
-    // Makes the inotify instance: too_many_open at the limit of the user.
-    Errno open();
-    // Of open(), and of watching a file: whoever may not read it may not watch it, a sandbox may
-    // deny it all. Files can be looked at nevertheless.
+    // Makes an inotify instance, or joins the shared one. Other members will ring the queue of this
+    // tag, by `number` at that time. too_many_open: there is no shared one to join, either.
+    Errno open(const std::atomic<int>& number, uint32_t tag);
+    // Errors of open(), and of watching a file: who may not read a file may not watch it, and a
+    // sandbox may deny it all. Such files can still be looked at.
     static bool is_refusal(Errno error) {
         return error == Errno::access_denied || error == Errno::not_permitted ||
                error == Errno::unimplemented;
     }
-    // The inotify descriptor, readable when there is something to take(); -1
-    // before open().
-    [[nodiscard]] int descriptor() const { return inotify_; }
+    // The inotify descriptor; -1 before open(). It is readable when this kqueue, or another member,
+    // has something to take().
+    [[nodiscard]] int descriptor() const {
+        return inotify_ == nullptr ? -1 : inotify_->descriptor();
+    }
 
-    // As Backend::watch_file(). After open(), or with nothing wanted.
+    // As Backend::watch_file(). Only after open(), or with nothing wanted.
     Errno set(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
 
-    // As Backend::take_files(). All that is there, but for endless streams.
+    // As Backend::take_files(). Takes all there is, except endless streams.
     void take(Tell tell, void* context);
 
+    // As Backend::files_told(): another member has read events of ours.
+    bool was_rung() { return rung_.load() && rung_.exchange(false); }
+    // The queue has another number now: a ring may have gone to the old number.
+    void ring_again();
+
     void close();
+    // An epoll set that outlived its kqueue still has the shared instance in it: takes that out.
+    static void leave(int epoll);
+
     void abandon_in_child();
+    // As the functions of Backend.
+    static void lock_before_fork();
+    static void unlock_after_fork(bool in_child);
+    static void forget_shared();
+
+    // ---- for Inotify: under its mutex ----
+
+    // An entry of ours has something to tell. If we are not the reader, this rings us.
+    void add_untold(Inotify::Entry& entry, const VnodeWatch& reader);
 
   private:
-    enum class Role : uint8_t { self, parent };
-    struct Entry : Link {  // the link: entries that have something to be told
-        Entry* chain = nullptr;
-        Handle handle;
-        int32_t wd = -1;
-        int fd = -1;
-        uint32_t mask = 0;  // IN_ bits
-        uint32_t told = 0;  // FileChange bits, not yet told
-        Role role = Role::self;
-        [[nodiscard]] uint64_t hash_key() const { return static_cast<uint32_t>(wd); }
-    };
-    struct Batch;
+    uint32_t next_untold(Handle& handle);
+    void ring();
 
-    [[nodiscard]] Entry* first(int32_t wd) const;
-    [[nodiscard]] Entry* find(int32_t wd, Handle handle, Role role) const;
-    [[nodiscard]] uint32_t union_of(int32_t wd) const;
-    Errno set_one(int fd, Role role, uint32_t mask, Handle handle, int32_t& wd, bool& shared);
-    Errno change(Entry& entry, int fd, uint32_t mask);
-    void drop(Entry& entry);
-    void settle(int32_t wd);
-    void remove(int32_t wd);
-    void read_batch(Batch& batch) const;
-    void sort(const Batch& batch);
-    void note(Entry& entry, uint32_t changes);
-
-    int inotify_ = -1;
-    HashIndex<Entry> entries_;
-    List<Entry> untold_;    // what take() still has to tell
-    bool removed_ = false;  // a watch, which the kernel confirms by an event
+    Inotify* inotify_ = nullptr;     // ours alone, or the shared one
+    List<Inotify::Entry> untold_;    // what take() still has to tell
+    std::atomic<bool> rung_{false};  // by another member
+    const std::atomic<int>* number_ = nullptr;
+    uint32_t tag_ = 0;
 };
 
 }  // namespace kq

@@ -1,7 +1,8 @@
-// How much is to be read, and how much was not sent yet. POSIX has no call for either;
-// FIONREAD and TIOCOUTQ are what all systems have that it describes. Where a system
-// lacks them the answers are "unknown", and the library says 1 for what is ready.
-// Used by descriptor.cc, sockets.cc and poller.cc; no state.
+// SPDX-License-Identifier: BSD-2-Clause
+// How many bytes can be read, and how many were not sent yet. POSIX has no call for either, but all
+// common systems have FIONREAD and TIOCOUTQ. On a system without them the answers are "unknown",
+// and the library says 1 for a ready descriptor. Used by descriptor.cc, sockets.cc and poller.cc;
+// no state.
 #ifndef KQ_POSIX_AMOUNT_H
 #define KQ_POSIX_AMOUNT_H
 
@@ -9,9 +10,9 @@
 
 namespace kq::amount {
 
-// Bytes to be read; -1: it cannot be told (errno EBADF: not open).
+// Bytes that can be read; -1: unknown (errno EBADF: not open).
 int64_t readable(int fd);
-// Bytes in a socket's send buffer; -1: likewise.
+// Bytes in a socket's send buffer; -1: unknown, likewise.
 int64_t unsent(int fd);
 
 }  // namespace kq::amount

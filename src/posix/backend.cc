@@ -1,4 +1,5 @@
-// poll(), and pipes that are rung. See backend.h and platform.h.
+// SPDX-License-Identifier: BSD-2-Clause
+// The backend of poll() and of pipes that are rung. See backend.h and platform.h.
 #include "backend.h"
 
 #include <pthread.h>
@@ -14,6 +15,8 @@
 
 namespace kq {
 // ---- life ----
+
+const int Backend::kKqueue1Flags = O_CLOEXEC | O_NONBLOCK;
 
 Errno Backend::open(uint32_t tag) {
     Errno error = doorbell::open(tag, bell_);
@@ -37,7 +40,7 @@ void Backend::close_unpublished() {
 
 void Backend::move_to(int descriptor) {
     public_.store(descriptor);
-    (void)doorbell::move(*bell_, descriptor);
+    (void)bells::move(*bell_, descriptor);  // -1 needs no entry
 }
 
 bool Backend::exists() const {
@@ -46,11 +49,11 @@ bool Backend::exists() const {
 
 void Backend::abandon_in_child() {
     if (bell_ == nullptr) return;
-    // The user may have closed the kqueue before, and the number be his file now.
+    // The user may have closed the kqueue before. Then the number may be a file of the user now.
     if (exists()) sys::close(descriptor());
     public_.store(-1);
     nest::abandon_in_child();
-    doorbell::abandon_in_child();
+    bells::abandon_in_child();
     poller_.abandon_in_child();
     Children::abandon_in_child();
     doorbell::close(*bell_, false);
@@ -75,7 +78,7 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
     return poller_.watch(fd, want, rearm, handle, facts);
 }
 
-// What this library itself has to tell, before the descriptors.
+// Collects what this library itself has to report. It comes before the reports of descriptors.
 size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
     size_t count = 0;
     const auto tell = [&out, &count](Handle handle) {
@@ -108,27 +111,29 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     const Result<size_t> more = poller_.collect(out.subspan(own), readable);
     if (!more.ok()) return more;
     size_t count = own + more.value();
-    // Without room to tell it stays readable, and is heard first by the next call.
+    // Without room for its report the pipe stays readable. The next call then hears it first.
     const bool room = count < out.size();
     unheard_ = readable && !room;
     if (readable && room && doorbell::hear(*bell_)) {
         out[count++] = {Handle(Handle::Kind::announcement, 0, 0), 0, 0};
-        // Who rang after we looked at the children is heard, and will not ring again.
+        // A child may have rung after the look above. We have heard that ring, and it is not
+        // repeated: so look again.
         count += children_.collect(out.subspan(count), t);
     }
+    if (children_.has_news()) doorbell::ring_owned(*bell_);  // so that poll() sees the news
     poller_.set_look(std::min(files_.next_look(), children_.next_look()));
     return count;
 }
 
 // ---- waiting ----
 
-// A thread that is cancelled in here leaves without cleaning up the shadow of its frame.
+// A thread that is cancelled here leaves without cleaning up the shadow memory of its frame.
 __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     if (bell_ == nullptr) return Errno::bad_descriptor;
     const Nanos start = now(Clock::monotonic);
     const Nanos end = t == kForever ? kForever : saturating_add(start, t);
     Nanos until = end;
-    // Signals that this thread blocks are told by no handler.
+    // No handler tells us of signals that this thread blocks.
     const bool hears = poller_.hears_signals() || children_.are_watched();
     if (hears && pending_signals::are_blocked_here())
         until = std::min(end, start + pending_signals::kLookPeriod);
@@ -152,7 +157,7 @@ Errno Backend::announce(Announce how) {
 }
 
 Errno Backend::post(int descriptor, uint32_t tag) {
-    return doorbell::post(descriptor, tag);
+    return bells::post(descriptor, tag);
 }
 
 Errno Backend::hear_signals() {
@@ -160,7 +165,7 @@ Errno Backend::hear_signals() {
     return Errno::ok;
 }
 
-// A thread that sleeps knows the deadline of before.
+// Sleeping threads know only the deadline that was set before, so an earlier one wakes them.
 void Backend::set_deadline(Clock clock, Nanos t) {
     const Nanos before = poller_.deadline(clock);
     if (t == before) return;

@@ -1,12 +1,13 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The kernel queue of any POSIX system: poll(). Contract: platform.h.
 //
-// There is no kernel queue: what this object remembers is asked for with poll() in each
-// collect(), and waited for in sleep(). The public descriptor is the read end of a pipe
-// (doorbell.h), so outsiders find it readable only where this library knew of something
-// to tell and put a byte there: see P-POLL in BUGS.md.
+// There is no kernel queue. collect() asks poll() for all that this object remembers, and sleep()
+// waits for it. The public descriptor is the read end of a pipe (doorbell.h). So outsiders find it
+// readable only where this library knew of something to tell and put a byte there: see P-POLL in
+// BUGS.md.
 //
-// Three descriptors for a kqueue, none for what it watches. Lock: the kqueue's mutex, but
-// for what platform.h exempts.
+// A kqueue needs three descriptors; what it watches needs none. Lock: the kqueue's mutex, except
+// for the functions that platform.h exempts.
 #ifndef KQ_POSIX_BACKEND_H
 #define KQ_POSIX_BACKEND_H
 
@@ -14,6 +15,7 @@
 
 #include "children.h"
 #include "file_watch.h"
+#include "open_numbers.h"
 #include "platform.h"
 #include "poller.h"
 
@@ -21,31 +23,34 @@ namespace kq {
 
 class Backend {
   public:
+    // Sleepers poll another number of the pipe: closing the public one wakes none of them.
+    static constexpr bool kHearsClose = false;
+    static const int kKqueue1Flags;
+    static constexpr Capabilities kHas{.duplicates = true,
+                                       .fork = true,
+                                       .files = true,
+                                       .processes = true,
+                                       .signals = true,
+                                       .urgent = true,
+                                       .unsent = true};
+
     Backend() = default;
     ~Backend();  // closes all but the public descriptor
     Backend(const Backend&) = delete;
     Backend& operator=(const Backend&) = delete;
 
     Errno open(uint32_t tag);
-    // Without the writing end, which was closed, a pipe is of no use.
+    // The writing end of the pipe was closed, and without it the pipe is of no use.
+    static constexpr bool kAdopts = false;
     static Errno adopt(int, uint32_t) { return Errno::unimplemented; }
+    [[nodiscard]] static bool holds_descriptors() { return true; }
     void move_to(int descriptor);
     void close_unpublished();
     [[nodiscard]] int descriptor() const { return public_.load(std::memory_order_relaxed); }
     [[nodiscard]] bool exists() const;
 
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
-    // The kernel knows no queue: its number takes no part.
-    [[nodiscard]] static bool asks_public(const FdFacts& /*facts*/) { return false; }
     Errno still(int fd, FdFacts& facts) { return poller_.still(fd, facts); }
-    // There is no kernel queue that could be haunted.
-    static Errno begin_renewal() { return Errno::unimplemented; }
-    static Errno carry_over(int, Handle, FdFacts&) { return Errno::unimplemented; }
-    // NOLINTNEXTLINE(readability-convert-member-functions-to-static): called like collect()
-    Result<size_t> collect_old(std::span<Wakeup>) { return Errno::unimplemented; }
-    static void end_renewal() {}
-    static void cancel_renewal() {}
-    static Errno carry_back(int, FdFacts&) { return Errno::unimplemented; }
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
@@ -54,14 +59,22 @@ class Backend {
     static bool is_queue(int descriptor) { return doorbell::tag_of(descriptor) != 0; }
     static bool is_duplicate(int descriptor, int other);
     static Result<uint32_t> tag_of(int descriptor) { return doorbell::tag_of(descriptor); }
+    static Result<int> visit_open(void (*visit)(void*, int), void* context) {
+        return open_numbers::visit(visit, context);
+    }
+    static void note_collected(std::span<const Wakeup>) {}  // collect() reports only what is ours
     static void follow(int, int) {}
     Errno hear_signals();
 
     static Errno prepare_clock(Clock) { return Errno::ok; }
-    void set_deadline(Clock clock, Nanos t);
+    void settle(Nanos monotonic, Nanos realtime) {
+        set_deadline(Clock::monotonic, monotonic);
+        set_deadline(Clock::realtime, realtime);
+    }
 
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take_files(FileWatch::Tell tell, void* context) { files_.take(tell, context); }
+    static bool files_told() { return false; }
 
     Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
     void unwatch_process(ProcessFacts& facts) { children_.unwatch(facts); }
@@ -70,8 +83,11 @@ class Backend {
     void abandon_in_child();
     static void close_in_child(int descriptor);
     static void close_shared() {}
+    static void lock_before_fork() {}
+    static void unlock_after_fork(bool) {}
 
   private:
+    void set_deadline(Clock clock, Nanos t);
     size_t collect_own(std::span<Wakeup> out, Nanos t);
 
     std::atomic<int> public_{-1};
@@ -79,8 +95,8 @@ class Backend {
     Poller poller_;
     FileWatch files_;
     Children children_;
-    std::atomic<bool> unheard_{false};  // readable, and there was no room to say so
-    // A thread has slept since, and nothing has ended that but time.
+    std::atomic<bool> unheard_{false};  // the pipe is readable, but there was no room to say so
+    // The last sleep of a thread ended only because its time was over.
     mutable std::atomic<bool> only_time_passed_{false};
 };
 

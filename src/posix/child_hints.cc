@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // See child_hints.h.
 #include "child_hints.h"
 
 #include <atomic>
 
-#include "doorbell.h"
+#include "bells.h"
 
 namespace kq::child_hints {
 namespace {
@@ -43,7 +44,7 @@ void leave(const siginfo_t& info) {
         }
     }
     signalled.store(true);
-    (void)doorbell::ring_for_children();
+    (void)bells::ring_for_children();
 }
 
 bool heard(bool& lost) {

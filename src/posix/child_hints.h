@@ -1,5 +1,6 @@
-// What SIGCHLD said: which child exited, and how. Left by the signal handler, taken by
-// children.cc under its lock.
+// SPDX-License-Identifier: BSD-2-Clause
+// What SIGCHLD said: which child exited, and how. The signal handler leaves hints; children.cc
+// takes them under its lock.
 #ifndef KQ_POSIX_CHILD_HINTS_H
 #define KQ_POSIX_CHILD_HINTS_H
 
@@ -10,18 +11,18 @@ namespace kq::child_hints {
 
 struct Hint {
     int32_t pid;
-    int status;  // as of wait()
+    int status;  // as wait() gives it
 };
 
-// As of wait(), from what waitid() and SIGCHLD say.
+// The status as wait() gives it, made from what waitid() and SIGCHLD say.
 int status_of(const siginfo_t& info);
 
-// By the handler; async-signal-safe, from many threads at once.
+// Called by the handler, in many threads at once. Async-signal-safe.
 void leave(const siginfo_t& info);
 
-// Whether there was a SIGCHLD since the last time. `lost`: not all of them left a hint.
+// Whether a SIGCHLD came since the last call. `lost`: some of them left no hint.
 bool heard(bool& lost);
-// The next one; false: there are no more.
+// Takes the next hint; false: there are no more.
 bool take(Hint& hint);
 
 }  // namespace kq::child_hints

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The registry of watched children. See children.h.
 #include "children.h"
 
@@ -50,7 +51,7 @@ void Watch::tell() {
     is_news = true;
     next_of_news = owner->news_;
     owner->news_ = this;
-    doorbell::ring_owned(*owner->bell_);
+    bells::ring(*owner->bell_);
 }
 
 void Watch::untell() {
@@ -66,26 +67,26 @@ namespace {
 constexpr Nanos kSettle = 20 * kMillisecond;  // how long the program is given to reap
 constexpr Nanos kHandlerCheck = 100 * kMillisecond;
 constexpr size_t kPortion = 64;
-constexpr int kShare = 20;  // of the time, at most one part of so many
+constexpr int kShare = 20;  // looking takes at most 1/kShare of the time
 
 constinit Mutex mutex;
 constinit std::atomic<int> watches{0};
 constinit std::atomic<Nanos> look_at{kForever};
 
-// Under the lock. The index is made for the first watch, gone with the last.
+// Under the lock. Made for the first watch, and destroyed with the last.
 struct Registry {
     HashIndex<Process> by_pid;
     Process** all = nullptr;
     size_t count = 0;
     size_t capacity = 0;
-    size_t turn = 0;            // in `all`, where the next look begins
-    size_t left = 0;            // how many are to be looked at in portions
-    Nanos ask_at = kForever;    // whether there are zombies
-    Nanos sweep_at = kForever;  // the next portion, or all
+    size_t turn = 0;            // in `all`: where the next look begins
+    size_t left = 0;            // how many still have to be looked at, in portions
+    Nanos ask_at = kForever;    // when to ask whether there are zombies
+    Nanos sweep_at = kForever;  // when to look at the next portion, or at all
     bool sweep_all = false;
-    Nanos rested_at = 0;  // what the last one took is made up for
+    Nanos rested_at = 0;  // when the time of the last look is made up for
     Nanos handler_checked = 0;
-    Nanos blind_at = 0;  // when it was last looked without having been told
+    Nanos blind_at = 0;  // when to look next without having been told
     Mailbox mailbox;     // for the signal hub; nobody reads it
     uint64_t seen = 0;
 
@@ -106,7 +107,7 @@ void end(Process& process, Life life, int status) {
         watch->tell();
 }
 
-// Asks the system. `otherwise`: what it was, if it is not to be waited for any more.
+// Asks the system. `otherwise` and `status` hold if the process cannot be waited for any more.
 void look_at_one(Process& process, Life otherwise, int status) {
     if (process.life != Life::running) return;
     siginfo_t info{};
@@ -132,13 +133,13 @@ void take_hints(Nanos t) KQ_REQUIRES(mutex) {
     registry->ask_at = std::min(registry->ask_at, t + kSettle);
 }
 
-// A zombie that the program leaves would else make every exit a look at all.
+// Otherwise one zombie that the program leaves would make every exit a look at all children.
 Nanos when_rested(Nanos t) KQ_REQUIRES(mutex) {
     return std::max(t, registry->rested_at);
 }
 
-// Zombies that nobody named, or that hide others: all have to be looked at. None: only those
-// are missing that were reaped unnamed.
+// If there are zombies, nobody named them, or they hide others: all children have to be looked at.
+// If there are none, only children are missing that were reaped unnamed.
 void ask_for_zombies(Nanos t) KQ_REQUIRES(mutex) {
     registry->ask_at = kForever;
     siginfo_t info{};
@@ -160,7 +161,7 @@ void sweep(Nanos t) KQ_REQUIRES(mutex) {
     registry->sweep_at = registry->left > 0 ? next : kForever;
 }
 
-// SIGCHLD does not reach us: this thread blocks it, or the program has set a handler since.
+// Whether SIGCHLD does not reach us: this thread blocks it, or the program replaced our handler.
 bool is_deaf(Nanos t) KQ_REQUIRES(mutex) {
     sigset_t mask;
     constexpr uint64_t kBit = signal_hub::bit_of(SIGCHLD);
@@ -192,10 +193,8 @@ Errno begin() KQ_REQUIRES(mutex) {
     if (registry != nullptr) return Errno::ok;
     Owned<Registry> fresh = make<Registry>();
     if (!fresh) return Errno::no_memory;
-    watches.fetch_add(1);  // before the signal is caught: it must not be held back
     dispositions::tell_of_children(child_hints::leave);
     const Errno error = signal_hub::watch(SIGCHLD, fresh->mailbox, fresh->seen);
-    watches.fetch_sub(1);
     if (error == Errno::ok) registry = fresh.release();
     return error;
 }
@@ -209,22 +208,22 @@ void end_if_idle() KQ_REQUIRES(mutex) {
     look_at.store(kForever);
 }
 
-// A zombie still exists. Nor can one be told from another that got its number later.
+// True for a zombie, too, and for a later process that got the same number.
 bool exists(int32_t pid) {
     return kill(pid, 0) == 0 || errno == EPERM;
 }
 
-// The process of that number, new in the registry or not; `error` says why there is none.
+// The process of that number, entered into the registry if new. Null: `error` says why.
 Process* enter(int32_t pid, Errno& error) KQ_REQUIRES(mutex) {
     siginfo_t info{};
     if (sys::wait_for(P_PID, static_cast<id_t>(pid), info) != 0) {
-        // Not ours: nobody tells, but whether it is there can be asked.
+        // Not our child: no signal will come for it. But we can ask whether it is there.
         error = exists(pid) ? Errno::unimplemented : Errno::no_process;
         return nullptr;
     }
     Process* process = find(pid);
     if (process == nullptr || (process->life != Life::running && info.si_pid == 0)) {
-        // Not known, or what is known is an earlier one of that number.
+        // The number is not known, or the known process is an earlier one of that number.
         Owned<Process> fresh = make<Process>();
         error = Errno::no_memory;
         if (!fresh || !registry->by_pid.reserve() ||
@@ -260,7 +259,7 @@ bool anybody_waits() {
 
 using children::Watch;
 
-void Children::begin_to_hear(Doorbell& bell) {
+void Children::begin_to_hear(Bell& bell) {
     bell_ = &bell;
     children::watches.fetch_add(1);
     watched_.fetch_add(1);
@@ -273,7 +272,7 @@ void Children::end_of_one() KQ_NO_ANALYSIS {
     children::end_if_idle();
 }
 
-Errno Children::watch(int32_t pid, Handle handle, Doorbell& bell, ProcessFacts& facts) {
+Errno Children::watch(int32_t pid, Handle handle, Bell& bell, ProcessFacts& facts) {
     const Guard guard(children::mutex);
     Errno error = children::begin();
     if (error != Errno::ok) return error;
@@ -302,7 +301,7 @@ void Children::unwatch(ProcessFacts& facts) {
     facts = ProcessFacts{};
     if (!watch) return;
     const Guard guard(children::mutex);
-    if (children::registry == nullptr) return;  // of the parent: see abandon_in_child()
+    if (children::registry == nullptr) return;  // a watch of the parent: see abandon_in_child()
     if (watch->is_news) watch->untell();
     children::Process& process = *watch->process;
     Watch** at = &process.watches;
@@ -311,6 +310,12 @@ void Children::unwatch(ProcessFacts& facts) {
     *at = watch->next_of_process;
     if (process.watches == nullptr) children::leave(process);
     end_of_one();
+}
+
+void Children::look(Nanos t) const {
+    if (watched_.load() == 0) return;
+    const Guard guard(children::mutex);
+    children::check(t);
 }
 
 size_t Children::collect(std::span<Wakeup> out, Nanos t) {
@@ -322,16 +327,20 @@ size_t Children::collect(std::span<Wakeup> out, Nanos t) {
         out[count++] = {news_->handle, 0, 0};
         news_->untell();
     }
-    // What rang for these may have been heard, and poll() is to see them.
-    if (news_ != nullptr) doorbell::ring_owned(*bell_);
     return count;
+}
+
+bool Children::has_news() const {
+    if (watched_.load() == 0) return false;
+    const Guard guard(children::mutex);
+    return news_ != nullptr;
 }
 
 Nanos Children::next_look() const {
     return watched_.load() == 0 ? kForever : children::look_at.load();
 }
 
-// The children are the parent's.
+// In a forked child: all watched children are the parent's.
 void Children::abandon_in_child() KQ_NO_ANALYSIS {
     ::new (&children::mutex) Mutex;
     if (children::registry == nullptr) return;

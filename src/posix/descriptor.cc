@@ -1,13 +1,16 @@
-// What a descriptor says now. Contract: namespace descriptor of platform.h.
-// Stateless but for FdFacts; the lock is the kqueue's.
+// SPDX-License-Identifier: BSD-2-Clause
+// What a descriptor says now. Contract: namespace descriptor of platform.h. Stateless except for
+// FdFacts; the lock is the kqueue's.
 #include <errno.h>
 #include <limits.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "amount.h"
-#include "doorbell.h"
 #include "file_stat.h"
+#include "pipe_device.h"
 #include "platform.h"
+#include "poll_bits.h"
 #include "sockets.h"
 #include "sys.h"
 
@@ -32,16 +35,25 @@ Sample readable_file(int fd, const FdFacts& facts) {
     return sample;
 }
 
-// Bytes to be read; what cannot count gives `otherwise`.
+// Bytes that can be read; `otherwise` if the descriptor cannot count them.
 int64_t bytes_readable(int fd, int64_t otherwise, bool& closed) {
     const int64_t bytes = amount::readable(fd);
     closed = bytes < 0 && errno == EBADF;
     return bytes < 0 ? otherwise : bytes;
 }
 
-Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
+// An end of a pipe that does not work in this direction. All it can say is that the other end is
+// gone. poll() reports that unasked, by either bit.
+Sample wrong_end(int fd, uint16_t ready) {
     Sample sample;
-    if (!facts.readable_end) return sample;
+    sample.closed = check_open(fd) != Errno::ok;
+    sample.eof = (ready & (kFailed | kHangup)) != 0;
+    return sample;
+}
+
+Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
+    if (!facts.readable_end) return wrong_end(fd, ready);
+    Sample sample;
     const bool pipe = facts.kind == FdKind::pipe;
     sample.eof = (ready & kHangup) != 0;
     const bool unknown = (ready & kReadable) != 0 && !sample.eof && facts.kind != FdKind::always;
@@ -50,10 +62,10 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-// The room in a pipe cannot be asked for; what poll() calls writable takes at least this.
+// Nobody can ask for the room in a pipe. If poll() calls it writable, it takes at least this.
 Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
+    if (!facts.writable_end) return wrong_end(fd, ready);
     Sample sample;
-    if (!facts.writable_end) return sample;
     const long atomic = fpathconf(fd, _PC_PIPE_BUF);
     sample.closed = check_open(fd) != Errno::ok;
     sample.eof = (ready & (kFailed | kHangup)) != 0;  // the last reader is gone
@@ -71,11 +83,6 @@ Sample writable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-bool is_socket(FdKind kind) {
-    return kind == FdKind::tcp || kind == FdKind::unix_stream || kind == FdKind::stream ||
-           kind == FdKind::seqpacket || kind == FdKind::datagram;
-}
-
 Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     facts.identity = identity_of(st);
     facts.readable_end = facts.writable_end = true;
@@ -89,18 +96,17 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     } else if (S_ISDIR(st.st_mode)) {
         facts.kind = FdKind::directory;
     } else {
-        // Devices like /dev/null; those that can be waited for are, too.
+        // Devices like /dev/null. Devices that can be waited for are taken for such, too.
         const bool device = S_ISCHR(st.st_mode) && isatty(fd) == 0;
         facts.kind = device ? FdKind::always : FdKind::other;
     }
     return Errno::ok;
 }
 
-// Whether the file lives in a file system where others can reach it. Pipes without a name
-// are all on one device, where ours are, too.
+// Whether others can reach the file by a name. All pipes without a name are on one device.
 bool is_named(const struct stat& st) {
-    if (S_ISSOCK(st.st_mode) || (st.st_mode & S_IFMT) == 0) return false;
-    return !S_ISFIFO(st.st_mode) || !doorbell::is_pipe_device(static_cast<uint64_t>(st.st_dev));
+    if (S_ISFIFO(st.st_mode)) return !pipe_device::is(static_cast<uint64_t>(st.st_dev));
+    return S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode);
 }
 
 }  // namespace
@@ -136,15 +142,7 @@ uint64_t name(int /*fd*/) {
 }
 
 uint16_t poll(int fd, Direction direction) {
-    const short events =
-        sys::poll_now(fd, direction == Direction::read ? short{POLLIN} : short{POLLOUT});
-    unsigned ready = 0;
-    if ((events & POLLIN) != 0) ready |= kReadable;
-    if ((events & POLLOUT) != 0) ready |= kWritable;
-    if ((events & POLLHUP) != 0) ready |= kHangup;
-    if ((events & POLLERR) != 0) ready |= kFailed;
-    if ((events & POLLNVAL) != 0) ready |= kClosed;
-    return static_cast<uint16_t>(ready);
+    return to_ready(sys::poll_now(fd, events_for(direction)));
 }
 
 Sample readable(int fd, FdFacts& facts, uint16_t ready) {
@@ -166,6 +164,33 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     if (facts.kind == FdKind::pipe) return writable_pipe(fd, facts, ready);
     if (is_socket(facts.kind)) return sockets::writable(fd, facts, ready);
     return writable_other(fd, facts, ready);
+}
+
+namespace {
+
+// A stream that is readable although there are no bytes to read.
+bool is_at_end(int fd, const FdFacts& facts, short events) {
+    const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream ||
+                        facts.kind == FdKind::stream;
+    return stream && (events & POLLIN) != 0 && amount::readable(fd) == 0;
+}
+
+}  // namespace
+
+Sample urgent(int fd, const FdFacts& facts) {
+    const short events = sys::poll_now(fd, POLLPRI | POLLIN);
+    Sample sample;
+    sample.closed = (events & POLLNVAL) != 0;
+    sample.active = (events & POLLPRI) != 0 || (is_socket(facts.kind) && sockatmark(fd) == 1);
+    sample.eof = (events & POLLHUP) != 0 || is_at_end(fd, facts, events);
+    return sample;
+}
+
+Result<int64_t> unsent(int fd, const FdFacts& facts) {
+    const int64_t bytes = facts.kind == FdKind::pipe ? amount::readable(fd) : amount::unsent(fd);
+    if (bytes >= 0) return bytes;
+    if (errno == EBADF) return Errno::bad_descriptor;
+    return errno == EINVAL ? Result<int64_t>(0) : Errno::unsupported;  // a listener
 }
 
 }  // namespace kq::descriptor

@@ -1,10 +1,13 @@
-// Files of one kqueue, looked at with fstat() now and then: POSIX tells of no changes.
+// SPDX-License-Identifier: BSD-2-Clause
+// The files of one kqueue. POSIX does not tell of changes, so they are looked at with fstat() now
+// and then. Where a system tells of some files, note() takes that in, and these files are looked at
+// only then.
 //
-// The core is told that something changed (kUnknown), and compares for itself. Few files
-// are looked at in each kevent() call; all of them every interval, while a thread sleeps
-// or a call finds it is time. What looking takes is kept below a twentieth of the time.
+// The core is told that something changed (kUnknown), and compares for itself. Each kevent() call
+// looks at a few files. All are looked at once in an interval, while a thread sleeps or when a call
+// finds that it is time. What looking takes is kept below a twentieth of the time.
 //
-// Used by Backend only; the kqueue's mutex.
+// Used by Backend only. Lock: the kqueue's mutex.
 #ifndef KQ_POSIX_FILE_WATCH_H
 #define KQ_POSIX_FILE_WATCH_H
 
@@ -25,10 +28,28 @@ class FileWatch {
     Errno set(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take(Tell tell, void* context);
 
-    // Looks, at all if it is time, else at a few if `early`. True if there is something to take().
+    // Looks at all files if it is time, else at a few if `early`. True if there is something to
+    // take().
     bool look(Nanos t, bool early);
-    // When to look again while nothing else happens.
-    [[nodiscard]] Nanos next_look() const { return used_ == 0 ? kForever : look_at_; }
+    // When to look again if nothing else happens.
+    [[nodiscard]] Nanos next_look() const { return looked_at_ == 0 ? kForever : look_at_; }
+    // Whether there is something to take().
+    [[nodiscard]] bool has_news() const { return changed_ > 0; }
+
+    // ---- for a system that tells of changes; `watch` is FdFacts::file_watch ----
+
+    // Whether the system tells of this file from now on.
+    void set_told(int32_t watch, bool told);
+    // The system has told of these changes; others may be seen now. Looks at the file.
+    void note(int32_t watch, uint32_t changes);
+    // The file as of the last look; `read` is when it was read last.
+    [[nodiscard]] const FileState& state(int32_t watch, Nanos& read) const;
+    // Called by take() before it tells of a file.
+    using Prepare = void (*)(void* context, int32_t watch);
+    void set_prepare(Prepare prepare, void* context) {
+        prepare_ = prepare;
+        prepare_context_ = context;
+    }
 
   private:
     struct Entry {
@@ -37,6 +58,7 @@ class FileWatch {
         Handle handle;
         uint32_t identity;
         uint32_t changes;  // not told yet
+        bool told;         // the system tells of it
         Nanos read;        // when it was read last
         FileState state;
     };
@@ -47,11 +69,13 @@ class FileWatch {
     Entry* entries_ = nullptr;
     size_t count_ = 0;
     size_t capacity_ = 0;
-    int32_t unused_ = 0;  // the first one, plus 1
-    size_t used_ = 0;
-    size_t turn_ = 0;     // the entry to be looked at next
-    size_t changed_ = 0;  // that were not told
-    Nanos look_at_ = 0;   // when all are
+    int32_t unused_ = 0;    // the first unused entry, plus 1
+    size_t looked_at_ = 0;  // how many are in use, and not `told`
+    size_t turn_ = 0;       // the entry to look at next
+    size_t changed_ = 0;    // how many have changes that were not told
+    Nanos look_at_ = 0;     // when to look at all
+    Prepare prepare_ = nullptr;
+    void* prepare_context_ = nullptr;
 };
 
 }  // namespace kq

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Kqueues that watch kqueues. See nest.h.
 #include "nest.h"
 

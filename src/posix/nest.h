@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Kqueues that watch kqueues.
 //
-// Outsiders find a kqueue readable only when its bell was rung; a kqueue of the same
-// process does better: it waits for all that the other one waits for, and so on.
+// Outsiders find a kqueue readable only when its bell was rung. A kqueue of the same process does
+// better: it waits for all that the watched one waits for, and so on.
 //
-// Lock: one for the process, taken with a kqueue's mutex held or by a thread that goes to
-// sleep, and before those of Pollers, of which that of the watching one is free.
+// Lock order: 1. a kqueue's mutex (none in a thread that goes to sleep); 2. this one, of which the
+// process has one; 3. those of Pollers. That of the watching Poller is not held meanwhile.
 #ifndef KQ_POSIX_NEST_H
 #define KQ_POSIX_NEST_H
 
@@ -12,9 +13,9 @@
 
 namespace kq::nest {
 
-constexpr int kDeepest = 5;  // as epoll has it
+constexpr int kDeepest = 5;  // the limit of epoll, too
 
-// The kqueue of this bell can be watched from now on; not any more.
+// The kqueue of this bell can be watched from now on; it cannot be watched any more.
 void publish(Doorbell& bell, Poller& poller);
 void withdraw(Doorbell& bell);
 
@@ -22,10 +23,11 @@ void withdraw(Doorbell& bell);
 Errno check(const Poller& watcher, int number);
 // Whether the kqueue of that number has something for its collect().
 bool is_ready(int number);
-// Adds what it waits for to what the caller waits for.
+// Adds what that kqueue waits for to what the caller waits for. The result is its earliest deadline
+// (monotonic).
 Nanos add_to(Poller::Snapshot& snapshot, int number);
 
-// From one kqueue to those it watches; the lock is held by whoever began.
+// These go from one kqueue to those that it watches. The caller holds the lock.
 bool is_ready_below(int number, int depth);
 Nanos add_below(Poller::Snapshot& snapshot, int number, int depth);
 int depth_below(int number, const Poller& self, int limit);

@@ -1,19 +1,16 @@
-// Signals that are blocked, and threads that hold some back: the POSIX side of
-// signal_source.h and held_signals.h.
+// SPDX-License-Identifier: BSD-2-Clause
+// Signals that are blocked: the POSIX side of signal_source.h.
 #include "pending_signals.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <atomic>
 
-#include "alloc.h"
-#include "children.h"
 #include "dispositions.h"
-#include "held_signals.h"
-#include "platform.h"
+#include "left_signals.h"
 #include "signal_hub.h"
 #include "signal_source.h"
 #include "sys.h"
@@ -23,10 +20,7 @@ namespace kq {
 namespace pending_signals {
 
 bool are_news() {
-    uint64_t pending = signal_source::pending_of(signal_source::caught());
-    for (uint64_t set = pending & ~dispositions::silent(); set != 0; set &= set - 1)
-        if (dispositions::is_counted_ahead(__builtin_ctzll(set) + 1)) pending &= ~(set & -set);
-    return pending != 0;
+    return (signal_source::pending_of(signal_source::caught()) & ~left_signals::told()) != 0;
 }
 
 bool are_blocked_here() {
@@ -35,109 +29,118 @@ bool are_blocked_here() {
     return signal_source::to_bits(mask, signal_source::caught()) != 0;
 }
 
+uint64_t count_silent() {
+    uint64_t count = 0;
+    for (uint64_t set = dispositions::silent(); set != 0; set &= set - 1)
+        count += signal_hub::total(__builtin_ctzll(set) + 1);
+    return count;
+}
+
 }  // namespace pending_signals
 
 namespace signal_source {
 
-// Nobody tells: see are_news().
+bool drops_others() {
+    return true;
+}
+
+// POSIX has nothing to switch on: see are_news().
 Errno listen(uint64_t /*set*/) {
     return Errno::ok;
 }
 
+// POSIX does not say whether a pending signal still is the same: it has to be looked at.
+bool has_news() {
+    return true;
+}
+
 #if defined(_POSIX_REALTIME_SIGNALS) && _POSIX_REALTIME_SIGNALS > 0
-int take_one(uint64_t set) {
-    const sys::Uncancelled uncancelled;
-    const sigset_t wanted = to_sigset(set);
-    const timespec at_once{};
-    siginfo_t info{};
-    // One that no thread blocks is pending, too, until its thread has been chosen.
-    const int number = sigtimedwait(&wanted, &info, &at_once);
-    if (number == SIGCHLD) dispositions::child_signal_was_taken(info);
-    return number > 0 ? number : 0;
-}
-#else
-// Let through for a moment, it runs into our handler, which takes it for counted.
-int take_one(uint64_t set) {
-    const uint64_t pending = pending_of(set);
-    if (pending == 0) return 0;
-    const int number = __builtin_ctzll(pending) + 1;
-    const sigset_t let_through = to_sigset(signal_hub::bit_of(number));
-    sigset_t before;
-    (void)dispositions::count_ahead(number);
-    if (pthread_sigmask(SIG_UNBLOCK, &let_through, &before) == 0)
-        (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    dispositions::forget_ahead(number);  // another thread was quicker
-    return number;
-}
-#endif
 
-// SIGCHLD has to come through while we wait for children.
-bool may_hold(int number) {
-    return number != SIGCHLD || !children::anybody_waits();
-}
-
-}  // namespace signal_source
-
-// ---- threads ----
-
-namespace held_signals {
 namespace {
 
-// Threads that were asked for their names. The names are numbers of our own: POSIX uses a
-// pthread_t again, and does not say whether it is alive. Under the hub's lock, but for the
-// end of a thread; never freed, only used again.
-struct Named {
-    std::atomic<Thread> name{0};  // 0: it has ended
-    Named* next = nullptr;
+// The address of this char is the value of a signal that was put back. Its original is kept for a
+// handler; sigwaitinfo() gets the mark: P-SIGNAL-INFO.
+constinit char mark = 0;
+// Kept by words: a handler may read in one thread what another thread is keeping. It then gets some
+// of both, and each of the two was sent by somebody.
+class Original {
+  public:
+    void keep(const siginfo_t& info) {
+        uint64_t words[kWords] = {};
+        memcpy(words, &info, sizeof info);
+        for (size_t i = 0; i < kWords; i++)
+            words_[i].store(words[i], std::memory_order_relaxed);
+    }
+    void tell(siginfo_t& info) const {
+        uint64_t words[kWords];
+        for (size_t i = 0; i < kWords; i++)
+            words[i] = words_[i].load(std::memory_order_relaxed);
+        memcpy(&info, words, sizeof info);
+    }
+
+  private:
+    static constexpr size_t kWords = (sizeof(siginfo_t) + sizeof(uint64_t) - 1) / sizeof(uint64_t);
+    std::atomic<uint64_t> words_[kWords] = {};
 };
-constinit Named* named = nullptr;
-constinit Thread last_name = 0;
-constinit pthread_key_t key{};
-constinit bool has_key = false;
-
-extern "C" void kq_named_thread_ended(void* value) {
-    static_cast<Named*>(value)->name.store(0);
-}
-
-Named* find_named(Thread name) {
-    for (Named* n = named; n != nullptr; n = n->next)
-        if (n->name.load() == name) return n;
-    return nullptr;
-}
-
-Named* take_named() {
-    if (Named* unused = find_named(0)) return unused;
-    Named* fresh = make<Named>().release();
-    if (fresh == nullptr) return nullptr;
-    fresh->next = named;
-    named = fresh;
-    return fresh;
-}
+constinit Original originals[signal_hub::kLastSignal + 1] = {};
 
 }  // namespace
 
-Thread this_thread() {
-    has_key = has_key || pthread_key_create(&key, kq_named_thread_ended) == 0;
-    if (!has_key) return 0;
-    if (const void* known = pthread_getspecific(key))
-        return static_cast<const Named*>(known)->name.load();
-    Named* fresh = take_named();
-    if (fresh == nullptr || pthread_setspecific(key, fresh) != 0) return 0;
-    fresh->name.store(++last_name);
-    return last_name;
+const bool kCanTake = true;
+
+bool take_one(uint64_t set, siginfo_t& info) {
+    const sys::Uncancelled uncancelled;
+    const sigset_t wanted = to_sigset(set);
+    const timespec at_once{};
+    // A signal that no thread blocks is pending, too, until its thread has been chosen.
+    return sigtimedwait(&wanted, &info, &at_once) > 0;
 }
 
-bool is_alive(Thread thread) {
-    return thread != 0 && find_named(thread) != nullptr;
+// Values of queued signals are the program's, and there may be many.
+bool can_mark(int number) {
+    return number < SIGRTMIN;
 }
 
-uint64_t thread_clock() {
-    return static_cast<uint64_t>(now(Clock::monotonic) / kMillisecond) + 1;
+bool put_back(const siginfo_t& info) {
+    sigval value = info.si_value;
+    if (can_mark(info.si_signo)) {
+        if (!is_marked(info)) originals[info.si_signo].keep(info);
+        value.sival_ptr = &mark;
+    }
+    return sigqueue(getpid(), info.si_signo, value) == 0;
 }
 
-uint64_t thread_made() {
-    return 0;  // not known
+bool is_marked(const siginfo_t& info) {
+    return info.si_code == SI_QUEUE && info.si_value.sival_ptr == &mark;
 }
 
-}  // namespace held_signals
+void restore(siginfo_t& info) {
+    originals[info.si_signo].tell(info);
+}
+
+#else
+
+const bool kCanTake = false;
+
+bool take_one(uint64_t /*set*/, siginfo_t& /*info*/) {
+    return false;
+}
+
+bool can_mark(int /*number*/) {
+    return false;
+}
+
+bool put_back(const siginfo_t& /*info*/) {
+    return false;
+}
+
+bool is_marked(const siginfo_t& /*info*/) {
+    return false;
+}
+
+void restore(siginfo_t& /*info*/) {}
+
+#endif
+
+}  // namespace signal_source
 }  // namespace kq

@@ -1,5 +1,6 @@
-// PollSet: a dense array for poll(), and beside it what each entry is for.
-// Grown and shrunk entry by entry, never built anew. Used by Poller, whose lock holds.
+// SPDX-License-Identifier: BSD-2-Clause
+// PollSet: a dense array for poll(), and beside it what each entry is for. It grows and shrinks
+// entry by entry, and is never built anew. Used by Poller, under its lock.
 #ifndef KQ_POSIX_POLL_SET_H
 #define KQ_POSIX_POLL_SET_H
 
@@ -11,19 +12,19 @@
 
 namespace kq {
 
-// One direction of one descriptor. Zero is right for what is not set.
+// One direction of one descriptor. All zero is right for members that are not set.
 struct PollItem {
     Handle handle;
     Mode mode;
     Direction direction;
     bool queue;       // it is a kqueue of ours
-    bool has_events;  // Poller::collect(): and has something for its own collect()
-    bool countless;   // what is to be read cannot be counted
-    uint8_t verdict;  // Poller::collect(): what becomes of it
-    // Of an edge that was reported and is ready still:
+    bool has_events;  // Poller::collect(): the kqueue has something for its own collect()
+    bool countless;   // the system cannot count what can be read
+    uint8_t verdict;  // Poller::collect(): what becomes of the entry
+    // For an edge that was reported and is still ready:
     short seen;      // the POLL bits then
-    int64_t amount;  // what was to be read
-    Nanos due;       // when it is reported again if nothing else tells
+    int64_t amount;  // how much could be read
+    Nanos due;       // when it is reported again if nothing else happens
     Nanos delay;     // how long that was put off
 };
 
@@ -45,13 +46,13 @@ class PollSet {
         return grow_array(fds_, fds_capacity_, wanted) &&
                grow_array(items_, items_capacity_, wanted);
     }
-    // Requires a reserve(). Its index, until something is removed.
+    // Requires a reserve(). Returns the index, which is valid until something is removed.
     size_t add(const pollfd& fd, const PollItem& item) {
         fds_[count_] = fd;
         items_[count_] = item;
         return count_++;
     }
-    // The last one takes its place; false if it was the last itself.
+    // The last entry takes its place; false if `i` was the last entry.
     bool remove(size_t i) {
         count_--;
         if (i == count_) return false;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The interest in descriptors. See poller.h; waiting is in poller_wait.cc.
 #include "poller.h"
 
@@ -8,18 +9,19 @@
 #include <algorithm>
 
 #include "amount.h"
-#include "file_stat.h"
+#include "fd_identity.h"
 #include "nest.h"
 #include "pending_signals.h"
+#include "poll_bits.h"
 #include "poller_snapshot.h"
 #include "sys.h"
 
 namespace kq {
 namespace {
 
-// An edge that stays ready is reported again after kFirstDelay, and later each time, up to
-// kLongestDelay: until then a program that emptied what was filled again at once would
-// wait. With less to read than before it may have done just that: kSuspicion.
+// An edge that stays ready is reported again after kFirstDelay, and then ever later, up to
+// kLongestDelay. Until then a program waits if it emptied what was filled again at once. If there
+// is less to read than before, that may have happened: kSuspicion.
 constexpr Nanos kFirstDelay = 250 * kMillisecond;
 constexpr Nanos kLongestDelay = 2 * kSecond;
 constexpr Nanos kSuspicion = 20 * kMillisecond;
@@ -30,51 +32,20 @@ constexpr Nanos kLongestLook = 100 * kMillisecond;
 
 constexpr short kEither = POLLHUP | POLLERR | POLLNVAL;
 
-uint8_t bit(Direction d) {
-    return static_cast<uint8_t>(1u << static_cast<unsigned>(d));
-}
-
-short events_for(Direction d) {
-    return d == Direction::read ? POLLIN : POLLOUT;
-}
-
-uint16_t to_ready(short events) {
-    unsigned ready = 0;
-    if ((events & POLLIN) != 0) ready |= kReadable;
-    if ((events & POLLOUT) != 0) ready |= kWritable;
-    if ((events & POLLHUP) != 0) ready |= kHangup;
-    if ((events & POLLERR) != 0) ready |= kFailed;
-    return static_cast<uint16_t>(ready);
-}
-
-// A listener: how many wait there cannot be asked.
+// Whether fd is a listener: there nobody can ask how many connections wait.
 bool counts_connections(int fd, const FdFacts& facts) {
     const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream ||
                         facts.kind == FdKind::stream || facts.kind == FdKind::seqpacket;
     return stream && amount::readable(fd) < 0;
 }
 
-// Place::identity. Both ends of a pipe are one file to fstat().
-uint32_t identity_of_end(int fd, const struct stat& st) {
-    const uint32_t identity = identity_of(st);
-    if (!S_ISFIFO(st.st_mode)) return identity;
-    return identity ^ static_cast<uint32_t>(sys::control(fd, F_GETFL) & O_ACCMODE) << 1;
-}
-
-bool identify(int fd, uint32_t& identity) {
-    struct stat st {};
-    if (sys::stat_number(fd, &st) != 0) return false;
-    identity = identity_of_end(fd, st);
-    return true;
-}
-
-// How long an edge is put off first that stays ready: less where what is to be read cannot
-// be counted, as connections.
+// The first delay of an edge that stays ready. It is shorter where the system cannot count what can
+// be read: connections.
 Nanos first_delay(const PollItem& item) {
     return item.countless ? kSuspicion : kFirstDelay;
 }
 
-// More of it is news: what is to be read, of a kqueue the rings.
+// If this grows there is news: the bytes that can be read, or the rings of a kqueue.
 int64_t amount_of(const PollItem& item, int fd) {
     if (item.direction == Direction::write) return 0;
     if (!item.queue) return amount::readable(fd);
@@ -82,7 +53,7 @@ int64_t amount_of(const PollItem& item, int fd) {
     return bell == nullptr ? 0 : bell->rings.load();
 }
 
-// An edge is reported: what it is compared with from now on.
+// An edge is reported now. Notes what it is compared with from now on.
 void note_edge(PollItem& item, const pollfd& fd, Nanos now) {
     item.seen = fd.revents;
     item.amount = amount_of(item, fd.fd);
@@ -90,12 +61,12 @@ void note_edge(PollItem& item, const pollfd& fd, Nanos now) {
     item.due = now + item.delay;
 }
 
-// Whether what was reported, and is ready still, is news.
+// Whether there is news of an entry that was reported and is still ready.
 bool is_news(PollItem& item, const pollfd& fd, Nanos now) {
     const bool other = (fd.revents & ~item.seen) != 0;
     item.seen = fd.revents;
     const int64_t amount = amount_of(item, fd.fd);
-    // All was read, and it is ready still: the end, which had been hidden behind that.
+    // All was read, and it is still ready: that is the end, which was hidden behind the bytes.
     const bool bare_end = amount == 0 && item.amount > 0 && (fd.revents & kEither) == 0;
     const bool more = amount > item.amount || (bare_end && !item.queue);
     if (amount < item.amount && item.due > now + kSuspicion) {
@@ -141,7 +112,7 @@ Errno Poller::still(int fd, FdFacts& facts) {
     return error;
 }
 
-// The first entry of a descriptor.
+// Before a descriptor gets its first entry.
 Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
     struct stat st {};
     if (sys::stat_number(fd, &st) != 0) return last_errno();
@@ -149,7 +120,7 @@ Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
         const Errno error = descriptor::classify(fd, facts);
         if (error != Errno::ok) return error;
     }
-    // poll() calls these ready, always.
+    // poll() always calls these ready.
     if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return Errno::not_permitted;
     if (S_ISFIFO(st.st_mode)) {
         const Doorbell* bell = doorbell::find(fd);
@@ -161,7 +132,7 @@ Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
     return Errno::ok;
 }
 
-// One direction, anew.
+// Registers one direction anew.
 Errno Poller::set(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) {
     Place* place = places_.at(static_cast<size_t>(fd));
     if (place == nullptr) return Errno::no_memory;
@@ -211,7 +182,7 @@ Errno Poller::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts
 
 // ---- entries ----
 
-// The armed set is not what sleeping threads know.
+// The armed set has changed: it is not the one that sleeping threads know.
 void Poller::changed() {
     version_++;
     wake_sleepers_if_any();
@@ -249,7 +220,7 @@ void Poller::forget(int fd) {
 
 // ---- collecting ----
 
-// Whether an entry has something to report, and what becomes of it: PollItem::verdict.
+// Whether an entry has something to report. What becomes of it is in PollItem::verdict.
 bool Poller::report(PollSet& set, size_t i, Nanos now, Wakeup& out) {
     pollfd& fd = set.fds()[i];
     PollItem& item = set.item(i);
@@ -261,13 +232,13 @@ bool Poller::report(PollSet& set, size_t i, Nanos now, Wakeup& out) {
     }
     const bool news = &set == &armed_ || is_news(item, fd, now);
     if (!news) return false;
-    // What is ready may be another file by now.
+    // The number that is ready may be another file now.
     if ((fd.revents & POLLNVAL) != 0 || !is_same(fd.fd)) {
         item.verdict = gone;
         return false;
     }
     out.handle = item.handle;
-    out.ready = to_ready(fd.revents);
+    out.ready = to_ready(fd.revents & ~POLLNVAL);
     out.lane = static_cast<uint8_t>(item.direction);
     if (&set == &spent_ || item.mode == Mode::level) return true;
     if (item.mode == Mode::edge) note_edge(item, fd, now);
@@ -275,7 +246,7 @@ bool Poller::report(PollSet& set, size_t i, Nanos now, Wakeup& out) {
     return true;
 }
 
-// From the end, so that what takes the place of an entry that moves was looked at already.
+// From the end: an entry that moves into a free place was looked at already.
 void Poller::sort_out(PollSet& set, size_t first) {
     for (size_t i = set.count(); i-- > first;) {
         if (i >= set.count()) continue;
@@ -296,8 +267,8 @@ void Poller::sort_out(PollSet& set, size_t first) {
     }
 }
 
-// Not under the leaf lock: those of other kqueues are taken, and entries are changed under
-// the kqueue's mutex only.
+// Not under the leaf lock, because this takes the leaf locks of other kqueues. Entries change only
+// under the kqueue's mutex.
 void Poller::look_at_queues() KQ_NO_ANALYSIS {
     for (PollSet* set : {&armed_, &spent_})
         for (size_t i = 0; queues_ > 0 && i < set->count(); i++)
@@ -325,7 +296,7 @@ Result<size_t> Poller::collect(std::span<Wakeup> out, bool& rung) {
         if (told) count++;
     }
     if (all > 0) start_ = (start_ + looked) % all;
-    // Where there was no room to look, too: what is not ready any more is waited for.
+    // Even if there was no room to look at all: entries that are no longer ready are armed again.
     const size_t before = spent_.count();
     sort_out(armed_, 1);
     sort_out(spent_, 0);
@@ -357,8 +328,8 @@ bool Poller::is_ready(int depth) {
     return false;
 }
 
-// Whether collect() would find an edge, for whom watches this kqueue. Kqueues in there: by their
-// rings only.
+// Whether collect() would find an edge, for a kqueue that watches this one. Kqueues in the set are
+// judged by their rings only.
 bool Poller::spent_has_news(Nanos t) {
     if (spent_.count() == 0 || sys::poll_at_once(spent_.fds(), spent_.count()) <= 0) return false;
     for (size_t i = 0; i < spent_.count(); i++) {
@@ -369,7 +340,7 @@ bool Poller::spent_has_news(Nanos t) {
     return false;
 }
 
-// The next entry from `i` on that is a kqueue. No lock is held while that one is asked.
+// Finds the next entry from `i` on that is a kqueue. No lock is held while that one is asked.
 bool Poller::next_queue(bool spent, size_t& i, int& number) {
     const Guard guard(mutex_);
     PollSet& set = spent ? spent_ : armed_;

@@ -1,18 +1,19 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The interest of one kqueue in descriptors, and poll() on it.
 //
-// poll() knows levels only. An entry stands in one of two sets: *armed*, what a sleeping
-// thread waits for; and *spent*, edges that were reported and are ready still, for which
-// poll() would not wait. These are looked at in each collect(), and now and then while a
-// thread sleeps: no longer ready, they are armed again; ready with more to read, or with
-// other POLL bits, they are news. Whether something came and went between two looks
-// cannot be seen: so that no edge is ever lost, one that stays ready is reported again
-// after a while, and a while later (P-EDGE in BUGS.md).
+// poll() knows levels only. So an entry stands in one of two sets. *armed*: a sleeping thread waits
+// for it. *spent*: an edge that was reported and is still ready, so that poll() would not wait for
+// it. Spent entries are looked at in each collect(), and now and then while a thread sleeps. If one
+// is no longer ready, it is armed again. If there is more to read, or there are other POLL bits,
+// that is news. Nobody can see whether something came and went between two looks. So that no edge
+// is ever lost, one that stays ready is reported again after a while, and then ever later (P-EDGE
+// in BUGS.md).
 //
-// Registrations are of numbers. Each is kept with what fstat() said, and what has become
-// another file since is dropped without a word, as the kernels drop what is closed.
+// Registrations are of numbers. Each is kept with what fstat() said of it. If the number has become
+// another file, its registration is dropped without a word, as kernels do on close().
 //
-// Lock: the kqueue's mutex, and for what a sleeping thread reads (the armed set, the
-// deadlines) a leaf of its own beside it; wait() takes only that.
+// Lock: the kqueue's mutex. Beside it there is a leaf lock for what a sleeping thread reads (the
+// armed set, the deadlines); wait() takes only that one.
 #ifndef KQ_POSIX_POLLER_H
 #define KQ_POSIX_POLLER_H
 
@@ -32,7 +33,7 @@ class Poller {
     Poller(const Poller&) = delete;
     Poller& operator=(const Poller&) = delete;
 
-    // Before all else.
+    // Must be called first.
     Errno open(Doorbell& bell);
 
     // As Backend::watch(), Backend::still().
@@ -42,10 +43,10 @@ class Poller {
     // What is ready. `rung`: the bell's pipe is readable.
     Result<size_t> collect(std::span<Wakeup> out, bool& rung);
 
-    // Waits until collect() may have something to report, or until `end` (monotonic), which is
-    // `timed_out`. interrupted: a signal handler ran. Many threads at once, none with a lock.
+    // Waits until collect() may have something to report, or until `end` (monotonic): timed_out.
+    // interrupted: a signal handler ran. Many threads at once, none with a lock.
     Errno wait(Nanos end) const;
-    // Those who wait have to look again: what they wait for has changed.
+    // What sleeping threads wait for has changed: they have to look again.
     void wake_sleepers() const;
     void wake_sleepers_if_any() const {
         if (sleepers_.load() > 0) wake_sleepers();
@@ -56,25 +57,25 @@ class Poller {
     [[nodiscard]] Nanos deadline(Clock clock) const {
         return deadlines_[static_cast<int>(clock)].load();
     }
-    // Likewise, for what is looked at now and then; monotonic.
+    // The same for what is looked at now and then; monotonic.
     void set_look(Nanos t) { look_at_.store(t); }
 
-    // It is to be looked for signals that no handler gets.
+    // From now on it looks for signals that no handler gets.
     void hear_signals() { hears_signals_.store(true); }
     [[nodiscard]] bool hears_signals() const { return hears_signals_.load(); }
 
     // ---- for nest.cc: when this kqueue is watched by another ----
     struct Snapshot;
-    // Adds what is waited for here; the earliest deadline (monotonic) is answered.
+    // Adds what this kqueue waits for. Returns the earliest deadline (monotonic).
     Nanos add_to(Snapshot& snapshot, int depth);
     [[nodiscard]] bool is_ready(int depth);
-    // How deep kqueues are watched from here; above `limit` for a circle back to `self`.
+    // How many levels of watched kqueues are below; more than `limit` if a circle leads to `self`.
     int depth(const Poller& self, int limit);
 
     void abandon_in_child();
 
   private:
-    // Where the entries of a descriptor stand. Zero: nowhere.
+    // Where the entries of a descriptor are. Zero: nowhere.
     struct Place {
         uint32_t at[kDirections];  // 1 + 2 * index, + 1 if spent
         uint32_t identity;         // of the file that is registered
@@ -110,15 +111,15 @@ class Poller {
     int queues_ KQ_GUARDED_BY(mutex_) = 0;        // entries that are kqueues
     mutable Snapshot* unused_ KQ_GUARDED_BY(mutex_) = nullptr;
     mutable std::atomic<int> sleepers_{0};
-    // poll() has refused as many entries as there are: more than the process may have files.
+    // How often poll() refused the number of entries: more than the process may have files.
     mutable std::atomic<int> refusals_{0};
-    SlotTable<Place> places_;  // the kqueue's mutex
-    size_t start_ = 0;         // where the next collect() begins; likewise
-    Nanos look_period_ = 0;    // likewise
+    SlotTable<Place> places_;  // this and the next two: the kqueue's mutex
+    size_t start_ = 0;         // where the next collect() begins
+    Nanos look_period_ = 0;    // of looks at the spent set
     std::atomic<Nanos> deadlines_[kClocks] = {kForever, kForever};
     std::atomic<bool> hears_signals_{false};
     std::atomic<Nanos> look_at_{kForever};   // set_look()
-    std::atomic<Nanos> spent_at_{kForever};  // when the spent set is to be looked at
+    std::atomic<Nanos> spent_at_{kForever};  // when to look at the spent set
 };
 
 }  // namespace kq

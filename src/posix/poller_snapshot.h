@@ -1,5 +1,6 @@
-// What one sleeping thread waits for: a copy of the armed set, which others may change
-// meanwhile. Used by poller_wait.cc and nest.cc; it is the thread's own.
+// SPDX-License-Identifier: BSD-2-Clause
+// What one sleeping thread waits for: a copy of the armed set, because other threads may change
+// that meanwhile. Used by poller_wait.cc and nest.cc; each belongs to one thread.
 #ifndef KQ_POSIX_POLLER_SNAPSHOT_H
 #define KQ_POSIX_POLLER_SNAPSHOT_H
 
@@ -15,9 +16,9 @@ struct Poller::Snapshot {
     pollfd* fds = nullptr;
     size_t count = 0;
     size_t capacity = 0;
-    uint64_t version = 0;  // of the set it is a copy of; 0: of none
-    int refusals = 0;      // Poller::refusals_ then
-    bool whole = true;     // nothing is missing for want of memory
+    uint64_t version = 0;  // of the set that was copied; 0: of none
+    int refusals = 0;      // Poller::refusals_ at that time
+    bool whole = true;     // false: entries are missing, there was no memory
     Snapshot* next = nullptr;
 
     Snapshot() = default;
@@ -34,7 +35,7 @@ struct Poller::Snapshot {
         count += more;
     }
 
-    // One entry for each descriptor.
+    // Leaves one entry for each descriptor.
     void merge() {
         if (fds == nullptr) return;
         qsort(fds, count, sizeof *fds, [](const void* a, const void* b) {

@@ -1,49 +1,31 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Sleeping on the interest in descriptors. See poller.h.
 //
-// A sleeping thread holds no lock and polls a copy of the armed set; the copy is kept, and
-// made anew only if the set has changed since.
+// A sleeping thread holds no lock and polls a copy of the armed set. The copy is kept, and is made
+// anew only if the set has changed since.
 #include <limits.h>
 #include <pthread.h>
 
 #include <algorithm>
 #include <new>
 
-#include "dispositions.h"
+#include "clocks.h"
 #include "nest.h"
 #include "pending_signals.h"
 #include "poller_snapshot.h"
-#include "signal_hub.h"
 #include "sys.h"
 
 namespace kq {
 namespace {
 
-// How long a thread sleeps that could not copy all it waits for.
+// How long a thread sleeps if it could not copy all that it waits for.
 constexpr Nanos kShortOfMemory = 20 * kMillisecond;
 
-// The clock on the wall may be set; whoever waits for it looks at it now and then.
-constexpr Nanos kClockCheck = 1 * kSecond;
-
-Nanos to_monotonic(Nanos realtime, Nanos t) {
-    if (realtime == kForever) return kForever;
-    const Nanos left = std::min(realtime - now(Clock::realtime), kClockCheck);
-    return t + std::max(left, Nanos{0});
-}
-
-// Whole milliseconds, and not less: poll() knows no others.
+// Whole milliseconds, rounded up: poll() knows no others.
 int to_timeout(Nanos left) {
     if (left <= 0) return 0;
     const Nanos ms = (left + kMillisecond - 1) / kMillisecond;
     return ms > INT_MAX ? INT_MAX : static_cast<int>(ms);
-}
-
-// How often signals came for which the program has no handler: these interrupt poll(),
-// but must not end a kevent().
-uint64_t count_silent() {
-    uint64_t count = 0;
-    for (uint64_t set = dispositions::silent(); set != 0; set &= set - 1)
-        count += signal_hub::total(__builtin_ctzll(set) + 1);
-    return count;
 }
 
 }  // namespace
@@ -93,16 +75,16 @@ struct Sleep {
 
 }  // namespace
 
-// Its snapshot goes with it: that takes no lock.
+// A cancelled thread takes its snapshot with it: that needs no lock.
 void Poller::cancelled(void* arg) {
     const auto* sleep = static_cast<Sleep*>(arg);
     sleep->poller->sleepers_.fetch_sub(1);
     Owned<Snapshot>(sleep->snapshot).reset();
 }
 
-// A thread may be cancelled in here. All state is in `arg`: locals may be lost by the way
-// cancellation comes back here. Not instrumented: one that is cancelled leaves without
-// cleaning up the shadow of its frame.
+// A thread may be cancelled in here. All state is in `arg`: locals may be lost when cancellation
+// comes back here. Not instrumented: a cancelled thread leaves without cleaning up the shadow
+// memory of its frame.
 __attribute__((noinline, no_sanitize("address"))) void Poller::poll_cancellable(void* arg) {
     auto* sleep = static_cast<Sleep*>(arg);
     pthread_cleanup_push(&Poller::cancelled, arg);
@@ -119,22 +101,23 @@ __attribute__((no_sanitize("address"))) Errno Poller::wait_for(Snapshot* snapsho
     sleep.fds = snapshot != nullptr ? snapshot->fds : &bell;
     sleep.count = static_cast<nfds_t>(snapshot != nullptr ? snapshot->count : 1);
     sleep.timeout = until == kForever ? -1 : to_timeout(until - now(Clock::monotonic));
-    const uint64_t silent = count_silent();
+    const uint64_t silent = pending_signals::count_silent();
     poll_cancellable(&sleep);
     const Errno error = sleep.result < 0 ? last_errno() : Errno::ok;
     give_back(snapshot);
-    return error == Errno::interrupted && count_silent() != silent ? Errno::ok : error;
+    return error == Errno::interrupted && pending_signals::count_silent() != silent ? Errno::ok
+                                                                                    : error;
 }
 
-// What is waited for now, to be given back. Null: no memory, or poll() takes no such number even
-// with one entry for each descriptor. `until` is made earlier if need be.
+// What to wait for now; to be given back. Null: no memory, or poll() refuses the number of entries
+// even with one for each descriptor. `until` is made earlier if needed.
 Poller::Snapshot* Poller::prepare(Nanos& until) const {
     bool queues = false;
     Snapshot* snapshot = nullptr;
     const int refusals = refusals_.load();
     {
         const Guard guard(mutex_);
-        sleepers_.fetch_add(1);  // before deadlines are looked at: who changes them rings then
+        sleepers_.fetch_add(1);  // before deadlines are read: who changes one later rings
         if (refusals < 2) snapshot = take_snapshot();
         if (snapshot == nullptr) return nullptr;
         queues = queues_ > 0;
@@ -168,7 +151,7 @@ Errno Poller::wait(Nanos end) const {
     return end != kForever && now(Clock::monotonic) >= end ? Errno::timed_out : Errno::ok;
 }
 
-// What the kqueues wait for that are in the snapshot.
+// Adds what the kqueues in the snapshot wait for. Returns their earliest deadline.
 Nanos Poller::add_queues(Snapshot& snapshot) {
     Nanos earliest = kForever;
     const size_t own = snapshot.count;
@@ -196,7 +179,7 @@ Nanos Poller::add_to(Snapshot& snapshot, int depth) {
 void Poller::abandon_in_child() KQ_NO_ANALYSIS {
     ::new (&mutex_) Mutex;
     sleepers_.store(0);
-    unused_ = nullptr;  // some are those of the parent's threads, half made
+    unused_ = nullptr;  // some belong to threads of the parent, and are half made
 }
 
 }  // namespace kq

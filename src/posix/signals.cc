@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Signals of the process, caught by handlers (dispositions.h): what every platform with
 // sigaction() does. See signals in platform.h. Lock: the signal hub's.
 //
@@ -7,7 +8,7 @@
 #include <atomic>
 
 #include "dispositions.h"
-#include "held_signals.h"
+#include "left_signals.h"
 #include "platform.h"
 #include "signal_hub.h"
 
@@ -16,10 +17,6 @@ namespace {
 
 // The signals that are caught; set under the hub's lock.
 constinit std::atomic<uint64_t> started{0};
-
-bool is_pending(int number) {
-    return signal_source::pending_of(signal_hub::bit_of(number)) != 0;
-}
 
 }  // namespace
 
@@ -66,70 +63,49 @@ Errno start(int number) {
         (void)signal_source::listen(started);
     }
     if (error != Errno::ok) return error;
-    if (signal_source::may_hold(number)) held_signals::hold(number);
-    if (!first) return error;
-    // Was pending before anybody watched it: no news, even when its handler comes to run.
-    const bool silent = (dispositions::silent() & signal_hub::bit_of(number)) != 0;
-    if (!silent && is_pending(number)) (void)dispositions::count_ahead(number);
+    // If it was pending before anybody watched it, it is no news, even if its handler runs later.
+    if (first) left_signals::begin(number);
     return Errno::ok;
 }
 
 void stop(int number) {
-    // What came while it was watched was not meant for the disposition that comes now.
-    take_pending();
     dispositions::give_back(number);
-    held_signals::release(number);
+    left_signals::end(number);
     started &= ~signal_hub::bit_of(number);
     (void)signal_source::listen(started);
-}
-
-bool may_hold() {
-    return held_signals::may_hold();
-}
-uint64_t take_held() {
-    return held_signals::take();
-}
-uint64_t take_inherited() {
-    return held_signals::take_inherited();
-}
-void let_go(uint64_t set) {
-    held_signals::let_go(set);
 }
 
 bool refresh(uint64_t set) {
     bool any = false;
     for (set &= started; set != 0; set &= set - 1) {
-        const int number = __builtin_ctzll(set) + 1;
         bool changed = false;
-        (void)dispositions::take_over(number, changed);
+        (void)dispositions::take_over(__builtin_ctzll(set) + 1, changed);
         any = any || changed;
-        if (dispositions::is_counted_ahead(number) && !is_pending(number))
-            dispositions::forget_ahead(number);
     }
     return any;
 }
 
-void take_pending() {
-    // Not from a handler that the program has set since.
-    (void)refresh(signal_source::pending_of(started));
-    const uint64_t silent = dispositions::silent() & started;
-    while (const int number = silent == 0 ? 0 : signal_source::take_one(silent))
-        (void)signal_hub::arrived(number);
-    const uint64_t handled = started & ~silent;
-    const uint64_t pending = signal_source::pending_of(handled);
-    for (uint64_t set = handled; set != 0; set &= set - 1) {
-        const int number = __builtin_ctzll(set) + 1;
-        if ((pending & signal_hub::bit_of(number)) == 0)
-            dispositions::forget_ahead(number);
-        else if (dispositions::count_ahead(number))
-            (void)signal_hub::arrived(number);
-    }
+bool look_at_pending() {
+    const uint64_t pending = signal_source::pending_of(started);
+    (void)refresh(pending);  // is there a handler for it now?
+    return left_signals::look(pending);
+}
+
+bool are_left() {
+    return left_signals::told() != 0;
+}
+bool withdraw(Nanos& wait) {
+    return left_signals::withdraw(wait);
+}
+void put_back() {
+    left_signals::put_back();
 }
 
 void abandon_in_child() {
     started = 0;
     (void)signal_source::listen(started);
     dispositions::abandon_in_child();
+    left_signals::abandon_in_child();
 }
 
 }  // namespace signals

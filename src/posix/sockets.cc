@@ -1,10 +1,11 @@
-// Sockets: what poll() says of them turned into filter results of BSD (semantics 5.1.1,
-// 5.1.2, 5.2). Stateless but for FdFacts; the lock is the kqueue's.
+// SPDX-License-Identifier: BSD-2-Clause
+// Sockets: turns what poll() says of them into filter results of BSD (semantics 5.1.1, 5.1.2, 5.2).
+// Stateless except for FdFacts; the lock is the kqueue's.
 //
-// poll() says neither that the peer will send no more, nor why a connection died, nor
-// whether it ever lived: looking at the first byte (MSG_PEEK) says all three. It is done
-// where there is none, or where poll() speaks of a hangup or an error; a pending error is
-// given once, so it is kept in FdFacts::so_error.
+// A pending error is given once: to whoever reads, looks (MSG_PEEK), sends or asks for SO_ERROR
+// first. That must be the program. So nothing of that is done here, not even if poll() says that
+// there is no error: one may come in that moment. What we know is what poll(), FIONREAD and the
+// names of a socket say, and what was seen before.
 #include "sockets.h"
 
 #include <errno.h>
@@ -12,18 +13,21 @@
 #include <sys/socket.h>
 
 #include "amount.h"
+#include "connection.h"
 #include "sys.h"
-
-// All systems have it, though POSIX has not. Without it a thread that reads the same
-// socket at the same moment could make us wait for it.
-#ifndef MSG_DONTWAIT
-    #define MSG_DONTWAIT 0
-#endif
 
 namespace kq::sockets {
 namespace {
 
-// An int socket option of the socket level, or `otherwise`.
+// Set where poll() tells that the peer will send no more. Elsewhere poll() says that the socket is
+// readable, and FIONREAD that there are no bytes.
+#ifdef POLLRDHUP
+constexpr short kPeerEnded = POLLRDHUP;
+#else
+constexpr short kPeerEnded = 0;
+#endif
+
+// The value of an int option of the socket level, or `otherwise`.
 int option(int fd, int name, int otherwise) {
     int value = 0;
     socklen_t size = sizeof value;
@@ -34,45 +38,35 @@ bool is_connected_kind(FdKind kind) {
     return kind != FdKind::datagram;
 }
 
-bool is_no_answer(int error) {
-#if EAGAIN != EWOULDBLOCK
-    if (error == EWOULDBLOCK) return true;
-#endif
-    return error == EAGAIN || error == EINTR;
+void note_alive(FdFacts& facts) {
+    facts.was_alive = true;
+    facts.has_ended = false;
 }
 
-// What looking at the first byte says.
-enum class Peek : uint8_t {
-    data,
-    end,
-    nothing,      // yet
-    unconnected,  // and never was
-    failed,       // FdFacts::so_error says why
-    closed,
+// What poll() says now of a connection, in full.
+struct State {
+    bool closed;    // the number is not open
+    bool readable;  // or at its end
+    bool writable;
+    bool hangup;
+    bool failed;
+    bool peer_ended;  // never true where kPeerEnded is 0
+    bool unconnected;
 };
 
-Peek peek(int fd, FdFacts& facts) {
-    char byte = 0;
-    const ssize_t n = sys::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0) return Peek::data;
-    if (n == 0) return Peek::end;
-    if (is_no_answer(errno)) return Peek::nothing;
-    switch (errno) {
-        case EBADF:
-            return Peek::closed;
-        case ENOTCONN:
-        case EINVAL:  // where an unconnected stream of AF_UNIX says so
-            return facts.so_error != 0 ? Peek::end : Peek::unconnected;
-        default:
-            facts.so_error = static_cast<uint8_t>(errno);
-            return Peek::failed;
-    }
-}
-
-// What a dead connection died of, if that is not known yet.
-void fetch_error(int fd, FdFacts& facts) {
-    const int error = option(fd, SO_ERROR, 0);
-    if (error != 0) facts.so_error = static_cast<uint8_t>(error);
+State look(int fd, const FdFacts& facts) {
+    const short now = sys::poll_now(fd, static_cast<short>(POLLIN | POLLOUT | kPeerEnded));
+    State state{};
+    state.closed = (now & POLLNVAL) != 0;
+    state.readable = (now & POLLIN) != 0;
+    state.writable = (now & POLLOUT) != 0;
+    state.hangup = (now & POLLHUP) != 0;
+    state.failed = (now & POLLERR) != 0;
+    state.peer_ended = (now & kPeerEnded) != 0;
+    // A socket that has ended is readable: it is at its end. Some protocols only hang up.
+    state.unconnected =
+        state.hangup && !state.readable && !state.failed && !facts.was_alive && !facts.has_ended;
+    return state;
 }
 
 // Not active. TCP tells when it gets connected, the others do not.
@@ -88,22 +82,9 @@ bool has_peer(int fd) {
     return getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
 }
 
-// Whether the sending side was shut, here or by the peer's leaving. On a stream nothing is
-// sent by this, and nobody can tell that it was tried; packets have no such attempt.
-bool send_side_shut(int fd, FdFacts& facts, bool& unconnected) {
-    const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream;
-    if (!stream || sys::send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0) return false;
-    const int error = errno;
-    if (is_no_answer(error)) return false;
-    unconnected = error == ENOTCONN || (error == EPIPE && facts.so_error == 0 && !has_peer(fd));
-    if (unconnected) return false;
-    if (error != EPIPE) facts.so_error = static_cast<uint8_t>(error);
-    return true;
-}
-
 Sample readable_listener(int fd, uint16_t ready) {
     Sample sample;
-    // Others may have accepted what poll() told us of. How many wait cannot be asked.
+    // Others may have accepted what poll() told us of. Nobody can ask how many wait.
     const bool waits = (ready & kReadable) != 0 && (sys::poll_now(fd, POLLIN) & POLLIN) != 0;
     sample.data = waits ? 1 : 0;
     sample.unmarked = true;
@@ -111,20 +92,42 @@ Sample readable_listener(int fd, uint16_t ready) {
     return sample;
 }
 
-Sample readable_packets(int fd, FdFacts& facts, uint16_t ready, int64_t bytes) {
+// Whether a connection is at its end, or has only its end left to be read. Without kPeerEnded:
+// FIONREAD stops at TCP's urgent mark, so 0 bytes there are no end.
+bool has_end(int fd, const State& state, int64_t bytes, bool counted) {
+    if (state.hangup || state.peer_ended) return true;
+    if (kPeerEnded != 0 || !counted) return false;
+    return state.readable && bytes == 0 && sockatmark(fd) != 1;
+}
+
+// Connections that do not simply have some bytes. `bytes`: -1 if they cannot be counted.
+Sample readable_otherwise(int fd, FdFacts& facts, int64_t bytes) {
+    Sample sample;
+    const State state = look(fd, facts);
+    sample.closed = state.closed;
+    if (state.closed) return sample;
+    if (state.unconnected) return never_connected(facts);
+    sample.eof = has_end(fd, state, bytes, bytes >= 0);
+    sample.data = bytes < 0 ? 0 : bytes;
+    // If the system calls it readable, and it is not the end, something can be read: TCP behind its
+    // urgent mark, protocols that decrypt or collect. On a packet socket it is an empty packet.
+    const bool hidden = sample.data == 0 && state.readable &&
+                        (sample.eof ? sockatmark(fd) == 1 : facts.kind != FdKind::seqpacket);
+    if (hidden) sample.data = 1;
+    sample.unmarked = hidden;  // the amount is unknown, so it must not wait for a mark
+    sample.active = sample.data > 0 || (state.readable && !sample.eof);
+    facts.has_ended = sample.eof && state.hangup;
+    if (state.failed && sample.eof) sample.error = connection::cause_of_end(fd, facts);
+    if (state.failed && !sample.eof)
+        sample.active = sample.unmarked = true;  // left for the next call on the socket
+    return sample;
+}
+
+Sample readable_datagrams(uint16_t ready, int64_t bytes) {
     Sample sample;
     sample.data = bytes < 0 ? 1 : bytes;
     sample.unmarked = (ready & kFailed) != 0;  // left for the next call on the socket
     sample.active = (ready & kReadable) != 0 || sample.unmarked;
-    if (facts.kind != FdKind::seqpacket) return sample;
-    sample.eof = (ready & kHangup) != 0;
-    if (bytes > 0) return sample;
-    // An empty packet looks like the end, to those who read it, too.
-    const Peek seen = peek(fd, facts);
-    if (seen == Peek::unconnected) return never_connected(facts);
-    sample.eof = sample.eof || seen == Peek::end || seen == Peek::failed;
-    sample.active = sample.eof;
-    if (sample.eof) sample.error = facts.so_error;
     return sample;
 }
 
@@ -154,65 +157,42 @@ Sample readable(int fd, FdFacts& facts, uint16_t ready) {
     const int64_t bytes = amount::readable(fd);
     sample.closed = bytes < 0 && errno == EBADF;
     if (sample.closed) return sample;
-    if (facts.kind == FdKind::datagram || facts.kind == FdKind::seqpacket)
-        return readable_packets(fd, facts, ready, bytes);
-    if (bytes > 0 && (ready & (kHangup | kFailed)) == 0) {
-        facts.so_error = 0;  // connected again since
-        sample.data = bytes;
-        sample.active = true;
-        return sample;
-    }
-    switch (peek(fd, facts)) {
-        case Peek::data:
-            sample.data = bytes > 0 ? bytes : 1;
-            sample.eof = (ready & kHangup) != 0;
-            sample.active = true;
-            break;
-        case Peek::end:
-        case Peek::failed:
-            sample.eof = true;
-            sample.data = bytes > 0 ? bytes : 0;
-            break;
-        case Peek::unconnected:
-            return never_connected(facts);
-        case Peek::closed:
-            sample.closed = true;
-            break;
-        case Peek::nothing:
-            break;
-    }
-    if (sample.eof && (ready & kFailed) != 0) fetch_error(fd, facts);
-    if (sample.eof) sample.error = facts.so_error;
+    if (facts.kind == FdKind::datagram) return readable_datagrams(ready, bytes);
+    if (bytes <= 0 || (ready & (kHangup | kFailed)) != 0)
+        return readable_otherwise(fd, facts, bytes);
+    note_alive(facts);
+    sample.data = bytes;
+    sample.active = true;
     return sample;
 }
 
 Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     Sample sample;
     if (ready == 0) return sample;
-    bool eof = false;
-    bool failed = false;
-    if ((ready & (kHangup | kFailed)) != 0 && is_connected_kind(facts.kind)) {
-        const short now = sys::poll_now(fd, POLLIN | POLLOUT);
-        sample.closed = (now & POLLNVAL) != 0;
-        const bool over = (now & (POLLHUP | POLLERR)) != 0;
-        const Peek seen = sample.closed || !over ? Peek::nothing : peek(fd, facts);
-        if (seen == Peek::unconnected) return never_connected(facts);
-        eof = (now & POLLHUP) != 0 || seen == Peek::failed;
-        failed = (now & POLLERR) != 0;
-        if ((now & POLLOUT) != 0) ready |= kWritable;
+    const bool connected = is_connected_kind(facts.kind);
+    bool failed = (ready & kFailed) != 0;
+    if ((ready & (kHangup | kFailed)) != 0 && connected) {
+        const State state = look(fd, facts);
+        sample.closed = state.closed;
+        if (state.unconnected) return never_connected(facts);
+        sample.eof = state.hangup;
+        failed = state.failed;
+        if (state.writable) ready |= kWritable;
+        facts.has_ended = sample.eof;
     }
-    bool unconnected = false;
-    if (!eof && (ready & kWritable) != 0) eof = send_side_shut(fd, facts, unconnected);
-    if (unconnected) return never_connected(facts);
-    sample.eof = eof;
-    sample.unmarked = (ready & kFailed) != 0 && !eof && facts.kind == FdKind::datagram;
-    if (eof && failed) fetch_error(fd, facts);
-    if (eof) sample.error = facts.so_error;
+    const bool writable = (ready & kWritable) != 0;
+    if (connected && writable && !sample.eof && !facts.was_alive) {
+        if (!has_peer(fd)) return never_connected(facts);
+        note_alive(facts);
+    }
+    if (failed && sample.eof) sample.error = connection::cause_of_end(fd, facts);
+    // On a connection that goes on it is a queue of errors, or nothing that prevents writing.
+    sample.unmarked = failed && !sample.eof && !connected;
     const int64_t unsent = amount::unsent(fd);
     sample.closed = sample.closed || (unsent < 0 && errno == EBADF);
     sample.data = int64_t{option(fd, SO_SNDBUF, 1)} - (unsent < 0 ? 0 : unsent);
-    if (sample.data < 1) sample.data = (ready & kWritable) != 0 ? 1 : 0;
-    sample.active = (ready & kWritable) != 0 || sample.unmarked;
+    if (sample.data < 1) sample.data = writable ? 1 : 0;
+    sample.active = writable || sample.unmarked;
     return sample;
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a socket says, in the terms of BSD. Used by descriptor.cc only.
 #ifndef KQ_POSIX_SOCKETS_H
 #define KQ_POSIX_SOCKETS_H

@@ -1,8 +1,9 @@
-// System calls that are no cancellation points, and nothing but POSIX.
+// SPDX-License-Identifier: BSD-2-Clause
+// System calls that are no cancellation points; POSIX only.
 //
-// Called with a mutex held, or in a signal handler: a cancelled thread must not
-// leave from there. What POSIX lets be a cancellation point is called with
-// cancellation disabled, which costs no system call.
+// They are called with a mutex held, or in a signal handler. A cancelled thread must not leave from
+// there. So a call that POSIX allows to be a cancellation point is made with cancellation disabled,
+// which costs no system call.
 #ifndef KQ_POSIX_SYS_H
 #define KQ_POSIX_SYS_H
 
@@ -10,7 +11,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,18 +48,8 @@ inline ssize_t write(int fd, const void* data, size_t size) {
     return ::write(fd, data, size);
 }
 
-inline ssize_t send(int fd, const void* data, size_t size, int flags) {
-    const Uncancelled uncancelled;
-    return ::send(fd, data, size, flags);
-}
-
-inline ssize_t recv(int fd, void* data, size_t size, int flags) {
-    const Uncancelled uncancelled;
-    return ::recv(fd, data, size, flags);
-}
-
-// fstat(). Race detectors follow the use of numbers, and that this one may be closed, or given
-// to another file, meanwhile is no mistake of ours: it is what is asked for.
+// fstat(). Race detectors follow the use of numbers. This number may be closed or given to another
+// file meanwhile: that is no mistake of ours, but what we ask for.
 inline int stat_number(int fd, struct stat* st) {
 #if defined(__SANITIZE_THREAD__)
     AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
@@ -76,8 +66,31 @@ inline int control(int fd, int command, int argument = 0) {
     return fcntl(fd, command, argument);
 }
 
-// Looks, and does not wait. Some at a time if poll() takes no more: it refuses more entries than
-// the process may have files. POSIX does not say whether it may be interrupted even then.
+// The standard streams have the numbers below this one. No descriptor of the library's own has such
+// a number, even if the program runs with its streams closed: otherwise its output would go into
+// our descriptors, and its input would come from there.
+inline constexpr int kFirstOwn = STDERR_FILENO + 1;
+
+// Another number for the open file of fd, as dup() gives it.
+inline int duplicate(int fd) {
+    const int other = control(fd, F_DUPFD_CLOEXEC, kFirstOwn);
+    if (other < 0 && errno == EINVAL) errno = EMFILE;  // not so many may be open
+    return other;
+}
+
+// Moves a new descriptor up if needed. Takes the result of the call that made the descriptor, and
+// returns such a result: on -1 with errno nothing is open.
+inline int above_stdio(int fd) {
+    if (fd >= kFirstOwn || fd < 0) return fd;
+    const int moved = duplicate(fd);
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return moved;
+}
+
+// Looks, and does not wait. poll() refuses more entries than the process may have files: then they
+// go in portions. POSIX does not say whether poll() may be interrupted even if it does not wait.
 inline int poll_at_once(pollfd* fds, size_t count) {
     const Uncancelled uncancelled;
     constexpr size_t kPortion = 16;
@@ -106,7 +119,7 @@ inline short poll_now(int fd, short events) {
 
 inline int wait_for(idtype_t type, id_t id, siginfo_t& info) {
     const Uncancelled uncancelled;
-    info.si_pid = 0;  // stays so if there is nobody to be waited for
+    info.si_pid = 0;  // stays 0 if there is nobody to wait for
     return waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT);
 }
 

@@ -1,11 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Small questions about the system and this process: the rest of what platform.h asks for.
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "check.h"
+#include "clocks.h"
 #include "platform.h"
 
 namespace kq {
@@ -17,13 +20,17 @@ Nanos now(Clock clock) {
     return to_nanos(ts);
 }
 
-uint32_t coarse_tick() {
-    return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
+// Whoever waits for a time on the wall clock looks at that clock so often.
+constexpr Nanos kClockCheck = 1 * kSecond;
+
+Nanos to_monotonic(Nanos realtime, Nanos t) {
+    if (realtime == kForever) return kForever;
+    const Nanos left = std::min(realtime - now(Clock::realtime), kClockCheck);
+    return t + std::max(left, Nanos{0});
 }
 
-// POSIX does not say.
-bool single_threaded() {
-    return false;
+uint32_t coarse_tick() {
+    return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
 }
 
 namespace {
@@ -32,8 +39,8 @@ constinit std::atomic<pid_t> owner{0};
 
 }  // namespace
 
-// A child made by vfork() has another number, too, though it shares this memory; but it may
-// not call this library.
+// A child made by vfork() has another number, too, although it shares this memory. But it may not
+// call this library.
 bool mark_process() {
     owner.store(getpid());
     return true;

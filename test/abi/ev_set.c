@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* EV_SET evaluates each of its arguments exactly once and assigns each member. */
 #include <sys/event.h>
 

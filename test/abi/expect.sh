@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 # Sourced by the checks beside it. NM and READELF come from the environment.
 : "${NM:=nm}" "${READELF:=readelf}"
 

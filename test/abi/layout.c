@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The numbers that existing binaries were compiled with: layout of struct
  * kevent and value of every constant. It compiles, or the ABI is broken.
@@ -41,6 +42,21 @@ VALUE(LIBKQUEUE, 1);
 VALUE(LIBKQUEUE_HAS_KQUEUE1, 1);
 VALUE(LIBKQUEUE_HAS_KQUEUEX, 1);
 VALUE(LIBKQUEUE_HAS_KEVENT64, 1);
+VALUE(LIBKQUEUE_HAS_READ, 1);
+VALUE(LIBKQUEUE_HAS_WRITE, 1);
+VALUE(LIBKQUEUE_HAS_AIO, 0);
+VALUE(LIBKQUEUE_HAS_VNODE, 1);
+VALUE(LIBKQUEUE_HAS_PROC, 1);
+VALUE(LIBKQUEUE_HAS_SIGNAL, 1);
+VALUE(LIBKQUEUE_HAS_TIMER, 1);
+VALUE(LIBKQUEUE_HAS_NETDEV, 0);
+#if defined(__linux__)
+VALUE(LIBKQUEUE_HAS_FS, 1);
+#else
+VALUE(LIBKQUEUE_HAS_FS, 0);
+#endif
+VALUE(LIBKQUEUE_HAS_LIO, 0);
+VALUE(LIBKQUEUE_HAS_USER, 1);
 VALUE(KQUEUE_CLOEXEC, 1);
 VALUE(KEVENT_FLAG_NONE, 0);
 VALUE(KEVENT_FLAG_IMMEDIATE, 1);
@@ -49,16 +65,30 @@ VALUE(KEVENT_FLAG_ERROR_EVENTS, 2);
 /* ---- filters ---- */
 VALUE(EVFILT_READ, -1);
 VALUE(EVFILT_WRITE, -2);
+VALUE(EVFILT_AIO, -3);
 VALUE(EVFILT_VNODE, -4);
 VALUE(EVFILT_PROC, -5);
 VALUE(EVFILT_SIGNAL, -6);
 VALUE(EVFILT_TIMER, -7);
+VALUE(EVFILT_NETDEV, -8);
+VALUE(EVFILT_FS, -9);
+VALUE(EVFILT_LIO, -10);
 VALUE(EVFILT_USER, -11);
 VALUE(EVFILT_LIBKQUEUE, -12);
-VALUE(EVFILT_SYSCOUNT, 12);
-#if defined(EVFILT_AIO) || defined(EVFILT_NETDEV) || defined(EVFILT_FS) || defined(EVFILT_LIO)
-    #error "a filter nobody serves has no name: programs test with #ifdef"
+VALUE(LIBKQUEUE_HAS_EXCEPT, LIBKQUEUE_HAS_EXCEPT != 0);
+VALUE(LIBKQUEUE_HAS_EMPTY, LIBKQUEUE_HAS_EMPTY != 0);
+VALUE(LIBKQUEUE_HAS_PROCDESC, LIBKQUEUE_HAS_PROCDESC != 0);
+#ifdef EVFILT_EMPTY
+VALUE(EVFILT_EMPTY, -13);
 #endif
+#ifdef EVFILT_PROCDESC
+VALUE(EVFILT_PROCDESC, -14);
+#endif
+#ifdef EVFILT_EXCEPT
+VALUE(EVFILT_EXCEPT, -15);
+VALUE(NOTE_OOB, 0x0002);
+#endif
+VALUE(EVFILT_SYSCOUNT, 15);
 
 /* ---- flags ---- */
 VALUE(EV_ADD, 0x0001);
@@ -72,7 +102,7 @@ VALUE(EV_DISPATCH, 0x0080);
 VALUE(EV_FORCEONESHOT, 0x0100);
 VALUE(EV_KEEPUDATA, 0x0200);
 #if defined(EV_UDATA_SPECIFIC) || defined(EV_VANISHED) || defined(EV_DISPATCH2)
-    #error "nor has a flag"
+    #error "a flag of macOS that is not served has no name: programs test with #ifdef"
 #endif
 VALUE(EV_SYSFLAGS, 0xF000);
 VALUE(EV_FLAG1, 0x2000);
@@ -146,6 +176,7 @@ VALUE(NOTE_DEBUG, 0x0005);
 VALUE(NOTE_DEBUG_PREFIX, 0x0006);
 VALUE(NOTE_DEBUG_FUNC, 0x0007);
 VALUE(NOTE_FILE_POLL_INTERVAL, 0x0008);
+VALUE(NOTE_COUNT_DATA, 0x0009);
 
 /* ---- functions: these types and no other ---- */
 typedef int kqueue_function(void);
@@ -164,6 +195,43 @@ kqueuex_function* abi_kqueuex = kqueuex;
 kevent64_function* abi_kevent64 = kevent64;
 plain_function* abi_init = libkqueue_init;
 plain_function* abi_drain = libkqueue_drain_pending_close;
+
+/* ---- names of filters in a switch, without #ifdef, as nginx and libdispatch have them ---- */
+int abi_filter(const struct kevent* kev);
+int abi_filter(const struct kevent* kev) {
+    switch (kev->filter) {
+        case EVFILT_READ:
+        case EVFILT_WRITE:
+        case EVFILT_VNODE:
+        case EVFILT_PROC:
+        case EVFILT_SIGNAL:
+        case EVFILT_TIMER:
+        case EVFILT_USER:
+        case EVFILT_LIBKQUEUE:
+#ifdef EVFILT_EMPTY
+        case EVFILT_EMPTY:
+#endif
+#ifdef EVFILT_PROCDESC
+        case EVFILT_PROCDESC:
+#endif
+#ifdef EVFILT_EXCEPT
+        case EVFILT_EXCEPT:
+#endif
+#ifdef __linux__
+        case EVFILT_FS:
+#endif
+            return 1;
+        case EVFILT_AIO:
+        case EVFILT_NETDEV:
+#ifndef __linux__
+        case EVFILT_FS:
+#endif
+        case EVFILT_LIO:
+            return 0;
+        default:
+            return -1;
+    }
+}
 
 /* ---- EV_SET is one statement ---- */
 void abi_set(struct kevent* kev, int which);

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: shared.sh exports|soname|needed|hardening <libkqueue.so>
 # What a program that was linked with some libkqueue.so.0 relies on.
 set -eu
@@ -8,14 +9,20 @@ lib=$2
 case $1 in
 exports)
     expect "exported names" "$("$NM" -D --defined-only "$lib" | awk '{ print $3 }' | sort)" \
-        "kevent kevent64 kqueue kqueue1 kqueuex libkqueue_drain_pending_close libkqueue_init"
+        "kevent kevent64 kqueue kqueue1 kqueuex libkqueue_drain_pending_close libkqueue_init$SIGACTION"
     ;;
 soname)
     expect "SONAME" "$(dynamic SONAME)" "libkqueue.so.0"
     ;;
 needed)
-    expect "NEEDED" "$(dynamic NEEDED)" "libc.so.6"
-    expect "RPATH and RUNPATH" "$(dynamic RPATH RUNPATH)" ""
+    case $lib in
+    # Beside the C library the model of event ports, which is found where it was built.
+    */solaris/libkqueue*) expect "NEEDED" "$(dynamic NEEDED)" "libeventport.so libc.so.6" ;;
+    *)
+        expect "NEEDED" "$(dynamic NEEDED)" "libc.so.6"
+        expect "RPATH and RUNPATH" "$(dynamic RPATH RUNPATH)" ""
+        ;;
+    esac
     ;;
 hardening)
     # nodelete: fork handlers must survive dlclose().

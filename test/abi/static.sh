@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: static.sh exports|undefined|constructors <libkqueue.a>
 # The archive must be good for any C program: no names in its way, no libstdc++.
 set -eu
@@ -8,7 +9,7 @@ lib=$2
 case $1 in
 exports)
     expect "global names" "$("$NM" -g --defined-only "$lib" | awk 'NF == 3 { print $3 }' | sort)" \
-        "kevent kevent64 kqueue kqueue1 kqueuex libkqueue_drain_pending_close libkqueue_init"
+        "kevent kevent64 kqueue kqueue1 kqueuex libkqueue_drain_pending_close libkqueue_init$SIGACTION"
     ;;
 undefined)
     # Mangled names, run-time support of C++, its personality routine, unwinder.

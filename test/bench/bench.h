@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What the benchmark programs share: clocks, what the process holds, descriptors and files to
 // measure with. A failure ends the program: a benchmark that went wrong has no number.
 #ifndef KQBENCH_BENCH_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kq_connections: an echo server with many connections of which a part is active, over kevent() or
 // over bare epoll.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kq_ops: what one operation costs while many knotes are present: Google Benchmark.
 //
 //     kq_ops [--benchmark_filter=TIMER/] [--benchmark_format=json] ...

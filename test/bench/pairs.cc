@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kq_pairs: one workload over kevent(), or over the bare kernel interface, in a process of its own.
 //
 //     kq_pairs WORKLOAD kq|raw|fair [OPERATIONS]     one line of JSON: what was measured

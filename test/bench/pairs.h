@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Workloads that are run over the library and over the bare kernel, and the tables they stand in:
 // one table for each file pairs_*.cc, put together by pairs.cc.
 #ifndef KQBENCH_PAIRS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Changes: registrations that come and go, interest switched on and off, queues made and kept.
 #include "pairs.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Files, processes and signals: against inotify, pidfds and a signalfd in an epoll set.
 #include <signal.h>
 #include <sys/inotify.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Threads that share one queue and take work from it.
 #include <atomic>
 #include <thread>

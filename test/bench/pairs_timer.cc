@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Timers: EVFILT_TIMER against a timerfd for each timer in an epoll set.
 #include <sys/timerfd.h>
 

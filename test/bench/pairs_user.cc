@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Events that a program makes itself: EVFILT_USER against an eventfd in an epoll set.
 #include <sys/eventfd.h>
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-2-Clause
 """Draws what single operations cost against the number of knotes: an SVG, one panel for each
 operation, one line for each filter, both axes logarithmic. Used by run.py."""
 import math

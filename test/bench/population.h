@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Many knotes of one filter in one kqueue, and the single operations that are measured among them.
 // Made and used by ops_bench.cc alone, in one thread.
 #ifndef KQBENCH_POPULATION_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The three ways to wait that are compared, with one interface each, so that a workload is written
 // once: KqQueue (kevent()), RawQueue (epoll, and nothing that kevent() would do beyond it) and
 // FairQueue (RawQueue plus the calls that an event's `data` obliges any kqueue to make).
@@ -65,6 +66,12 @@ class KqQueue : public QueueDescriptor {
     void watch_write(int target) { change(target, EVFILT_WRITE, EV_ADD); }
     void forget_read(int target) { change(target, EVFILT_READ, EV_DELETE); }
     void rearm(int target) { change(target, EVFILT_READ, EV_ENABLE | EV_DISPATCH); }
+    // `data` of READ and WRITE is not wanted.
+    void count_nothing() {
+        struct kevent setting;
+        EV_SET(&setting, 0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_COUNT_DATA, 0, nullptr);
+        must(::kevent(fd(), &setting, 1, &setting, 1, nullptr) == 1, "NOTE_COUNT_DATA");
+    }
 
     template <int N>
     int wait(Events<N>& events, int timeout = kForever) {
@@ -109,6 +116,7 @@ class RawQueue : public QueueDescriptor {
     void watch_write(int target) { control(EPOLL_CTL_ADD, target, EPOLLOUT); }
     void forget_read(int target) { control(EPOLL_CTL_DEL, target, 0); }
     void rearm(int target) { control(EPOLL_CTL_MOD, target, EPOLLIN | EPOLLONESHOT); }
+    static void count_nothing() {}
 
     template <int N>
     int wait(Events<N>& events, int timeout = kForever) {

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
 """Runs the benchmarks side by side with the bare kernel interface and compares.
 
     run.py                          all: tables on standard output, plot in the current directory

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a READ knote costs in heap where no process may have so many descriptors: the core on the
 // simulated system (test/sim), which has as many numbers as one likes.
 //

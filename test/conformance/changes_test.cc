@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Changes that are refused, and that a refused change changes nothing;
 // D-6, D-7, D-9 and the errno matrix. Filters this build lacks are in missing_test.cc.
 #include <fcntl.h>

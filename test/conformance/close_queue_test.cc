@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a kqueue is to others after a watched file has outlived its descriptor, and the kqueue has
 // moved to a new queue of the kernel.
 #include <malloc.h>
@@ -174,10 +175,11 @@ TEST_F(Closed, R291_AThreadAsleepIsStillWoken) {
     const Fd copy(::dup(*pipe.read));
     pipe.read.reset();
     // The other one gets nothing in this time. P-EDGE: after 250 ms it might.
-    const milliseconds patience{kOnLinux ? 1000 : 200};
+    const milliseconds patience{on_linux() ? 1000 : 200};
     for (int round = 1; round <= 5; round++) {
         std::vector<Event> first;
         std::vector<Event> second;
+        const auto start = Clock::now();
         Thread waiter([&] { first = q.collect(1, patience); });
         Thread other_waiter([&] { second = q.collect(1, patience); });
         waiter.wait_until_asleep();
@@ -185,7 +187,9 @@ TEST_F(Closed, R291_AThreadAsleepIsStillWoken) {
         write_bytes(*other.write, 1);
         waiter.join();
         other_waiter.join();
-        EXPECT_EQ(first.size() + second.size(), 1U);
+        const bool late = !on_linux() && since(start) > milliseconds{240};  // on a slow machine
+        EXPECT_GE(first.size() + second.size(), 1U);
+        EXPECT_LE(first.size() + second.size(), late ? 2U : 1U);
     }
 }
 

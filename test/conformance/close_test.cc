@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Watched descriptors that go away while their open file lives on.
 //
 // The kernel keeps the registration of such a file, and nobody can remove it by

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The number of a closed kqueue is somebody else's: it is not mistaken for the queue, and the new
 // owner notices nothing. What waiting costs because nobody tells of a close.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Sockets before and during connect(): silent until they are connected, EV_EOF when refused.
 #include <errno.h>
 #include <netinet/tcp.h>

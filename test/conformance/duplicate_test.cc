@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kevent() on duplicates of a kqueue's descriptor: R-11.
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -5,22 +6,15 @@
 
 #include <cerrno>
 
+#include "support/endpoint.h"
 #include "support/kq.h"
 #include "support/thread.h"
 
 namespace kqtest {
 namespace {
 
-// A duplicate that is given the number of a kqueue whose close was not noticed yet is taken for
-// that one: L-DUP.
-void notice_closed_queues() {
-    libkqueue_drain_pending_close();
-}
-
 class Duplicate : public KqTest {
   protected:
-    Duplicate() { notice_closed_queues(); }
-
     static Event user(int flags, unsigned fflags = 0) {
         return change(1, EVFILT_USER, flags, fflags);
     }
@@ -71,6 +65,26 @@ TEST_F(Duplicate, R11_IsFoundWhenTheOriginalIsReclaimed) {
     }
 }
 
+// Event ports lose what was associated (S-DUP), and the library makes good for it.
+TEST_F(Duplicate, R11_ClosingOneTakesNothingAway) {
+    const Queue original;
+    const Pipe pipe = make_pipe();
+    const Pipe other = make_pipe();
+    ASSERT_EQ(original.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
+                             change(*other.read, EVFILT_READ, EV_ADD)),
+              0);
+    for (int round = 0; round < 3; round++) {
+        ::close(::dup(original.fd()));
+        std::vector<Event> events;
+        Thread waiter([&] { events = original.wait(); });
+        waiter.wait_until_asleep();
+        write_bytes(*pipe.write, 1);
+        waiter.join();
+        expect_only(events, *pipe.read, EVFILT_READ, EV_ADD, 0, 1);
+        drain(*pipe.read);
+    }
+}
+
 TEST_F(Duplicate, R11_OfAnEmptyQueueIsAQueue) {
     Queue original;
     const Queue copy(::dup(original.fd()));
@@ -102,7 +116,6 @@ TEST_F(Duplicate, R11_TheNumberOfADuplicateIsReused) {
         ASSERT_EQ(other.fd(), number);
         expect_silent(other);
     }
-    notice_closed_queues();
     {
         const Queue copy(::dup(original.fd()));
         expect_trigger(copy, original);
@@ -149,7 +162,6 @@ TEST_F(Duplicate, R11_AThreadWaitsOnADuplicate) {
 // of the original (Kqueue::renew), but not that of a duplicate.
 TEST_F(Duplicate, R11_SurvivesAFileThatOutlivedItsDescriptor) {
     for (const bool used : {false, true}) {
-        notice_closed_queues();
         Queue original;
         ASSERT_EQ(original.apply(user(EV_ADD | EV_CLEAR)), 0);
         const Queue copy(::dup(original.fd()));

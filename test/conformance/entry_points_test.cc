@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The other ways to make a kqueue, and what the header says of itself: semantics 1.5.
 #include <fcntl.h>
 #include <kqueue/signal.h>

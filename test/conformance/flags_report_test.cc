@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a report does to its knote: EV_ONESHOT, EV_CLEAR, EV_DISPATCH.; D-8,
 // D-38, D-39.
 #include <cerrno>

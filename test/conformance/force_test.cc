@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EV_FORCEONESHOT and EV_KEEPUDATA: semantics 3.1.
 #include <unistd.h>
 

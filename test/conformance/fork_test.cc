@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What becomes of kqueues in children, and of the parent's meanwhile.
 #include <fcntl.h>
 #include <malloc.h>
@@ -7,6 +8,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <thread>
 
 #include "support/leave.h"
 #include "support/signals.h"
@@ -191,6 +193,37 @@ extern "C" void fork_once(const char*, ...) {
 
 // By a signal handler, or a function that is told what happens: the kqueue that is in use just then
 // cannot be put in order in the child, but nothing waits for it there, or here.
+// fork() waits for the kqueue, which is destroyed as soon as its last call has ended: the child was
+// found to destroy the ruins once more.
+TEST_F(Fork, R284_ForkWhileAnotherThreadDestroysAQueue) {
+    std::vector<Event> changes;
+    for (int i = 0; i < 20'000; i++)
+        changes.push_back(change(i, EVFILT_USER, EV_ADD));
+    for (int i = 0; i < 40; i++) {
+        Queue closed;
+        std::atomic<bool> begun{false};
+        std::atomic<bool> forked{false};
+        Thread user([&changes, &begun, &forked, kq = closed.fd()] {
+            begun = true;
+            (void)::kevent(kq, changes.data(), static_cast<int>(changes.size()), nullptr, 0,
+                           nullptr);
+            while (!forked)  // one that has ended would look like a leak in the child
+                std::this_thread::yield();
+        });
+        while (!begun)
+            std::this_thread::yield();
+        closed.close();
+        libkqueue_drain_pending_close();
+        const pid_t pid = ::fork();
+        if (pid == 0) leave(0);
+        forked = true;
+        int status = -1;
+        ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+        ASSERT_EQ(status, 0) << "fork " << i;
+        user.join();
+    }
+}
+
 TEST_F(Fork, R284_ForkInsideACall) {
 #if defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "the locks are taken in the other order, which is told: BUGS.md, L-FORK-INSIDE";
@@ -199,7 +232,7 @@ TEST_F(Fork, R284_ForkInsideACall) {
                              reinterpret_cast<void*>(&fork_once));
     const Result old = q.call({set}, 1, &kAtOnce);
     ASSERT_EQ(old.ret, 1);
-    ASSERT_EQ(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG, 1)}, 1, &kAtOnce).ret, 1);
+    ASSERT_EQ(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG, 2)}, 1, &kAtOnce).ret, 1);
     EXPECT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
     EXPECT_EQ(fork_status.load(), 1);
     ASSERT_EQ(q.call({change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG, 0)}, 1, &kAtOnce).ret, 1);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Signals, stops, cancellation and close() while kevent() waits.
 #include <pthread.h>
 #include <signal.h>
@@ -233,6 +234,64 @@ TEST_F(Interrupt, R54_APendingRequestActsInACallThatWouldWait) {
     EXPECT_TRUE(waiter.was_canceled());
     EXPECT_FALSE(returned);
 }
+
+// What a cancelled thread may have had in its hand is told again. The answer has room for one.
+TEST_F(Interrupt, R54_ASignalThatComesAfterItIsToldBehindAnotherEvent) {
+    const Queue q;
+    const Pipe pipe = make_pipe();
+    ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD), signals::add(SIGUSR2)), 0);
+    Thread waiter([kq = q.fd()] {
+        Event event{};
+        ::kevent(kq, nullptr, 0, &event, 1, nullptr);
+    });
+    waiter.wait_until_asleep();
+    waiter.cancel();
+    waiter.join();
+    write_bytes(*pipe.write, 1);
+    send(SIGUSR2);
+    size_t told = 0;
+    for (int calls = 0; calls < 2 && told == 0; calls++) {
+        for (const Event& event : q.wait(1)) {
+            if (event.filter == EVFILT_SIGNAL)
+                told++;
+            else
+                read_bytes(*pipe.read, 1);
+        }
+    }
+    EXPECT_EQ(told, 1u);
+}
+
+// A signal comes to a thread that is about to be cancelled, and may be unwound out of the handler:
+// it is told all the same. ThreadSanitizer forgets signals of cancelled threads by itself.
+#if !defined(__SANITIZE_THREAD__)
+TEST_F(Interrupt, R54_ASignalOfAThreadThatIsCanceledIsTold) {
+    const Queue q;
+    ASSERT_EQ(q.apply(signals::add(SIGUSR2)), 0);
+    for (int round = 0; round < 1000; round++) {
+        std::atomic<int> told{0};
+        Thread waiter([&] {
+            int old = 0;
+            for (;;) {
+                Event event{};
+                const int n = ::kevent(q.fd(), nullptr, 0, &event, 1, nullptr);
+                ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+                if (n == 1) told += static_cast<int>(event.data);
+                ::pthread_setcancelstate(old, nullptr);
+            }
+        });
+        for (int i = round % 8; i > 0; i--)
+            ::sched_yield();  // so that it is at another place each time
+        waiter.signal(SIGUSR2);
+        for (int i = round % 3; i > 0; i--)
+            ::sched_yield();
+        waiter.cancel();
+        waiter.join();
+        EXPECT_TRUE(waiter.was_canceled());
+        if (told == 0) expect_only(q.wait(), SIGUSR2, EVFILT_SIGNAL, signals::kReported, 0, 1);
+        ASSERT_FALSE(HasFailure()) << "round " << round;
+    }
+}
+#endif
 
 TEST_F(Interrupt, R55_WithoutEventlistItIsNoCancellationPoint) {
     const Queue q;

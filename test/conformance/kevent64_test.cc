@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kevent64(): the knotes and rules of kevent(), in struct kevent64_s (semantics 1.1, 1.5, 5.13).
 #include <sys/event.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The call itself: its arguments, the order of its work, what it writes. to
 //
 #include <fcntl.h>

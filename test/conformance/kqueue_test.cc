@@ -1,7 +1,7 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kqueue() and its descriptor.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/select.h>
 #include <unistd.h>
 
@@ -10,26 +10,12 @@
 
 #include "support/gaps.h"
 #include "support/kq.h"
+#include "support/limit.h"
 
 namespace kqtest {
 namespace {
 
 class Kqueue : public KqTest {};
-
-// Lowers the soft limit on descriptor numbers for a while.
-class DescriptorLimit {
-  public:
-    explicit DescriptorLimit(rlim_t limit) {
-        EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &saved_), 0);
-        const rlimit lowered{limit, saved_.rlim_max};
-        EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &lowered), 0);
-    }
-    DescriptorLimit(const DescriptorLimit&) = delete;
-    ~DescriptorLimit() { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &saved_), 0); }
-
-  private:
-    rlimit saved_{};
-};
 
 short poll_events(int fd, int events) {
     pollfd p{fd, static_cast<short>(events), 0};
@@ -180,6 +166,28 @@ TEST_F(Kqueue, R5_DrainingTwiceIsHarmless) {
     ASSERT_EQ(other.apply(change(1, EVFILT_USER, EV_ADD, NOTE_TRIGGER)), 0);
     libkqueue_drain_pending_close();
     EXPECT_EQ(other.collect().size(), 1u);
+}
+
+TEST_F(Kqueue, R296_TheQueueAndWhatItWatchesMayBeClosedInEitherOrder) {
+    const auto before = open_descriptors();
+    for (const bool queue_first : {true, false}) {
+        Pipe p = make_pipe();
+        Queue q;
+        write_bytes(*p.write, 1);
+        ASSERT_EQ(q.apply(change(*p.read, EVFILT_READ, EV_ADD),
+                          change(*p.write, EVFILT_WRITE, EV_ADD | EV_CLEAR)),
+                  0);
+        EXPECT_EQ(q.collect().size(), 2u);
+        if (queue_first) q.close();
+        p.read.reset();
+        p.write.reset();
+        if (!queue_first) {
+            expect_none(q.collect());
+            q.close();
+        }
+        libkqueue_drain_pending_close();
+        EXPECT_EQ(open_descriptors(), before) << (queue_first ? "queue first" : "pipe first");
+    }
 }
 
 TEST_F(Kqueue, R6_PollSeesAnExpiredTimer) {

@@ -1,32 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // More knotes than the process may have files.
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <vector>
 
 #include "support/kq.h"
+#include "support/limit.h"
 #include "support/net.h"
 #include "support/thread.h"
 
 namespace kqtest {
 namespace {
-
-// The soft limit of descriptors, for a while.
-class FewDescriptors {
-  public:
-    explicit FewDescriptors(rlim_t most) {
-        EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
-        rlimit few = before_;
-        few.rlim_cur = most;
-        EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-    }
-    FewDescriptors(const FewDescriptors&) = delete;
-    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-  private:
-    rlimit before_{};
-};
 
 void fill(int fd) {
     ASSERT_EQ(::fcntl(fd, F_SETFL, O_NONBLOCK), 0);
@@ -50,7 +35,7 @@ TEST_F(Limits, KnotesMayBeMoreThanTheProcessMayHaveFiles) {
                   0);
     }
     const int last = *pairs.back().first;
-    const FewDescriptors few(50);  // opened before, they stay open
+    const DescriptorLimit few(50);  // opened before, they stay open
     expect_none(q.collect(16, milliseconds{20}));
     for (int round = 0; round < 3; round++) {
         Thread writer([&] { write_bytes(*pairs.back().second, 1); });

@@ -1,14 +1,21 @@
-// Filters that this build lacks: R-40. They refuse EV_ADD with ENOSYS, and say so on stderr, once.
-// A filter that comes leaves this file.
+// SPDX-License-Identifier: BSD-2-Clause
+// What this build lacks: filters, which refuse EV_ADD with ENOSYS, and bits of fflags that
+// some native kernel serves (2.2 as amended), with ENOTSUP. Each says so on stderr, once. What
+// comes leaves this file.
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <ostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "support/kq.h"
+#include "support/library.h"
 
 namespace kqtest {
 namespace {
@@ -21,7 +28,14 @@ struct MissingFilter {
     }
 };
 
-constexpr MissingFilter kMissing[] = {{"AIO", -3}, {"NETDEV", -8}, {"FS", -9}, {"LIO", -10}};
+constexpr MissingFilter kMissing[] = {{"AIO", -3},  {"NETDEV", -8},    {"FS", -9},
+                                      {"LIO", -10}, {"PROCDESC", -14}, {"EMPTY", -13}};
+
+bool is_missing(const MissingFilter& filter) {
+    const int n = filter.number;
+    if (n == EVFILT_FS || n == EVFILT_PROCDESC) return !on_linux();
+    return n != EVFILT_EMPTY || backend() == "solaris";
+}
 
 // Leaves nothing behind where a death test ends without destructors.
 Fd unnamed_file() {
@@ -37,17 +51,21 @@ Event add(int filter, int file) {
     }
 }
 
-// Matches standard error that has that many lines with the mark.
+// Matches standard error that has that many lines with the mark, and these words in them.
 class SaysUnimplemented {
   public:
     using is_gtest_matcher = void;
-    explicit SaysUnimplemented(int lines) : lines_(lines) {}
+    explicit SaysUnimplemented(int lines, std::vector<std::string> words = {})
+        : lines_(lines), words_(std::move(words)) {}
     bool MatchAndExplain(const std::string& text, std::ostream*) const {
         static const std::string kMark = "FIXME -- UNIMPLEMENTED";
         int found = 0;
         for (size_t at = 0; at < text.size();) {
             const size_t end = std::min(text.find('\n', at), text.size());
-            found += text.substr(at, end - at).find(kMark) != std::string::npos;
+            const std::string line = text.substr(at, end - at);
+            found += line.find(kMark) != std::string::npos;
+            for (const std::string& word : words_)
+                if (line.find(word) == std::string::npos) return false;
             at = end + 1;
         }
         return found == lines_;
@@ -57,12 +75,16 @@ class SaysUnimplemented {
 
   private:
     int lines_;
+    std::vector<std::string> words_;
 };
 
 class Missing : public KqTest, public testing::WithParamInterface<MissingFilter> {
   protected:
     // A new program for each death test: what was said before is not known to it.
     Missing() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+    void SetUp() override {
+        if (!is_missing(GetParam())) GTEST_SKIP() << "is served";
+    }
     int filter() const { return GetParam().number; }
 
     Queue q;
@@ -131,10 +153,82 @@ TEST_F(MissingFilters, R40_EveryOneSpeaksForItself) {
         {
             for (int i = 0; i < 2; i++)
                 for (const MissingFilter& f : kMissing)
-                    q.apply(add(f.number, file));
+                    if (is_missing(f)) q.apply(add(f.number, file));
             ::exit(0);
         },
-        testing::ExitedWithCode(0), SaysUnimplemented(static_cast<int>(std::size(kMissing))));
+        testing::ExitedWithCode(0),
+        SaysUnimplemented(
+            static_cast<int>(std::count_if(std::begin(kMissing), std::end(kMissing), is_missing))));
+}
+
+// ---- bits of fflags ----
+
+struct MissingNote {
+    const char* name;
+    int filter;
+    unsigned bit;
+    unsigned served;  // something that can be asked for
+    friend std::ostream& operator<<(std::ostream& out, const MissingNote& note) {
+        return out << note.name;
+    }
+};
+
+constexpr MissingNote kMissingNotes[] = {
+    {"FILE_POLL", EVFILT_READ, 0x2, 0},
+    {"EXIT_DETAIL", EVFILT_PROC, 0x02000000, NOTE_EXIT},
+    {"SIGNAL", EVFILT_PROC, 0x08000000, NOTE_EXIT},
+    {"REAP", EVFILT_PROC, 0x10000000, NOTE_EXIT},
+};
+
+class MissingNotes : public KqTest, public testing::WithParamInterface<MissingNote> {
+  protected:
+    MissingNotes() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+    static Event with(unsigned fflags, int flags = EV_ADD) {
+        const int ident = GetParam().filter == EVFILT_PROC ? ::getpid() : STDOUT_FILENO;
+        return change(ident, GetParam().filter, flags, fflags);
+    }
+    const unsigned bit = GetParam().bit;
+    const unsigned served = GetParam().served;
+    Queue q;
+};
+
+INSTANTIATE_TEST_SUITE_P(Note, MissingNotes, testing::ValuesIn(kMissingNotes),
+                         [](const testing::TestParamInfo<MissingNote>& test) {
+                             return std::string(test.param.name);
+                         });
+
+TEST_P(MissingNotes, S22_IsRefusedAndNoKnoteIsMade) {
+    for (const unsigned fflags : {bit, bit | served, ~0u}) {
+        const Event c = with(fflags);
+        expect_failed(q.call({c}, 0, &kAtOnce), ENOTSUP);
+        expect_answers(q.call({c}, 1, &kAtOnce), {{c, ENOTSUP}});
+        EXPECT_EQ(q.apply(with(fflags, EV_ADD | EV_DISABLE)), ENOTSUP);
+        EXPECT_EQ(q.apply(with(0, EV_DELETE)), ENOENT);
+    }
+}
+
+TEST_P(MissingNotes, S22_AKnoteStaysAsItIsWhenAChangeIsRefused) {
+    ASSERT_EQ(q.apply(with(served, EV_ADD | EV_DISABLE)), 0);
+    for (const int flags : {EV_ADD, EV_ADD | EV_ENABLE, 0})
+        EXPECT_EQ(q.apply(with(bit, flags)), ENOTSUP) << flags;
+    // Without EV_ADD these leave fflags alone, so there is nothing to refuse.
+    EXPECT_EQ(q.apply(with(bit, EV_DISABLE)), 0);
+    expect_none(q.collect());
+    EXPECT_EQ(q.apply(with(0, EV_DELETE)), 0);
+}
+
+TEST_P(MissingNotes, S22_SaysSoOnceAndNamesTheBit) {
+    char number[16];
+    (void)snprintf(number, sizeof number, "0x%x ", bit);
+    EXPECT_EXIT(
+        {
+            const Queue other;
+            for (int i = 0; i < 3; i++)
+                if (q.apply(with(bit)) != ENOTSUP || other.apply(with(bit)) != ENOTSUP) ::exit(1);
+            ::exit(0);
+        },
+        testing::ExitedWithCode(0),
+        SaysUnimplemented(1, {number, std::string("NOTE_") + GetParam().name}));
 }
 
 }  // namespace

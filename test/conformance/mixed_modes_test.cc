@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_READ and EVFILT_WRITE on one descriptor, each in its own mode: neither loses an event of
 // its own nor reports one because of the other.
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A kqueue watched by another kqueue: EVFILT_READ, data is the number of events that wait in it.
 #include <errno.h>
 #include <fcntl.h>

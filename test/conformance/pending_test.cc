@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What is pending on descriptors: poll() on the kqueue says so, nothing that does not fit in the
 // eventlist is lost, and everybody has a turn.
 #include <errno.h>

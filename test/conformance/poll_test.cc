@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // poll() on a kqueue says what kevent() would find: for every filter, after each way to take an
 // event, or its reason, away.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_PROC where the kernel or a sandbox gives less, and in forked children. Linux only: other
 // systems have other ways to be poor.
 #ifdef __linux__
@@ -86,7 +87,7 @@ TEST_F(ProcDegraded, NoSuchProcessWithoutPidfds) {
 }
 
 TEST_F(ProcDegraded, StrangersWithoutPidfds) {
-    KQ_OF_LINUX();
+    KQ_OF(linux);
     without_pidfds(ENOSYS, [] {
         const Queue q;
         Stranger process(exits_with(3));
@@ -190,12 +191,12 @@ void without_connector(const std::function<bool()>& enter, const std::string& re
 }
 
 TEST_F(ProcDegraded, NoConnectorInANetworkOfItsOwn) {
-    KQ_OF_LINUX();
+    KQ_OF(linux);
     without_connector([] { return ::unshare(CLONE_NEWNET) == 0; }, "answer");
 }
 
 TEST_F(ProcDegraded, NoConnectorWithoutTheSocket) {
-    KQ_OF_LINUX();
+    KQ_OF(linux);
     without_connector(
         [] {
     #ifdef SYS_socketcall  // on older processors the C library makes one call of all of them
@@ -208,7 +209,7 @@ TEST_F(ProcDegraded, NoConnectorWithoutTheSocket) {
 
 // Numbers of processes mean something else there than in the news.
 TEST_F(ProcDegraded, NoConnectorInAPidNamespace) {
-    KQ_OF_LINUX();
+    KQ_OF(linux);
     without_connector(
         [] {
             if (::unshare(CLONE_NEWPID) != 0) return false;
@@ -233,7 +234,7 @@ int count_of_watching() {
 }
 
 TEST_F(ProcDegraded, AForkedChildInheritsNothing) {
-    KQ_OF_LINUX();
+    KQ_OF(linux);
     const Queue q;
     Sleeper process;
     Sleeper other;

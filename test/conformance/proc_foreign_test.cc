@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_PROC of processes that are not our children (R-212, D-21), and of numbers that name
 // no process or another one by now.
 #include <signal.h>

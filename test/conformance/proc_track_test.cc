@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_PROC: NOTE_FORK, NOTE_EXEC, NOTE_TRACK. Skipped where EV_ADD says that
 // they cannot be had (L-PROC-NEWS).
 #include <sched.h>

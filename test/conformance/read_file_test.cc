@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_READ on regular files: data is size minus offset, signed; active unless it is 0.
 #include <errno.h>
 #include <fcntl.h>
@@ -349,7 +350,7 @@ TEST_F(ReadFile, R144_OwnProcessWakesASleepingThread) {
 // Found beside VnodeDescriptor.R193_AReusedNumberWithAReusedInodeIsAnotherFile: nobody heard of the
 // new file's growth, but for threads that look again ten times a second.
 TEST_F(ReadFile, R290_GrowthIsToldOfAReusedNumberWithAReusedInode) {
-    KQ_OF_LINUX();  // elsewhere files are looked at
+    KQ_OF(linux);  // elsewhere files are looked at
     const Tree tree;
     for (int i = 0; i < 4; i++) {
         const Fd next = tree.file("next");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_READ on listening sockets: data is the number of connections that wait.
 #include <errno.h>
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // NOTE_LOWAT of EVFILT_READ: a threshold of this knote alone.
 #include <errno.h>
 #include <poll.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_READ on terminals, counters, timers, processes, devices, directories and foreign epolls.
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_READ on sockets: what data says, for each address family and type.
 #include <errno.h>
 #include <poll.h>
@@ -121,23 +122,6 @@ TEST_F(ReadSocket, R117_EmptyUnixDatagramIsAnEvent) {
     char byte;
     ASSERT_EQ(::recv(*s.first, &byte, 1, MSG_DONTWAIT), 0);
     expect_none(q_.collect());
-}
-
-TEST_F(ReadSocket, R118_UdpDataIsTheFirstDatagramOrAll) {
-    const Pair udp = make_udp_pair();
-    ASSERT_EQ(add(udp.first), 0);
-    write_bytes(*udp.second, 3);
-    write_bytes(*udp.second, 5);
-    char bytes[16];
-    ASSERT_TRUE(wait_readable(*udp.first));
-#ifdef __linux__  // FIONREAD knows only the first
-    expect(udp.first, 0, 3);
-#else
-    expect(udp.first, 0, 8);
-#endif
-    ASSERT_EQ(::recv(*udp.first, bytes, sizeof bytes, 0), 3);
-    ASSERT_TRUE(wait_readable(*udp.first));
-    expect(udp.first, 0, 5);
 }
 
 TEST_F(ReadSocket, R119_UdpPortUnreachableIsAnEventAndLeavesTheErrorToTheProgram) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The end of a conversation: half close, close, reset and local shutdown() on stream sockets.
 #include <errno.h>
 #include <poll.h>

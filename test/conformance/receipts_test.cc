@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How a change is answered: EV_ERROR entries and EV_RECEIPT.; D-1, D-4, D-43, D-44.
 #include <cerrno>
 

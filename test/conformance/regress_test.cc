@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Bugs that were found by attacking the library. Each test tells its story in
 // two lines and failed on the library that had the bug.
 #include <fcntl.h>
@@ -329,7 +330,7 @@ TEST_F(Regress, R48_ManyReadyDescriptorsComeOnceInOneCall) {
 TEST_F(Regress, R55_AMissingFilterIsNoCancellationPoint) {
     Thread thread([this] {
         pthread_cancel(pthread_self());
-        EXPECT_NE(q_.apply(change(1, -9, EV_ADD)), 0);
+        EXPECT_NE(q_.apply(change(1, -10, EV_ADD)), 0);
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
     });
     thread.join();

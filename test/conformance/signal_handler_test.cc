@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_SIGNAL beside the program's handlers, and what is put back.
 #include <spawn.h>
 #include <sys/mman.h>
@@ -107,27 +108,6 @@ TEST_F(SignalHandler, R221_BlockedByTheProgramTheSignalIsLeftForTheHandler) {
         expect_none(q.collect());
         block(SIGUSR1);
     }
-}
-
-// R-223, as far as there is a handler: sigwait() takes what the event told of.
-TEST_F(SignalHandler, R223_BlockedByTheProgramTheSignalIsLeftForSigwait) {
-    set_disposition(SIGUSR1, count_signal);
-    block(SIGUSR1);
-    ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
-    for (int round = 0; round < 3; round++) {
-        send(SIGUSR1);
-        expect_only(q.wait(), SIGUSR1, EVFILT_SIGNAL, kReported, 0, 1);
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, SIGUSR1);
-        const timespec limit{5, 0};
-        EXPECT_EQ(::sigtimedwait(&set, nullptr, &limit), SIGUSR1);
-        expect_none(q.collect());  // sees that it was taken; see L-SIGNAL-SIGWAIT
-    }
-    EXPECT_EQ(signals_counted(), 0);
-    unblock(SIGUSR1);
-    send(SIGUSR1);
-    EXPECT_EQ(signals_counted(), 1);
 }
 
 TEST_F(SignalHandler, R220_PendingBeforeTheAddTheHandlerRunsWithoutAnEvent) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How long kevent() waits.
 #include <algorithm>
 #include <cerrno>

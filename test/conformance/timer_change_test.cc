@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_TIMER: what a second EV_ADD, EV_DISABLE, EV_ENABLE and EV_DISPATCH do to a running timer.
 // D-15, D-17.
 #include <cerrno>

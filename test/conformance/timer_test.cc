@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_TIMER as it is added: periods, units, moments, counts.;
 // D-16. What later changes do is in timer_change_test.cc.
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_USER; D-11 to D-14, D-46.
 #include <atomic>
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE where a sandbox or the kernel has no inotify: L-VNODE-UNREADABLE. Linux only.
 #ifdef __linux__
 
@@ -11,6 +12,7 @@
     #include "support/deny.h"
     #include "support/kq.h"
     #include "support/thread.h"
+    #include "support/tree.h"
 
 namespace kqtest {
 namespace {
@@ -54,9 +56,10 @@ TEST_F(VnodeDegraded, FilesAreLookedAtWhereTheyCannotBeWatched) {
 TEST_F(VnodeDegraded, DirectoriesToo) {
     without(SYS_inotify_init1, EPERM, [] {
         const Queue q;
-        const Fd directory = open_file("/tmp", O_RDONLY | O_DIRECTORY);
+        const Tree tree;  // nobody else makes anything there
+        const Fd directory = open_file(tree.root().c_str(), O_RDONLY | O_DIRECTORY);
         ASSERT_EQ(q.apply(change(*directory, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
-        const TempFile file;
+        const Fd file = tree.file("file");
         expect_only(q.wait(), *directory, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE);
     });
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE and descriptors: which are refused, several for one file, several kqueues, other
 // filters beside it, descriptors that are closed or reused.
 #include <sys/eventfd.h>
@@ -254,7 +255,7 @@ TEST_F(VnodeDescriptor, R193_AReusedNumberWithAReusedInodeIsAnotherFile) {
 }
 
 TEST_F(VnodeDescriptor, R193_AReusedInodeIsAnotherFileWhereNobodyAsked) {
-    KQ_OF_LINUX();  // which tells of the end of the former
+    KQ_OF(linux);  // which tells of the end of the former
     {
         const Fd first = tree.file("next");
         ASSERT_EQ(add(first, NOTE_WRITE | NOTE_DELETE), 0);

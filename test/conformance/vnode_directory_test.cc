@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE on directories: entries that come and go, and the directory's
 // own end, of which inotify says nothing while it is open.
 #include <grp.h>
 
+#include "support/gaps.h"
 #include "support/net.h"
 #include "support/thread.h"
 #include "support/tree.h"
@@ -134,6 +136,95 @@ TEST_F(VnodeRmdir, R185_IsDelete) {
         tree.mkdir("victim");
         tree.rmdir("victim");
         expect_nothing();
+    }
+}
+
+// What happened to it before must not hide its end, and the other way round.
+TEST_F(VnodeRmdir, R185_R186_AfterItLostAnEntry) {
+    for (const int flags : {0, EV_CLEAR, EV_ONESHOT, EV_DISPATCH, EV_CLEAR | EV_DISABLE})
+        for (const bool sub : {false, true}) {
+            const Fd victim = tree.directory("victim");
+            if (sub)
+                tree.mkdir("victim/entry");
+            else
+                tree.make("victim/entry");
+            ASSERT_EQ(add(victim, NOTE_WRITE | NOTE_DELETE, flags), 0);
+            std::filesystem::remove_all(tree.path("victim"));
+            if ((flags & EV_DISABLE) != 0) {
+                expect_nothing();
+                ASSERT_EQ(apply(victim, EV_ENABLE), 0);
+            }
+            expect(victim, NOTE_WRITE | NOTE_DELETE | (sub ? NOTE_LINK : 0), flags & ~EV_DISABLE);
+            ASSERT_EQ(apply(victim, EV_DELETE), flags == EV_ONESHOT ? ENOENT : 0);
+        }
+}
+
+TEST_F(VnodeRmdir, R185_R186_AfterItsAttributesChanged) {
+    const Fd victim = tree.directory("victim");
+    ASSERT_EQ(add(victim, kChanges), 0);
+    tree.chmod("victim",
+               on_linux() ? 0755 : 0700);  // which is the same; elsewhere that is not seen
+    tree.rmdir("victim");
+    expect(victim, NOTE_ATTRIB | NOTE_DELETE);
+}
+
+// The kernel tells a directory that is replaced of attributes, too.
+TEST_F(VnodeRmdir, R185_BeingReplacedIsDeleteAlone) {
+    KQ_OF(linux);
+    ASSERT_EQ(add(dir, kChanges), 0);
+    tree.mkdir("new");
+    tree.rename("new", "dir");
+    expect(dir, NOTE_DELETE);
+}
+
+// The directory it was in goes, too: nothing of that is about it.
+TEST_F(VnodeRmdir, R179_MovedOutOfADirectoryThatIsRemoved) {
+    KQ_OF(linux);
+    tree.mkdir("a");
+    tree.rename("dir", "a/dir");
+    ASSERT_EQ(add(dir, kChanges), 0);
+    tree.rename("a/dir", "dir");
+    tree.rmdir("a");
+    expect(dir, NOTE_RENAME);
+    tree.rmdir("dir");
+    expect(dir, NOTE_DELETE);
+}
+
+TEST_F(VnodeRmdir, R169_WhatWasBeforeIsNotReported) {
+    KQ_OF(linux);
+    ASSERT_EQ(add(dir, NOTE_OPEN | NOTE_ATTRIB), 0);
+    const Fd again = tree.directory("dir");
+    tree.chmod("dir", 0700);
+    ASSERT_EQ(add(again, NOTE_OPEN | NOTE_ATTRIB), 0);
+    expect(dir, NOTE_OPEN | NOTE_ATTRIB);
+}
+
+// A tree of watched directories: each says that it is no more.
+TEST_F(VnodeRmdir, R185_ATreeOfWatchedDirectories) {
+    const std::vector<std::string> names = {"t", "t/a", "t/a/b", "t/a/b/c", "t/d", "t/d/e"};
+    for (const bool looks : {false, true}) {
+        std::vector<Fd> fds;
+        for (const std::string& name : names) {
+            fds.push_back(tree.directory(name));
+            tree.make(name + "/file");
+            ASSERT_EQ(add(fds.back(), kChanges), 0);
+        }
+        (void)q.collect(64);
+        std::map<uintptr_t, unsigned> seen;
+        const auto collect = [&] {
+            for (const Event& event : q.collect(64))
+                seen[event.ident] |= event.fflags;
+        };
+        for (size_t i = names.size(); i-- > 0;) {
+            tree.unlink(names[i] + "/file");
+            tree.rmdir(names[i]);
+            if (looks) collect();
+        }
+        collect();
+        for (const Fd& fd : fds) {
+            const unsigned notes = seen[static_cast<uintptr_t>(*fd)];
+            EXPECT_EQ(notes & (NOTE_WRITE | NOTE_DELETE), 1u * NOTE_WRITE | NOTE_DELETE);
+        }
     }
 }
 

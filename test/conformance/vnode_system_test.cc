@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE at the limits of the system: events that were lost, no /proc, no more watches,
 // files that may not be read, file systems that are taken away.
 #include <grp.h>
@@ -125,7 +126,7 @@ TEST_F(VnodeOverflow, ReadersOfFilesLookToo) {
 }
 
 TEST_F(VnodeSystem, WithoutProcItIsRefused) {
-    KQ_OF_LINUX();
+    KQ_OF(linux);
     if (::getuid() != 0) GTEST_SKIP() << "needs root";
     const Fd file = tree.file("file");
     Child child([&] {
@@ -149,27 +150,6 @@ TEST_F(VnodeSystem, WithoutProcItIsRefused) {
     const size_t first = said.find("/proc is not mounted");
     EXPECT_NE(first, std::string::npos) << said;
     EXPECT_EQ(said.find("/proc is not mounted", first + 1), std::string::npos) << said;
-}
-
-TEST_F(VnodeSystem, R67_NoMoreInstances) {
-    KQ_OF_LINUX();
-    const long most = setting("max_user_instances");
-    if (most > 1000) GTEST_SKIP() << "too many";
-    const Fd file = tree.file("file");
-    std::vector<Queue> queues(static_cast<size_t>(most) + 1);
-    int error = 0;
-    const Queue* refused = nullptr;
-    for (const Queue& queue : queues) {
-        error = queue.apply(change(*file, EVFILT_VNODE, EV_ADD, NOTE_WRITE));
-        if (error != 0) {
-            refused = &queue;
-            break;
-        }
-    }
-    ASSERT_NE(refused, nullptr);
-    EXPECT_EQ(error, EMFILE);
-    EXPECT_EQ(refused->apply(change(*file, EVFILT_VNODE, EV_DELETE)), ENOENT);
-    expect_silent(*refused);
 }
 
 // Whoever may not read a file may not watch it: it is looked at (L-VNODE-UNREADABLE).

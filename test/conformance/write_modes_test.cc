@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_WRITE: what EV_ADD, EV_ENABLE, EV_CLEAR, EV_ONESHOT, ... mean, on every kind of
 // descriptor.
 #include <errno.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_WRITE on files, devices, terminals and counters.
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_WRITE on sockets: data is the free room of the send buffer; NOTE_LOWAT asks for more.
 #include <errno.h>
 #include <poll.h>

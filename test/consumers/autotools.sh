@@ -1,7 +1,12 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # An autotools project: autoreconf, configure, make check. 77: they are not here.
 set -eux
-for tool in autoreconf automake make; do command -v $tool || exit 77; done
+. "$(dirname "$0")/needs.sh"
+needs autoreconf autoconf
+needs automake automake
+needs make make
+case $PREFIX$WORK in *\ *) skipped_because "Autotools do not work in a path with a space" ;; esac
 here=$(dirname "$0")
 rm -rf "$WORK"
 mkdir -p "$WORK"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: cmake_project.sh <source dir>: a CMake project that uses the library; runs what it builds.
 set -eux
 rm -rf "$WORK"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # A program that was linked with another libkqueue.so.0 runs with this one: only
 # LD_LIBRARY_PATH is changed. The other is a stand-in with the names of the C libkqueue.
 set -eux

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The program every consumer builds: a user event and a one-shot timer on one
  * kqueue. Knows the library by its public header only.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The manual is installed under all its names, has every constant of the header and every
 # errno, and mandoc has nothing to say of it. 77: there is no mandoc (the rest was checked).
 set -euo pipefail
@@ -9,8 +10,8 @@ done
 
 # Masks and names that no filter serves are the header's affair.
 apart='EVFILT_SYSCOUNT|EV_SYSFLAGS|EV_FLAG1|EV_SET64|NOTE_\w*MASK|NOTE_LINK(UP|DOWN|INV)|KEVENT_FLAG_NONE'
-names=$(grep -oE '^#define (EVFILT|EV|NOTE|KEVENT|KQUEUE)_\w+' "$PREFIX/include/kqueue/sys/event.h" |
-    awk '{ print $2 }' | grep -vxE "$apart")
+names=$(grep -oE '^ *#define (EVFILT|EV|NOTE|KEVENT|KQUEUE)_\w+' "$PREFIX/include/kqueue/sys/event.h" |
+    awk '{ print $2 }' | sort -u | grep -vxE "$apart")
 functions=$(sed -n 's/^    \(k[a-z0-9]*\);$/\1/p' "$SOURCE/src/libkqueue.map")
 errors="EBADF EFAULT EINTR EINVAL EMFILE ENFILE ENOENT ENOMEM ENOSYS ENOTSUP EPERM ESRCH"
 missing=0
@@ -20,9 +21,10 @@ done
 test "$missing" = 0
 echo "$(echo $names $functions $errors | wc -w) names are in kqueue.2"
 
-command -v mandoc || exit 77
+. "$(dirname "$0")/needs.sh"
+needs mandoc mandoc
 # Whether other manuals are installed is not its affair.
-said=$(mandoc -Tlint -Wstyle "$man/kqueue.2" 2>&1 | grep -v 'mandoc.db' || true)
+said=$(mandoc -Tlint -Wstyle "$man/kqueue.2" 2>&1 | grep -vE 'mandoc\.db|referenced manual not found' || true)
 test -z "$said" || { echo "$said" >&2; exit 1; }
 # Each name shows the manual.
 for name in kqueue kevent kevent64 kqueue1 kqueuex; do

@@ -1,7 +1,9 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # A Meson project. 77: there is no Meson here.
 set -eux
-command -v meson || exit 77
+. "$(dirname "$0")/needs.sh"
+needs meson meson
 here=$(dirname "$0")
 rm -rf "$WORK"
 mkdir -p "$WORK"

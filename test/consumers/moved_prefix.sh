@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # The installed tree keeps working when it is moved: no absolute path in it.
 set -eux
 rm -rf "$WORK"
@@ -10,6 +11,7 @@ WORK=$WORK/build
 export PREFIX LIBDIR WORK
 
 here=$(dirname "$0")
-PKG_CONFIG_PATH=$LIBDIR/pkgconfig pkg-config --cflags libkqueue | grep -F "$PREFIX"
+eval "set -- $(PKG_CONFIG_PATH=$LIBDIR/pkgconfig pkg-config --cflags libkqueue)"
+case $1 in "-I$PREFIX/"*) ;; *) exit 1 ;; esac
 sh "$here/plain_c.sh"
 sh "$here/cmake_project.sh" "$here/find_package"

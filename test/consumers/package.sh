@@ -1,11 +1,14 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # From the source tarball to a program that uses the Debian packages made of it: the tarball
 # builds without git, the packages install in an empty root by dpkg, and say what they need
 # and give. 77: the tools are not here.
 set -euxo pipefail
-for tool in dpkg dpkg-deb dpkg-shlibdeps cpack; do command -v $tool || exit 77; done
+. "$(dirname "$0")/needs.sh"
+for tool in dpkg dpkg-deb cpack; do needs $tool "$tool, on Debian alone"; done
+needs dpkg-shlibdeps dpkg-dev
 # Root, or something like it, is needed to install.
-test "$(id -u)" = 0 || exit 77
+test "$(id -u)" = 0 || skipped_because "only root installs packages"
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$WORK"
 mkdir -p "$WORK/root/var/lib/dpkg/"{info,updates,triggers} "$WORK/git"
@@ -29,8 +32,13 @@ version=$(dpkg-deb -f "$runtime" Version)
 for package in "$runtime" "$development"; do
     test "$(dpkg-deb -f "$package" Multi-Arch)" = same
     dpkg-deb -c "$package" > "$WORK/content" # a file: grep -q would end a pipe too early
-    grep -q "/usr/share/doc/$(dpkg-deb -f "$package" Package)/copyright" "$WORK/content"
+    documents=/usr/share/doc/$(dpkg-deb -f "$package" Package)
+    for name in copyright changelog.gz; do grep -q "$documents/$name" "$WORK/content"; done
 done
+for name in README.md BUGS.md NEWS.md examples/kqtail.c; do
+    grep -q "/usr/share/doc/libkqueue-dev/$name" "$WORK/content"
+done
+if command -v lintian; then lintian --fail-on error,warning "$runtime" "$development"; fi
 dpkg-deb -f "$runtime" Depends | grep -qE '^libc6 \(>= 2\.[0-9]+\)$'
 test "$(dpkg-deb -I "$runtime" shlibs)" = "libkqueue 0 libkqueue0 (>= $version)"
 dpkg-deb -f "$development" Depends | grep -qF "libkqueue0 (= $version)"
@@ -53,9 +61,16 @@ test "$(grep -c 'install ok installed' "$WORK/status")" = 2
 triplet=$(basename "$(dirname "$(find "$root" -name libkqueue.a)")")
 PKG_CONFIG_LIBDIR=$root/usr/lib/$triplet/pkgconfig
 export PKG_CONFIG_LIBDIR
-"$CC" "$here/main.c" $(pkg-config --cflags --libs libkqueue) -o "$WORK/main"
+# No -L of a directory that is searched anyway.
+test "$(pkg-config --libs libkqueue | tr -d ' ')" = -lkqueue
+# Its /usr is the one in this root.
+PKG_CONFIG_SYSROOT_DIR=$root
+export PKG_CONFIG_SYSROOT_DIR
+eval "set -- $(pkg-config --cflags --libs libkqueue)"
+"$CC" "$here/main.c" "$@" -L"$root/usr/lib/$triplet" -o "$WORK/main"
 LD_LIBRARY_PATH=$root/usr/lib/$triplet "$WORK/main"
-"$CC" -static "$here/main.c" $(pkg-config --static --cflags --libs libkqueue) -o "$WORK/main_static"
+eval "set -- $(pkg-config --static --cflags --libs libkqueue)"
+"$CC" -static "$here/main.c" "$@" -L"$root/usr/lib/$triplet" -o "$WORK/main_static"
 "$WORK/main_static"
 mkdir -p "$WORK/needs/debian"
 printf 'Source: needs\n\nPackage: needs\nArchitecture: any\n' > "$WORK/needs/debian/control"
@@ -65,4 +80,4 @@ grep -qF "libkqueue0 (>= $version)" "$WORK/shlibs"
 
 # ---- and it goes without a trace ----
 dpkg --root="$root" --force-script-chrootless --force-depends --log="$WORK/dpkg.log" --purge libkqueue-dev libkqueue0
-test -z "$(find "$root/usr" -name '*kqueue*' 2> /dev/null)"
+test -z "$(find "$root" ! -type d ! -path '*/var/lib/*')"

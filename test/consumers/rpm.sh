@@ -1,11 +1,14 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # The RPM packages: what they need and give, that they install in an empty root with a database of
 # its own, that a program is built against what is there, and that they go without a trace.
 # 77: the tools are not here.
 set -euxo pipefail
-for tool in rpm rpmbuild cpack; do command -v $tool || exit 77; done
+. "$(dirname "$0")/needs.sh"
+needs rpmbuild rpm
+needs cpack cmake
 # Root is needed to install.
-test "$(id -u)" = 0 || exit 77
+test "$(id -u)" = 0 || skipped_because "only root installs packages"
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$WORK"
 mkdir -p "$WORK/root"
@@ -30,7 +33,7 @@ rpm -qp --requires "$development" > "$WORK/requires.devel"
 grep -qxF "libkqueue = $version" "$WORK/requires.devel"
 rpm -qpl "$development" > "$WORK/content"
 grep -qE '/sys/event\.h$' "$WORK/content"
-grep -qE '/kqueue\.2' "$WORK/content"
+for name in /kqueue.2.gz /kevent.2.gz /BUGS.md /NEWS.md /examples/kqtail.c; do grep -qF $name "$WORK/content"; done
 
 # ---- an empty root ----
 rpm=(rpm --root "$root" --nodeps --noscripts)
@@ -42,11 +45,18 @@ libdir=$(dirname "$(find "$root" -name libkqueue.a)")
 # ---- a program that is built against it, shared and static ----
 PKG_CONFIG_LIBDIR=$libdir/pkgconfig
 export PKG_CONFIG_LIBDIR
-"$CC" "$here/main.c" $(pkg-config --cflags --libs libkqueue) -o "$WORK/main"
+# No -L of a directory that is searched anyway, as lib64 is on the systems that have it.
+test "$(PKG_CONFIG_SYSTEM_LIBRARY_PATH=/usr/lib64 pkg-config --libs libkqueue | tr -d ' ')" = -lkqueue
+# Its /usr is the one in this root.
+PKG_CONFIG_SYSROOT_DIR=$root
+export PKG_CONFIG_SYSROOT_DIR
+eval "set -- $(pkg-config --cflags --libs libkqueue)"
+"$CC" "$here/main.c" "$@" -L"$libdir" -o "$WORK/main"
 LD_LIBRARY_PATH=$libdir "$WORK/main"
-"$CC" -static "$here/main.c" $(pkg-config --static --cflags --libs libkqueue) -o "$WORK/main_static"
+eval "set -- $(pkg-config --static --cflags --libs libkqueue)"
+"$CC" -static "$here/main.c" "$@" -L"$libdir" -o "$WORK/main_static"
 "$WORK/main_static"
 
 # ---- and it goes without a trace ----
 "${rpm[@]}" -e libkqueue-devel libkqueue
-test -z "$(find "$root/usr" -name '*kqueue*' 2> /dev/null)"
+test -z "$(find "$root" ! -type d ! -path '*/var/lib/*' ! -path '*/.rpmdb/*')"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * usage: answers [<name>...]
  * What a kernel answers and qemu-user 7.2 does not, a line for each: the reasons of gaps/qemu.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: cross.sh i686|aarch64|armhf|s390x [<build directory>]
 # Builds library and conformance suite for another processor and runs the suite: i686 on this
 # machine itself, the others under qemu-user. s390x is big-endian; i686 and armhf have 32 bits.

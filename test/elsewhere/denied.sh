@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: denied.sh old-kernel|sandbox <kq_conformance> [<work directory>]
 # Runs the conformance suite where the kernel answers less: as before Linux 4.11 in what the
 # library and libc use of later ones; or as a strict container, which has no netlink, no inotify,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * usage: deny <rule>... -- <program> <argument>...
  * Runs a program to which the kernel denies system calls, as an older kernel or a sandbox does:

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: musl.sh [<build directory>]
 # The library on musl instead of glibc: built by g++ against musl's headers, with the headers of
 # libstdc++ alone (Debian has no libstdc++ for musl, and none is needed), linked by musl-gcc into

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: run_suite.sh <gaps file> <log directory> <command of the conformance suite>...
 # Runs the suite against the known gaps of a place: a file of gtest patterns, one a line; "#" begins
 # a comment. It fails when a test fails that is not listed, but also when a listed one passes or a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Every filter once, in C: for systems on which the conformance suite cannot be built.
  */

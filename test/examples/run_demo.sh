@@ -16,7 +16,8 @@
 # Everything happens on 127.0.0.1 and in a temporary directory. Any mismatch
 # ends the demo with a loud line and status 1.
 #
-# Environment: CC (cc), CLIENTS (1000), IDLE_MS (2000).
+# Environment: CC (cc), CLIENTS (1000), IDLE_MS (2000), KQ_LIBRARY_DIR (none): a
+# directory with another libkqueue, which the programs are run with instead; 1 to 3 only.
 #
 # SPDX-License-Identifier: BSD-2-Clause
 
@@ -79,18 +80,27 @@ done
 [[ -n ${pc_dir:-} ]] || fail "no libkqueue.pc under $prefix/lib"
 export PKG_CONFIG_PATH=$pc_dir
 libdir=$(pkg-config --variable=libdir libkqueue)
-read -r -a cflags < <(pkg-config --cflags libkqueue)
-read -r -a libs < <(pkg-config --libs libkqueue)
+libdir=${libdir//\\ / }
+# pkg-config writes a backslash before each space of a path: without -r that is one word.
+# shellcheck disable=SC2162
+read -a cflags < <(pkg-config --cflags libkqueue)
+# shellcheck disable=SC2162
+read -a libs < <(pkg-config --libs libkqueue)
 
 title "Build with: cc ${cflags[*]} ${libs[*]}"
 for program in echod echoload kqtail kqwatch kqrun; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
-        "${libs[@]}" "-Wl,-rpath,$libdir" || fail "$program does not build"
+        "${libs[@]}" "-Wl,--enable-new-dtags,-rpath,$libdir" || fail "$program does not build"
 done
-library=$(ldd "$build/echod" | sed -n 's/^.*libkqueue[^ ]* => \([^ ]*\) .*$/\1/p')
+if [[ -n ${KQ_LIBRARY_DIR:-} ]]; then # found before the -rpath that they were linked with
+    libdir=$(cd "$KQ_LIBRARY_DIR" && pwd)
+    export LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+fi
+library=$(ldd "$build/echod" | sed -n 's/^.*libkqueue[^ ]* => \(.*\) (0x.*$/\1/p')
 [[ -n $library ]] || fail "echod does not use a shared libkqueue"
 case $(readlink -f "$library") in
     "$(readlink -f "$prefix")"/*) ok "echod, echoload, kqtail, kqwatch and kqrun use $library" ;;
+    "$(readlink -f "${KQ_LIBRARY_DIR:-$prefix}")"/*) ok "the same programs use $library" ;;
     *) fail "echod uses $library, which is not under $prefix" ;;
 esac
 
@@ -98,7 +108,7 @@ esac
 
 title "Echo: $clients simultaneous TCP clients"
 mkdir "$work/files"
-libc=$(ldd "$build/echod" | sed -n 's/^.*libc\.[^ ]* => \([^ ]*\) .*$/\1/p')
+libc=$(ldd "$build/echod" | sed -n 's/^.*libc\.[^ ]* => \(.*\) (0x.*$/\1/p')
 cat "$libc" "$library" "$here"/*.c >"$work/files/large"
 while (($(wc -c <"$work/files/large") <= 1048576)); do
     cp "$work/files/large" "$work/files/half"
@@ -236,6 +246,12 @@ timeout 20 "$build/kqtail" -n 2 log/b | head -n 1 >/dev/null || status=$?
 ((status == 0 || status == 141)) || fail "kqtail stays when its reader leaves: status $status"
 ok "kqtail ended when its reader left"
 
+# Other backends tell less of files and processes: BUGS.md.
+if [[ -n ${KQ_LIBRARY_DIR:-} ]]; then
+    title "All is well ($SECONDS s); kqwatch and kqrun are left out, which say what this system's own library tells"
+    exit 0
+fi
+
 # ---- kqwatch ----
 
 title "kqwatch: a file and its directory"
@@ -248,7 +264,7 @@ sort >expected_seen <<'WORDS'
 watching 2
 watched/notes.txt: written, grew by 12 bytes
 watched/notes.txt: attributes changed
-watched/notes.txt: truncated to 3 bytes
+watched/notes.txt: written, truncated to 3 bytes
 watched: entries changed
 watched/notes.txt: has 2 links
 watched: entries changed, a subdirectory came or went

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The library loaded, used, unloaded and loaded again: usage: kq_dlopen <libkqueue.so>. What is
 // under way at dlclose() goes on: threads that sleep, handlers, kqueues.
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // exit() with the library in use: usage: kq_exit <mode>. It must end, with status 0, and the
 // library must work until the last destructor of the program has run.
 #include <pthread.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The list of system calls. See calls.h.
 //
 // The errors are those of the kernel's sources and the manual, as far as the library's own
@@ -69,7 +70,10 @@ bool duplicates(Arguments a) {
     return a[1] == F_DUPFD_CLOEXEC;
 }
 bool asks_flags(Arguments a) {
-    return a[1] == F_GETFD || a[1] == F_GETFL || a[1] == F_GETPIPE_SZ;
+    return a[1] == F_GETFD || a[1] == F_GETFL || a[1] == F_GETPIPE_SZ || a[1] == F_GETSIG;
+}
+bool marks(Arguments a) {
+    return a[1] == F_SETSIG;
 }
 bool waits(Arguments a) {
     const auto* timeout = reinterpret_cast<const timespec*>(a[2]);
@@ -83,6 +87,9 @@ bool of_inotify(Arguments a) {
 }
 bool counts_bytes(Arguments a) {
     return a[1] == FIONREAD;
+}
+bool asks_mark(Arguments a) {
+    return a[1] == SIOCATMARK;
 }
 bool counts_unsent(Arguments a) {
     return a[1] == TIOCOUTQ;  // the same number
@@ -118,6 +125,9 @@ constexpr Call kCalls[] = {
     {SYS_socket, "socket", nullptr, {EMFILE, ENFILE, ENOBUFS, ENOMEM}, "a new descriptor"},
     {SYS_openat, "open", nullptr, {EMFILE, ENFILE, ENOMEM}, "a new descriptor"},
     {SYS_fcntl, "fcntl(F_DUPFD)", duplicates, {EMFILE, ENOMEM}, "a new descriptor"},
+    {SYS_fcntl, "fcntl(F_SETSIG)", marks, {ENOMEM}, "memory, since 6.12"},
+    {SYS_getdents64, "getdents", nullptr, {ENOMEM}, "memory"},
+    {SYS_prlimit64, "getrlimit", nullptr, {}, "reads a word; at limits only", false, true},
     {SYS_fcntl, "fcntl(F_GET)", asks_flags, {}, "reads a word"},
     {SYS_dup3, "dup3", nullptr, {EBUSY, EBADF}, "a race of others; the limit has been lowered"},
     {SYS_close, "close", nullptr, {EINTR, EIO}, "closed all the same", true},
@@ -150,12 +160,15 @@ constexpr Call kCalls[] = {
     {SYS_read, "read(inotify)", of_inotify, {}, "never waits; what there is was stored before"},
     {SYS_read, "read(/proc)", nullptr, {ENOMEM}, "a page for the text"},
     {SYS_ioctl, "ioctl(FIONREAD)", counts_bytes, {}, "a kind of file answers always, or never"},
+    {SYS_ioctl, "ioctl(SIOCATMARK)", asks_mark, {}, "compares two numbers"},
     {SYS_ioctl, "ioctl(SIOCOUTQ)", counts_unsent, {}, "likewise", false, true},
     // Sockets
     {SYS_getsockopt, "getsockopt", nullptr, {ENOMEM}, "a program of a control group wants memory"},
     {SYS_setsockopt, "setsockopt", nullptr, {ENOMEM, EPERM}, "likewise; CAP_NET_ADMIN"},
+    {SYS_getsockname, "getsockname", nullptr, {}, "copies a name"},
+    {SYS_getpeername, "getpeername", nullptr, {}, "likewise"},
     {SYS_bind, "bind", nullptr, {ENOMEM, EPERM}, "memory; CAP_NET_ADMIN before 6.6"},
-    {SYS_sendto, "send(nothing)", sends_nothing, {}, "AF_UNIX streams: nothing to be stored"},
+    {SYS_sendto, "send(nothing)", sends_nothing, {}, "AF_UNIX streams: nothing to store"},
     {SYS_sendto, "send(netlink)", nullptr, {ENOBUFS, ENOMEM}, "memory for the message"},
     {SYS_recvfrom, "recv(netlink)", nullptr, {ENOBUFS}, "there was no memory for the answer"},
     {SYS_recvmmsg, "recvmmsg(netlink)", nullptr, {ENOBUFS}, "messages were dropped"},
@@ -173,6 +186,8 @@ constexpr Call kCalls[] = {
     {SYS_rt_sigprocmask, "sigprocmask", nullptr, {}, "copies two words"},
     {SYS_rt_sigpending, "sigpending", nullptr, {}, "copies a word"},
     {SYS_rt_sigtimedwait, "sigtimedwait", nullptr, {}, "does not wait: EAGAIN"},
+    {SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", nullptr, {EAGAIN, EPERM}, "limits; sandboxes"},
+    {SYS_rt_sigqueueinfo, "rt_sigqueueinfo", nullptr, {EAGAIN, EPERM}, "likewise", false, true},
     {SYS_clock_gettime, "clock_gettime", nullptr, {}, "clocks that are there", false, true},
     // Memory, beside malloc(), which memory.cc refuses
     {SYS_mmap, "mmap", nullptr, {ENOMEM}, "a page"},

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What the library asks of Linux: every system call it makes, itself or by the C library, and
 // what that can be refused with, or why it cannot be.
 #ifndef KQFAULTS_CALLS_H

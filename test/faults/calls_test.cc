@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The list of system calls in calls.cc is complete, and no longer than it has to be. That a call
 // is not in it is found wherever a scenario is played: see play().
 #include <gtest/gtest.h>

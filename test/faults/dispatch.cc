@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // SIGSYS for each system call, and the way past it. See dispatch.h.
 #include "faults/dispatch.h"
 

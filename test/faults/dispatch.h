@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Every system call of this thread comes here while that is wanted: Linux' syscall user dispatch.
 //
 // A byte of ours says whether; the kernel turns the call into SIGSYS, whose handler asks

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // See driver.h.
 #include "faults/driver.h"
 
@@ -83,17 +84,17 @@ void Driver::change_wide(const Fd& queue, uintptr_t ident, int filter, unsigned 
 }
 
 std::vector<struct kevent> Driver::collect(const Fd& queue, milliseconds timeout) {
-    constexpr size_t kRoom = 8;
     const timespec limit = to_timespec(timeout);
     for (;;) {
-        struct kevent events[kRoom];
+        std::vector<struct kevent> events(room_);
         int count = -1;
         begin_call();
         {
             const Inside inside;
-            count = ::kevent(*queue, nullptr, 0, events, kRoom, &limit);
+            count = ::kevent(*queue, nullptr, 0, events.data(), static_cast<int>(room_), &limit);
         }
-        if (count >= 0) return {events, events + count};
+        events.resize(count < 0 ? 0 : static_cast<size_t>(count));
+        if (count >= 0) return events;
         refused(errno, "collecting");
     }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Calls the library under faults, and holds it to what it owes: see Driver.
 #ifndef KQFAULTS_DRIVER_H
 #define KQFAULTS_DRIVER_H
@@ -54,6 +55,8 @@ class Driver {
     void expect_none(const Fd& queue, milliseconds time = milliseconds{1});
     // A call that may collect, and finds what it likes.
     void look(const Fd& queue) { (void)collect(queue, milliseconds{0}); }
+    // How many events a call may collect: 8, if not said.
+    void set_room(size_t room) { room_ = room; }
     // What comes.
     std::vector<struct kevent> collect(const Fd& queue, milliseconds timeout);
     // Calls take(event) for what comes, until it has had enough: true. As expect() otherwise.
@@ -69,6 +72,7 @@ class Driver {
 
     Hooks hooks_;
     int refusals_ = 0;
+    size_t room_ = 8;
 };
 
 // ---- what scenarios are made of; never refused ----

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What the library makes once in a process, and keeps: refused where it is made. Each time in a
 // process of its own.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What is refused, and where. See injector.h.
 #include "faults/injector.h"
 

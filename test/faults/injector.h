@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A system that refuses: one system call or one allocation of the library fails, or several do.
 //
 // The library makes many of its system calls in place, where nothing can be interposed: dispatch.h

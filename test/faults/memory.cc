@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // malloc() and its kin as the library's objects call them: counted, and refused if asked for.
 //
 // What the C library does for it is not the library's: it is refused here, as a whole.

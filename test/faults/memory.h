@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Between injector.cc and memory.cc.
 #ifndef KQFAULTS_MEMORY_H
 #define KQFAULTS_MEMORY_H

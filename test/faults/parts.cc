@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What scenarios are made of. See scenarios.h.
 #include "faults/scenarios.h"
 #include "support/leave.h"

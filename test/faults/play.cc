@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // See play.h.
 #include "faults/play.h"
 
@@ -5,6 +6,7 @@
 
 #include <cerrno>
 #include <map>
+#include <vector>
 
 #include "faults/injector.h"
 #include "support/kq.h"
@@ -64,6 +66,7 @@ std::string play(const Scenario& scenario, std::function<void()> relieve,
         wrong = broken.what();
     }
     drain();
+    drain();  // that one may have been refused what it needs
     if (!wrong.empty()) return wrong;
     const std::string unlisted = take_unlisted();
     if (!unlisted.empty()) return unlisted + " is not in the list: faults/calls.cc";
@@ -72,6 +75,15 @@ std::string play(const Scenario& scenario, std::function<void()> relieve,
         if (!descriptors.contains(fd)) return "left open: " + std::to_string(fd) + ", " + what;
     const long left = live_blocks() - blocks;
     return left == 0 ? "" : "blocks of memory left: " + std::to_string(left);
+}
+
+void keep_room_for_kqueues() {
+    constexpr int kSome = 8;
+    std::vector<Fd> queues;
+    for (int i = 0; i < kSome; i++)
+        queues.emplace_back(::kqueue());
+    queues.clear();
+    drain();
 }
 
 bool is_possible(const Scenario& scenario) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A scenario is played, and account is taken of what the library owed.
 #ifndef KQFAULTS_PLAY_H
 #define KQFAULTS_PLAY_H
@@ -17,6 +18,9 @@ enum class Account : unsigned char { all, not_of_leaks };
 std::string play(
     const Scenario& scenario, std::function<void()> relieve = [] {},
     std::function<void()> before = {}, Account account = Account::all);
+
+// Has the library keep what several kqueues at a time need of it.
+void keep_room_for_kqueues();
 
 // Whether it can be played here at all.
 bool is_possible(const Scenario& scenario);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What scenarios share: descriptors out of the way of low limits, and what is done to them. These
 // are never refused.
 #ifndef KQFAULTS_SCENARIOS_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What is read and written, timers, kqueues in kqueues: while the system refuses.
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -47,7 +48,7 @@ void pipes(Driver& d) {
     d.change(queue, out, kWrite, EV_ADD, NOTE_LOWAT, 100);
     d.expect(queue, {{out, kWrite}});
     d.change(queue, out, kWrite, EV_DELETE);
-    d.change(queue, in, kWrite, EV_ADD);  // the wrong end: never
+    d.change(queue, in, kWrite, EV_ADD);  // the wrong end: at the end only
     d.change(queue, in, kRead, EV_ADD | EV_DISPATCH);
     d.expect_none(queue);
     put(pipe.second);
@@ -57,7 +58,20 @@ void pipes(Driver& d) {
     d.change(queue, in, kRead, EV_ENABLE);
     take(pipe.first);
     pipe.second.reset();
-    d.expect(queue, {{in, kRead}});
+    d.expect(queue, {{in, kRead}, {in, kWrite}});
+}
+
+// The write end hears that its reader is gone.
+void write_end(Driver& d) {
+    Ends pipe = make_pipe();
+    const Fd queue = d.kqueue();
+    const uintptr_t out = ident(pipe.second);
+    d.change(queue, out, kRead, EV_ADD);
+    d.change(queue, out, kWrite, EV_ADD | EV_ONESHOT);
+    d.expect(queue, {{out, kWrite}});
+    d.expect_none(queue);
+    pipe.first.reset();
+    d.expect(queue, {{out, kRead}});
 }
 
 // READ and WRITE of one descriptor in different modes, which the kernel has in two sets.
@@ -124,6 +138,33 @@ void connection(Driver& d) {
         d.expect(queue, mode == 0 ? std::set<Key>{{fd, kRead}, {fd, kWrite}}
                                   : std::set<Key>{{fd, kWrite}});
     }
+}
+
+// Bytes behind TCP's urgent mark, which netlink counts.
+void urgent(Driver& d) {
+    const Ends tcp = make_connection();
+    const Fd queue = d.kqueue();
+    const uintptr_t fd = ident(tcp.first);
+    d.change(queue, fd, kRead, EV_ADD);
+    char byte = 0;
+    if (send(*tcp.second, "!", 1, MSG_OOB) != 1 || recv(*tcp.first, &byte, 1, MSG_OOB) != 1)
+        throw Broken("no urgent byte");
+    d.expect_none(queue);
+    put(tcp.second);
+    d.expect(queue, {{fd, kRead}});
+}
+
+// Datagrams: what they take is asked for; what of AF_UNIX an edge has left is looked at.
+void datagrams(Driver& d) {
+    const Ends pair = make_sockets(SOCK_DGRAM);
+    const Fd queue = d.kqueue();
+    const uintptr_t fd = ident(pair.first);
+    d.change(queue, fd, kRead, EV_ADD | EV_CLEAR);
+    if (send(*pair.second, "ab", 2, 0) != 2) throw Broken("no datagram");
+    put(pair.second);
+    d.expect(queue, {{fd, kRead}});
+    take(pair.first);
+    d.expect(queue, {{fd, kRead}});
 }
 
 // AF_UNIX: streams end, packets come one by one, one that is not connected is looked at.
@@ -290,17 +331,43 @@ void many(Driver& d) {
     d.expect(queue, {{ident(pipes.back().first), kRead}});
 }
 
+// More are ready than are collected without memory of their own.
+void crowd(Driver& d) {
+    constexpr int kMany = 70;
+    const Ends pipe = make_pipe();
+    const Fd queue = d.kqueue();
+    std::vector<Fd> numbers;
+    std::set<Key> all;
+    for (int i = 0; i < kMany; i++) {
+        {
+            const Unlimited unlimited;
+            numbers.emplace_back(::fcntl(*pipe.first, F_DUPFD_CLOEXEC, 3));
+        }
+        d.change(queue, ident(numbers.back()), kRead, EV_ADD | (i % 2 == 0 ? EV_CLEAR : 0));
+        all.insert({ident(numbers.back()), kRead});
+    }
+    put(pipe.second);
+    d.set_room(2 * kMany);
+    d.expect(queue, all);
+    take(pipe.first);
+    put(pipe.second);
+    d.expect(queue, all);
+}
+
 }  // namespace
 
 std::vector<Scenario> descriptor_scenarios() {
     return {
         {"reading", reading},
         {"pipes", pipes},
+        {"write_end", write_end},
         {"read_by_level", two_modes<0>},
         {"read_by_edge", two_modes<EV_CLEAR>},
         {"read_once", two_modes<EV_ONESHOT>},
         {"changing_modes", changing_modes},
         {"connection", connection},
+        {"urgent", urgent},
+        {"datagrams", datagrams},
         {"local_sockets", local_sockets},
         {"counters", counters},
         {"devices", devices},
@@ -312,6 +379,7 @@ std::vector<Scenario> descriptor_scenarios() {
         {"duplicate", duplicate, Needs::nothing, EBADF},
         {"inherited", inherited, Needs::nothing, EBADF},
         {"many", many},
+        {"crowd", crowd},
     };
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Files and directories, while the system refuses.
 #include <fcntl.h>
 #include <sys/mman.h>

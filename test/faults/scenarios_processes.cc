@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Processes and signals, while the system refuses.
 #include <poll.h>
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The kqueue moves to another kernel queue while the system refuses (Kqueue::renew). Where that is
 // not to be had it stays, and goes on working.
 #include <poll.h>

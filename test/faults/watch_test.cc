@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Backend::watch() refused half-way: two epoll sets are to be changed, and the second cannot be.
 #include <gtest/gtest.h>
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // libFuzzer: bytes are the choices of which a program of the model is made; the library is held to
 // the model. See model/program.h and model/player.h.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // libFuzzer: bytes are calls of kevent() and kevent64() with whatever a program may hand over by
 // mistake, between closing, reusing and using the descriptors it means. What is left out would hit
 // the fuzzer itself: other descriptors, its signals, sleeping, pointers to nowhere.

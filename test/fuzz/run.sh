@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: run.sh <directory of kq_fuzz_*> [work dir]: each for KQ_FUZZ_SECONDS (30), from the corpus,
 # with a seed of its own or KQ_FUZZ_SEED.
 # Inputs that fail, and new ones that reach more, are left in the work dir.

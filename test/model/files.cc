@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What descriptors say. See files.h.
 #include "model/files.h"
 
@@ -15,10 +16,10 @@ constexpr int kFewMessages = 24;
 
 // ---- what is true ----
 
-// 5.1.1, 5.1.3: an end is active whatever the mark; R-132: never the wrong end of a pipe.
+// 5.1.1, 5.1.3: an end is active whatever the mark. The write end of a pipe never has
+// anything to be read, and hears of its reader's end.
 Truth Files::readable(int index, int64_t mark) const {
     const File& f = file(index);
-    if (f.role == File::Role::writer) return Truth::no;
     const bool active = ended(index, Side::read) || f.bytes >= std::max<int64_t>(mark, 1);
     return active ? Truth::yes : Truth::no;
 }
@@ -34,8 +35,8 @@ Truth Files::room(const File& receiver) const {
 // 5.2
 Truth Files::writable(int index) const {
     const File& f = file(index);
-    if (f.role == File::Role::reader) return Truth::no;
     if (f.peer_gone) return Truth::yes;
+    if (f.role == File::Role::reader) return Truth::no;
     const Truth has_room = room(file(f.peer));
     // L-PACKET-SHUT: a full stream that was shut is reported when there is room.
     return f.shut && has_room == Truth::no ? Truth::maybe : has_room;

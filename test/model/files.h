@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The specification's descriptors: which numbers are open, what may be read and written there.
 // Half of the model; the other half is model.h. Written from semantics 4.1, 5.1 and 5.2.
 #ifndef KQMODEL_FILES_H

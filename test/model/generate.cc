@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How programs are made. See program.h.
 //
 // Each program has a temper of its own: few or many keys, some natures of knotes, more of this or
@@ -257,7 +258,8 @@ class Maker {
                 step.what = What::dup;
                 return step;
             case 5:
-                step.what = traits_.plain ? What::close : What::shut;
+                // P-SHUT: what the program has shut itself is not told of where P-EOF holds, too.
+                step.what = traits_.plain || traits_.relaxed.eof ? What::close : What::shut;
                 return step;
             case 6:
                 step.what = one_in(3) ? What::renew : What::drain;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What may be collected, and what must: semantics 2.5, 3.4 to 3.6; the world of the program. See
 // model.h.
 #include "model/model.h"
@@ -98,7 +99,7 @@ Truth Model::pending(int queue) const {
     const Queue& q = queues_[queue];
     Truth most = Truth::no;
     for (const auto& [key, kn] : q.knotes)
-        most = std::max(most, polled(key, due(key, kn)));
+        most = std::max(most, polled(key, kn, due(key, kn)));
     return most;
 }
 
@@ -112,7 +113,7 @@ Truth Model::leftover(int queue) const {
         Truth truth = due(key, kn);
         if (nested || (comes_soon(key, kn) && !traits_.exact_clock))
             truth = std::max(truth, Truth::maybe);
-        most = std::max(most, polled(key, truth));
+        most = std::max(most, polled(key, kn, truth));
     }
     for (const auto& [file, slot] : q.seen)
         if (files_.alive(file) && files_.at(slot) != file) most = std::max(most, Truth::maybe);
@@ -271,8 +272,10 @@ std::string Model::check_fairness(Queue& q, const std::vector<Entry>& events) co
 void Model::news(int file, Side side, Truth truth) {
     for (Queue& q : queues_)
         for (auto& [key, kn] : q.knotes) {
-            if (is_descriptor(key.filter) && kn.file == file && side_of(key.filter) == side)
+            if (is_descriptor(key.filter) && kn.file == file && side_of(key.filter) == side) {
+                if (kn.news == Truth::no) kn.seen.arisen = now_.monotonic;
                 kn.news = std::max(kn.news, truth);
+            }
         }
 }
 

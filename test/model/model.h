@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The executable specification of kqueue: what each call may answer, after all that has happened.
 //
-// Written from semantics.md, whose rules (R-.., D-..) and sections the code names, and from
+// Written from test/semantics, whose rules (R-.., D-..) and sections the code names, and from
 // BUGS.md (L-..) where Linux differs; to be read against them, not against src/. Where a rule
 // leaves a choice the model follows what was answered and checks only that it was allowed: it
 // holds for each knote whether it must be reported, may be, or must not.
@@ -86,6 +87,7 @@ class Model {
         bool less = false;    // there may have been less to read
         int64_t most = 0;     // so much was to be read, at most
         Nanos told = 0;       // reported not before
+        Nanos arisen = INT64_MAX;  // when there was something to report; collected not before
     };
     struct Knote {
         unsigned flags = 0;  // as events show them
@@ -147,7 +149,7 @@ class Model {
     void look_at_edges(Queue& q, bool complete, const std::set<Key>& told);
     void edge_reported(const Key& key, Knote& kn) const;
     [[nodiscard]] bool may_hide_end(const Key& key, const Knote& kn) const;
-    [[nodiscard]] Truth polled(const Key& key, Truth truth) const;
+    [[nodiscard]] Truth polled(const Key& key, const Knote& kn, Truth truth) const;
 
     Traits traits_;
     Now before_;

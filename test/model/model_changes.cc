@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The changelist: semantics 2.1, 2.2 and 3; for the filters 5.9 and 5.10. See model.h.
 #include <sys/event.h>
 
@@ -135,14 +136,14 @@ int Model::modify(Queue& q, const Key& key, Knote& kn, const Entry& entry) {
             kn.fflags = entry.fflags;
             kn.data = entry.data;
             kn.news = Truth::yes;
-            kn.seen = {};
+            kn.seen = {.arisen = now_.monotonic};
         }
     }
     kn.tag = entry.tag;
     if (has(entry, EV_ENABLE) && kn.disabled) {
         kn.disabled = false;
         kn.news = Truth::yes;
-        kn.seen = {};
+        kn.seen = {.arisen = now_.monotonic};
         if (key.filter == EVFILT_TIMER) start_timer(kn);  // D-15
         queue_user(q, key, kn);
     } else if (has(entry, EV_ENABLE) && is_descriptor(key.filter)) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Steps on both sides. See player.h.
 #include "model/player.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Plays a program on the model and on a subject, and compares after every step.
 #ifndef KQMODEL_PLAYER_H
 #define KQMODEL_PLAYER_H

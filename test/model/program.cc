@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How programs are shown. See program.h.
 #include "model/program.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Random programs: what a program is, how one is made of choices, how it is shown.
 //
 // A program is a list of steps, each of which makes sense in every state (what cannot be done is

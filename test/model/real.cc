@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // kevent() itself, on socket pairs and pipes. See real.h.
 //
 // Slots are numbers from kFirst on, which nobody else is given: what a program closes and opens
@@ -16,6 +17,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+
+#include "support/library.h"
 
 namespace kqmodel {
 namespace {
@@ -72,6 +75,7 @@ class Real : public Subject {
     }
 
     bool readable(int queue) override {
+        kqtest::let_the_model_see(queues_[queue]);
         pollfd pfd{queues_[queue], POLLIN, 0};
         return ::poll(&pfd, 1, 0) == 1;
     }
@@ -183,11 +187,11 @@ class Real : public Subject {
 };
 
 Relaxed relaxed() {
-#ifdef KQTEST_BACKEND_posix
-    return {.poll = true, .edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true};
-#else
+    if (kqtest::backend() == "posix")
+        return {.poll = true, .edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true};
+    if (kqtest::backend() == "solaris")
+        return {.edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true};
     return {};
-#endif
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Programs on the library and the real system.
 #ifndef KQMODEL_REAL_H
 #define KQMODEL_REAL_H

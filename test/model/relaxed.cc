@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Where a backend promises less than the rules, and just how much less: struct Relaxed. Without it
 // each of these functions says what the rules say. See model.h.
 #include <sys/event.h>
@@ -37,12 +38,13 @@ Truth Model::edge(const Key& key, const Knote& kn) const {
 void Model::edge_reported(const Key& key, Knote& kn) const {
     if (kn.file < 0) return;
     const File& file = files_.file(kn.file);
+    const Seen seen_before = kn.seen;
     kn.seen = {.armed = false,
                .gone = file.peer_gone,
                .hidden = may_hide_end(key, kn),
                .less = false,
                .most = key.filter == EVFILT_READ ? file.bytes : 0,
-               .told = before_.monotonic};
+               .told = std::min(before_.monotonic, seen_before.arisen)};
 }
 
 // A call has looked at the descriptors, at all of them if it had room.
@@ -77,7 +79,15 @@ bool Model::may_hide_end(const Key& key, const Knote& kn) const {
 
 // whether poll() tells.
 // P-POLL: of what the library itself knows, which of these is what was triggered.
-Truth Model::polled(const Key& key, Truth truth) const {
+// P-EDGE: an edge that was reported and not armed since is found by looking, not by poll(); so is
+// one in a kqueue that is watched.
+Truth Model::polled(const Key& key, const Knote& kn, Truth truth) const {
+    const bool nested = kn.file < 0 && key.filter == EVFILT_READ;
+    if (traits_.relaxed.edge && nested) return std::min(truth, Truth::maybe);
+    const bool spent = kn.has(EV_CLEAR) && !kn.seen.armed;
+    const bool marked = (kn.fflags & NOTE_LOWAT) != 0;  // by edge, too: the kernel knows no mark
+    if (traits_.relaxed.edge && kn.file >= 0 && (spent || marked))
+        return std::min(truth, Truth::maybe);
     if (!traits_.relaxed.poll || key.filter == EVFILT_USER) return truth;
     return std::min(truth, Truth::maybe);
 }

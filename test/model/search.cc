@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Many programs, and what is left of one that fails. See player.h.
 #include <cstdlib>
 #include <ctime>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Would the model notice? A library that lies about one thing must be found out soon, and the
 // program that shows it must be short.
 #include <gtest/gtest.h>

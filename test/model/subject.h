@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What programs are run on, beside the model: the library on a real system (real.h), or its core on
 // the simulated kernel (test/sim/model_subject.h).
 #ifndef KQMODEL_SUBJECT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* Uses every filter once, and fork(), through the API alone: what it makes the library call is
  * looked at from outside (strace.sh), and it is built against other C libraries (musl.sh).
  * Exits with the number of the line that went wrong, modulo 256; 0 if none. */

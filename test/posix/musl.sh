@@ -1,22 +1,27 @@
 #!/bin/sh
-# usage: musl.sh <source dir> <work dir>: the library and everything.c with another C library.
+# SPDX-License-Identifier: BSD-2-Clause
+# usage: musl.sh <source dir> <work dir> <file>...: the library, which is these files, and everything.c
+# with another C library.
 # 77: musl or its specs for gcc are not here.
 set -eu
 source=$1 work=$2
-command -v musl-gcc g++ >/dev/null || exit 77
+shift 2
+. "$(dirname "$0")/../consumers/needs.sh"
+needs musl-gcc musl-tools
+needs g++ g++
 specs=$(find /usr/lib -name musl-gcc.specs | head -n 1)
-[ -n "$specs" ] || exit 77
+[ -n "$specs" ] || skipped_because "there is no musl-gcc.specs"
 version=$(g++ -dumpversion)
-[ -d "/usr/include/c++/$version" ] || exit 77
+[ -d "/usr/include/c++/$version" ] || skipped_because "there are no headers of g++ $version"
 target=$(g++ -dumpmachine | sed 's/-pc-/-/')
+rm -rf "$work"
 mkdir -p "$work"
-for file in "$source"/src/*.cc "$source"/src/posix/*.cc; do
+for file; do
     object=$work/$(echo "${file#"$source"/src/}" | tr / _).o
-    [ "$object" -nt "$file" ] && continue
     g++ "-specs=$specs" -std=c++20 -nostdinc++ -isystem "/usr/include/c++/$version" \
         -isystem "/usr/include/$target/c++/$version" -include "$source/test/posix/strict.h" \
         -U_GNU_SOURCE -D_POSIX_C_SOURCE=200809L \
-        -DKQ_VERSION_MAJOR=0 -DKQ_VERSION_MINOR=0 -DKQ_VERSION_PATCH=0 \
+        -DKQ_VERSION_MAJOR=0 -DKQ_VERSION_MINOR=0 -DKQ_VERSION_PATCH=0 '-DKQ_BACKEND="posix"' \
         -I"$source/src/posix" -I"$source/src" -I"$source/include" \
         -fPIC -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
         -U_GLIBCXX_ASSERTIONS -D_GLIBCXX_NO_ASSERTIONS -O1 -Wall -Wextra -Werror -c "$file" -o "$object"

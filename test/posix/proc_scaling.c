@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* What waiting for children costs: n of them are watched, and some end one by one.
  * usage: proc_scaling [-z] [n]...    With -z there is a zombie all the time. Prints for each n the
  * processor time of this process, in microseconds: for an EV_ADD; for an exit, from the kevent()

@@ -1,9 +1,11 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: strace.sh <everything> <work dir>: what the library makes the kernel do. 77: no strace here.
 set -eu
-command -v strace >/dev/null || exit 77
+. "$(dirname "$0")/../consumers/needs.sh"
+needs strace strace
 mkdir -p "$2" && cd "$2"
-strace -f -o trace true 2>/dev/null || exit 77 # not allowed here
+strace -f -o trace true 2>/dev/null || skipped_because "strace is not allowed here"
 strace -f -qq -o trace "$1"
 if grep -E '(epoll|eventfd|timerfd|signalfd|inotify|pidfd|fanotify|io_uring)[_a-z0-9]*\(|socket\(AF_NETLINK|/proc' trace; then
     echo "not POSIX, see above"

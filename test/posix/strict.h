@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Included before everything else where the system's headers shall offer nothing but POSIX, or
 // are not those that libstdc++ was built for: its configuration says more than they do.
 #if __has_include(<features.h>)

@@ -1,14 +1,15 @@
 #!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
 # usage: symbols.sh <libkqueue.so>: calls nothing that is not POSIX (ioctl() for FIONREAD and
-# TIOCOUTQ apart). fstat64 and the like are what _FILE_OFFSET_BITS=64 makes of fstat. Names with
+# TIOCOUTQ, and bsd_signal(), which is signal() by another name, apart). fstat64 and the like are what _FILE_OFFSET_BITS=64 makes of fstat. Names with
 # underscores are the C library's and the compiler's own.
 set -eu
-posix='abort calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
+posix='abort bsd_signal calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
 getpid getsockname getsockopt ioctl kill lseek malloc memcpy memmove memset nanosleep pipe poll
 pthread_atfork pthread_getspecific pthread_key_create pthread_mutex_lock pthread_mutex_trylock
-pthread_mutex_unlock pthread_setcancelstate qsort pthread_setspecific pthread_sigmask raise read realloc
-recv sched_yield send sigaction sigaddset sigemptyset sigismember sigpending sigtimedwait snprintf
-stderr vsnprintf waitid write isatty'
+pthread_mutex_unlock pthread_setcancelstate pthread_setcanceltype qsort pthread_setspecific pthread_sigmask raise read realloc
+sched_yield sigaction sigaddset sigemptyset sigismember sigpending sigqueue sigtimedwait snprintf
+sockatmark stderr sysconf vsnprintf waitid write isatty'
 bad=$("${NM:-nm}" -D --undefined-only "$1" | awk '{ sub(/(64)?(@.*)?$/, "", $NF); print $NF }' | grep -v '^_' |
     grep -vxF "$(echo $posix | tr ' ' '\n')" || true)
 [ -z "$bad" ] || { echo "not POSIX: $bad"; exit 1; }

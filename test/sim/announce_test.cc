@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The promise of kqueue.h and what it must not cost: poll() on the public
 // descriptor, rings that are taken back, deadlines that are consumed with them.
 #include "sim_test.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The simulated kernel queue. See backend.h.
 #include "backend.h"
 
@@ -56,10 +57,6 @@ bool Backend::exists() const {
     return file != nullptr && file->serial == serial_;
 }
 
-void Backend::abandon_in_child() {
-    if (exists()) world().close(fd_);
-}
-
 // ---- interest ----
 
 // One direction of one number: ADD, MOD or DEL, as epoll_ctl() answers them.
@@ -92,6 +89,7 @@ Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& fa
         facts.registered |= bit(d);
     }
     if (mode == Mode::none) {
+        if (world().one_shot) forget_edge(fd, key.direction);
         ready_.remove(key);
         items_.erase(key);
         facts.registered = without;
@@ -100,6 +98,7 @@ Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& fa
     Item& item = items_[key];
     item.handle = handle;
     item.mode = mode;
+    if (world().one_shot) return arm(key, item);
     if (ask(key, item) != 0) list(key, item);
     return Errno::ok;
 }
@@ -141,7 +140,12 @@ Mode Backend::mode_of(int fd, Direction direction) const {
 // ---- what has something to tell ----
 
 void Backend::list(const Key& key, Item& item) {
-    if (item.listed) return;
+    if (item.listed || item.spent) return;
+    if (world().one_shot && key.serial != 0) {
+        item.posted = ask(key, item);
+        if (item.posted == 0) return;
+        item.spent = true;
+    }
     const bool was = readable();
     item.listed = true;
     ready_.push_back(key);
@@ -168,6 +172,7 @@ void Backend::list_special(Special which) {
 // The Ready bits of an item now; 0: nothing to tell.
 uint16_t Backend::ask(const Key& key, const Item& item) const {
     if (key.serial == 0) return ask_special(key.fd);
+    if (item.spent) return item.listed ? item.posted : 0;
     if (item.mode == Mode::none) return 0;
     // By its serial: the number may name another file by now.
     const sim::OpenFile* file = world().find(key.fd);  // which mostly names it still
@@ -242,6 +247,7 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     if (error != Errno::ok) return error;
     if (due(Clock::monotonic)) list_special(kMonotonic);
     if (due(Clock::realtime)) list_special(kRealtime);
+    if (world().one_shot) return collect_one_shot(out);
     size_t count = 0;
     for (; !strays_.empty() && count < out.size(); strays_.erase(strays_.begin()))
         out[count++] = strays_.front();
@@ -263,7 +269,9 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
 }
 
 Errno Backend::sleep(Nanos t) const {
-    return world().sleep(*this, t);
+    const Errno error = world().sleep(*this, t);
+    if (error == Errno::ok && world().one_shot) const_cast<Backend*>(this)->dequeue_one();
+    return error;
 }
 
 Errno Backend::pause(Nanos t) {
@@ -302,13 +310,6 @@ uint32_t coarse_tick() {
     return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
 }
 
-bool mark_process() {
-    return true;
-}
-bool is_copy_of_process() {
-    return false;
-}
-
 // ---- signals: the simulated system lets all of them be caught; tests call arrived() ----
 
 namespace signals {
@@ -317,20 +318,19 @@ Errno start(int /*number*/) {
     return Errno::ok;
 }
 void stop(int /*number*/) {}
-bool may_hold() {
-    return false;
-}
-uint64_t take_held() {
-    return 0;
-}
-uint64_t take_inherited() {
-    return 0;
-}
-void let_go(uint64_t /*set*/) {}
 bool refresh(uint64_t /*set*/) {
     return false;
 }
-void take_pending() {}
+bool look_at_pending() {
+    return false;
+}
+bool are_left() {
+    return false;
+}
+bool withdraw(Nanos& /*wait*/) {
+    return false;
+}
+void put_back() {}
 void abandon_in_child() {}
 
 }  // namespace signals
@@ -353,8 +353,14 @@ void Backend::set_deadline(Clock clock, Nanos t) {
     armed_[c] = t;
 }
 
+void Backend::settle(Nanos monotonic, Nanos realtime) {
+    set_deadline(Clock::monotonic, monotonic);
+    set_deadline(Clock::realtime, realtime);
+    if (world().one_shot) arm_the_spent();
+}
+
 Nanos Backend::earliest_deadline() const {
-    Nanos earliest = kForever;
+    Nanos earliest = edges_.next_look();
     for (const Clock clock : {Clock::monotonic, Clock::realtime}) {
         const Nanos armed = armed_[static_cast<size_t>(clock)];
         if (armed == kForever) continue;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The kernel queue of the simulated system (world.h). Contract: src/platform.h.
 //
 // Built like an epoll set: items keyed by (open file, number), one for each
@@ -6,15 +7,20 @@
 // change of a file puts its items there; what is true is asked when collected.
 // Closing the last number of a file removes its items, and a number that names
 // another file is answered no_entry.
+//
+// With World::one_shot it is built like event ports and completion ports: one_shot.cc.
 #ifndef KQ_SIM_BACKEND_H
 #define KQ_SIM_BACKEND_H
 
 #include <list>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "inbox.h"
 #include "platform.h"
+#include "spent_edges.h"
 
 namespace kq {
 
@@ -26,47 +32,56 @@ class Backend {
     Backend& operator=(const Backend&) = delete;
 
     // ---- the contract ----
+    static constexpr bool kHearsClose = false;
+    static constexpr int kKqueue1Flags = 0;
+    // Numbers are never duplicated, processes never forked, and only real kernels are haunted.
+#if defined(KQ_SIM_LEAST)
+    static constexpr Capabilities kHas{};
+#else
+    static constexpr Capabilities kHas{.files = true, .processes = true, .signals = true};
+#endif
     Errno open(uint32_t tag);
-    // Numbers are never duplicated here.
-    Errno adopt(int, uint32_t) { return Errno::unimplemented; }
-    void move_to(int) {}
     void close_unpublished();
-    [[nodiscard]] int descriptor() const { return fd_; }
+    [[nodiscard]] int descriptor() const {
+        return fd_;
+    }
     [[nodiscard]] bool exists() const;
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
-    static bool asks_public(const FdFacts& facts) { return facts.registered != 0; }
+    static bool reports_snapshots();
+    static bool tells_once() {
+        return !reports_snapshots();
+    }
+    static bool asks_public(const FdFacts& facts) {
+        return facts.registered != 0;
+    }
     Errno still(int fd, FdFacts& facts);
-    // Only real kernels are haunted: never needed here.
-    Errno begin_renewal() { return Errno::unimplemented; }
-    Errno carry_over(int, Handle, FdFacts&) { return Errno::unimplemented; }
-    Result<size_t> collect_old(std::span<Wakeup>) { return Errno::unimplemented; }
-    void end_renewal() {}
-    void cancel_renewal() {}
-    Errno carry_back(int, FdFacts&) { return Errno::unimplemented; }
     Result<size_t> collect(std::span<Wakeup> out);
     [[nodiscard]] Errno sleep(Nanos t) const;
     [[nodiscard]] static Errno pause(Nanos t);
     Errno announce(Announce how);
     static Errno post(int descriptor, uint32_t tag);
     static bool is_queue(int descriptor);
-    static bool is_duplicate(int, int) { return false; }
-    static Result<uint32_t> tag_of(int) { return uint32_t{0}; }
-    static void follow(int, int) {}
-    Errno hear_signals() { return Errno::ok; }
+    Errno hear_signals() {
+        return Errno::ok;
+    }
     Errno prepare_clock(Clock clock);
-    void set_deadline(Clock clock, Nanos t);
+    void settle(Nanos monotonic, Nanos realtime);
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take_files(void (*tell)(void*, Handle, uint32_t), void* context);
+    static bool files_told() {
+        return false;
+    }
     Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
     void unwatch_process(ProcessFacts& facts);
     Errno hear_processes(bool on);
-    void abandon_in_child();
-    static void close_in_child(int) {}
-    static void close_shared() {}
 
     // ---- the simulated system calls these ----
     void on_poke(uint64_t serial, uint8_t directions);
     void on_file_ended(uint64_t serial);
+    // With one_shot: a number was closed, whatever else names the file.
+    void on_number_closed(uint64_t serial, int fd);
+    // Likewise: a thread that sleeps has to go and collect, though nothing is ready.
+    [[nodiscard]] bool has_to_look() const;
     void on_file_changed(uint64_t serial, uint32_t changes);
     void on_process_ended(uint64_t serial);
     void on_news() {
@@ -79,20 +94,35 @@ class Backend {
 
     // ---- tests look, and interfere ----
     // How many (number, direction) pairs the kernel has, spent ones included.
-    [[nodiscard]] size_t registrations() const { return items_.size() - kSpecials; }
-    [[nodiscard]] size_t process_watches() const { return processes_.size(); }
-    [[nodiscard]] bool hears() const { return hears_; }
-    [[nodiscard]] size_t file_watches() const { return files_.size(); }
+    [[nodiscard]] size_t registrations() const {
+        return items_.size() - kSpecials;
+    }
+    [[nodiscard]] size_t process_watches() const {
+        return processes_.size();
+    }
+    [[nodiscard]] bool hears() const {
+        return hears_;
+    }
+    [[nodiscard]] size_t file_watches() const {
+        return files_.size();
+    }
     // The mode the kernel has for a number; none if it has none or spent it.
     [[nodiscard]] Mode mode_of(int fd, Direction direction) const;
     // The next collect() reports this, true or not.
-    void inject(const Wakeup& wakeup) { strays_.push_back(wakeup); }
+    void inject(const Wakeup& wakeup) {
+        strays_.push_back(wakeup);
+    }
     // What makes it readable, for the messages of failing tests.
     [[nodiscard]] std::string what_is_ready() const;
-    [[nodiscard]] bool ringing() const { return ringing_; }
-    [[nodiscard]] bool held() const { return held_; }
+    [[nodiscard]] bool ringing() const {
+        return ringing_;
+    }
+    [[nodiscard]] bool held() const {
+        return held_;
+    }
 
   private:
+    void set_deadline(Clock clock, Nanos t);
     // Items that are no files of the user.
     enum Special : int { kRing, kHold, kMonotonic, kRealtime, kFiles, kProcesses, kSpecials };
     struct Key {
@@ -105,6 +135,15 @@ class Backend {
         Handle handle;
         Mode mode = Mode::none;  // none: spent
         bool listed = false;
+        // With one_shot: it was told, or waits to be, and is silent until it is armed again.
+        bool spent = false;
+        uint16_t posted = 0;  // what is told: as it was when it became ready
+    };
+    struct Report {
+        Wakeup wakeup;
+        uint64_t serial;
+        int fd;
+        int direction;
     };
     struct FileWatch {
         uint64_t serial;
@@ -126,6 +165,15 @@ class Backend {
     [[nodiscard]] uint16_t ask_special(int which) const;
     void heard_special(int which);
     Wakeup report(const Key& key, const Item& item, uint16_t ready) const;
+    // one_shot.cc
+    Errno arm(const Key& key, Item& item);
+    void arm_the_spent();
+    bool take_next(Report& report);
+    bool note_reported(const Report& report);
+    void forget_edge(int fd, int direction);
+    size_t look_at_edges(std::span<Wakeup> out);
+    size_t collect_one_shot(std::span<Wakeup> out);
+    void dequeue_one();
 
     int fd_ = -1;
     uint64_t serial_ = 0;
@@ -140,6 +188,10 @@ class Backend {
     int32_t next_file_ = 0;
     std::list<ProcessWatch> processes_;
     bool hears_ = false;
+    Inbox<Report> inbox_;
+    SpentEdges edges_;
+    std::map<std::pair<int, int>, uint64_t> edge_serials_;  // of what is in edges_
+    std::vector<Key> to_arm_;                               // levels that were told: see settle()
 };
 
 }  // namespace kq

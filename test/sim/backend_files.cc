@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The simulated kernel queue: files whose changes are told. See backend.h.
 #include <utility>
 #include <vector>

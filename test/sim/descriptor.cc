@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What a simulated descriptor says now: namespace descriptor of src/platform.h,
 // and the rest of what a platform supplies beside its Backend.
 #include "world.h"

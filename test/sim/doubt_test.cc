@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Readiness in doubt: the kernel calls a descriptor ready and the filter does not
 // agree. Conditions that no kernel reports. Low-water marks.,
 // R-160; Parking and rest() in fd_filter.cc.
@@ -24,7 +25,7 @@ class Doubt : public Sim {
     }
 };
 
-// An unconnected socket, the wrong end of a pipe: silence, and no busy loop.
+// An unconnected socket: silence, and no busy loop.
 TEST_F(Doubt, AKernelThatLiesIsAskedAFewTimesOnly) {
     for (const int filter : {kRead, kWrite})
         for (const unsigned mode : {0u, 1u * EV_CLEAR, 1u * EV_ONESHOT, 1u * EV_DISPATCH}) {

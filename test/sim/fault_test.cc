@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A system that refuses: errors surface as they are, leave no knote behind and
 // touch no other.; semantics 2.2, 2.4.
 #include "sim_test.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Regular files, which no kernel queue can watch: sampled by the core, parked
 // between, looked at before each sleep.; D-26, D-27.
 #include "sim_test.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Calls that are not made: laziness the design promises (fd_watch.h, platform.h),
 // measured by counting what reaches the kernel.
 #include "sim_test.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_PROC: news that were told, and not read before the knote, the kqueue or the process they
 // are about was another one, or gone..
 #include "process_fixture.h"

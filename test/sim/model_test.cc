@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Random programs on the model (test/model) and on the core: every answer and event, and after
 // every call the promise of kqueue.h. Timers to the nanosecond; faults; wakeups for nothing.
 //
@@ -13,10 +14,12 @@ class ModelSim : public testing::TestWithParam<Variant> {};
 TEST_P(ModelSim, RandomProgramsAgreeWithTheCore) {
     const kqmodel::Maker make = [] { return make_subject(GetParam()); };
     kqmodel::Statistics statistics;
-    const uint64_t number = (GetParam().share_lanes ? 2 : 0) + (GetParam().single_threaded ? 1 : 0);
+    const uint64_t number = (GetParam().one_shot ? 4 : 0) + (GetParam().share_lanes ? 2 : 0) +
+                            (GetParam().single_threaded ? 1 : 0);
     const uint64_t seed = kqmodel::seed_wanted(1 + 1'000'000 * number);
-    const std::string story = kqmodel::search(
-        model_traits(), make, seed, kqmodel::operations_wanted(KQ_MODEL_OPERATIONS), statistics);
+    const std::string story =
+        kqmodel::search(model_traits(GetParam().one_shot), make, seed,
+                        kqmodel::operations_wanted(KQ_MODEL_OPERATIONS), statistics);
     printf("seeds from %llu: %s\n", static_cast<unsigned long long>(seed),
            to_string(statistics).c_str());
     EXPECT_EQ(story, "");
@@ -24,10 +27,14 @@ TEST_P(ModelSim, RandomProgramsAgreeWithTheCore) {
 
 INSTANTIATE_TEST_SUITE_P(, ModelSim,
                          testing::Values(Variant{false, false}, Variant{false, true},
-                                         Variant{true, false}, Variant{true, true}),
+                                         Variant{true, false}, Variant{true, true},
+                                         Variant{false, false, true}, Variant{false, true, true}),
                          [](const testing::TestParamInfo<Variant>& variant) {
-                             return std::string(variant.param.share_lanes ? "shared" : "own") +
-                                    (variant.param.single_threaded ? "_single" : "_several");
+                             const Variant& v = variant.param;
+                             return std::string(v.one_shot      ? "one_shot"
+                                                : v.share_lanes ? "shared"
+                                                                : "own") +
+                                    (v.single_threaded ? "_single" : "_several");
                          });
 
 }  // namespace

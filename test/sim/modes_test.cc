@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EV_ONESHOT, EV_CLEAR, EV_DISPATCH, EV_RECEIPT and their combinations over READ,
 // WRITE, USER and TIMER.; D-6 to D-8, D-10 to D-12, D-38, D-39.
 #include "sim_test.h"

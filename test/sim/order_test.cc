@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Order of delivery, the marker, fairness: nothing is lost or starves however
 // small the eventlist is.; semantics 2.5.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Processes of the simulated system, for the tests of EVFILT_PROC.
 #ifndef KQ_SIM_PROCESS_FIXTURE_H
 #define KQ_SIM_PROCESS_FIXTURE_H

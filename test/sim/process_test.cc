@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_PROC on the simulated system: orders of events that a real one gives rarely.
 #include "process_fixture.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Simulated processes: world.h's, and what the backend and the library ask of them.
 #include <utility>
 

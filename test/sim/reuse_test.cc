@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Descriptors that are closed, duplicated and reused, and wakeups that come too
 // late.; semantics 4.1.
 #include "sim_test.h"

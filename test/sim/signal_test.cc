@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Signals on the simulated system: the hub counts, mailboxes are rung, knotes compare.
 #include "signal_hub.h"
 #include "sim_test.h"

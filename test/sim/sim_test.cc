@@ -1,25 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The tests' Queue. See sim_test.h.
 #include "sim_test.h"
 
 #include <cstring>
 
+#include "scan.h"
+
 namespace sim {
 namespace {
 
 // The kqueue's own counts: an explicit instantiation may name private members.
-struct QueuedTag {
-    friend int kq::Kqueue::*member(QueuedTag);
-};
-struct UnbackedTag {
-    friend int kq::Kqueue::*member(UnbackedTag);
+struct ActiveTag {
+    friend kq::ActiveQueue kq::KnoteQueue::*member(ActiveTag);
 };
 template <class Tag, auto Member>
 struct Grant {
-    friend int kq::Kqueue::*member(Tag) { return Member; }
+    friend kq::ActiveQueue kq::KnoteQueue::*member(Tag) { return Member; }
 };
 
-template struct Grant<QueuedTag, &kq::Kqueue::queued_>;
-template struct Grant<UnbackedTag, &kq::Kqueue::unbacked_>;
+template struct Grant<ActiveTag, &kq::KnoteQueue::active_>;
 
 }  // namespace
 
@@ -66,11 +65,11 @@ Queue::~Queue() {
 }
 
 int Queue::queued() {
-    return kqueue_.*member(QueuedTag());
+    return (kqueue_.*member(ActiveTag())).size();
 }
 
 int Queue::unbacked() {
-    return kqueue_.*member(UnbackedTag());
+    return (kqueue_.*member(ActiveTag())).unbacked();
 }
 
 void Queue::check_promise() {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What the tests on the simulated system share: a fixture, a Queue to drive,
 // short ways to write changes and to compare events.
 #ifndef KQ_SIM_TEST_H
@@ -69,7 +70,7 @@ class Sim : public testing::Test {
   protected:
     Sim() {
         reset();
-        kq::trace_initialize();  // KQUEUE_DEBUG=1 shows what a failing test did
+        kq::trace_initialize();  // KQUEUE_DEBUG=3 shows what a failing test did
     }
 
     // Open files with something ready.

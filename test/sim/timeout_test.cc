@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How long kevent() sleeps, and why it wakes.,
 // semantics 2.3, 2.6.
 #include <limits>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_TIMER on a clock that the tests move.; D-15 to D-18.
 #include <limits>
 

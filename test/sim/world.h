@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The simulated system: open files and their numbers, a clock, a script, faults.
 //
 // One for the whole program; sim::reset() makes a new one, which each test does
@@ -159,6 +160,7 @@ class World {
     // ---- kernel queues ----
     std::set<kq::Backend*> queues;
     bool single_threaded = true;
+    bool one_shot = false;     // sources are silent after a report until they are armed again
     bool share_lanes = false;  // two directions by level come in one wakeup, as with epoll
     Counts counts;
     Nanos shortest_sleep = kForever;  // that was asked for

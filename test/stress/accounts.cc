@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Accounts of what needs no descriptor: USER, TIMER, PROC, SIGNAL. See accounts.h.
 #include "stress/accounts.h"
 

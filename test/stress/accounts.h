@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Accounts: what was provoked, what was delivered, and whether the one follows from the other.
 //
 // A Lane (storm.h) has one activation under way at a time. An Account has many, which race with

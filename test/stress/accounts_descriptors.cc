@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Accounts of what has a descriptor: READ, WRITE, VNODE. See accounts.h.
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A kqueue is closed while threads wait in it and others change it, and its number is somebody
 // else's at once.
 #include <fcntl.h>

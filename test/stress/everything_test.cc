@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // All filters at once, with deletes, disabling, forks, duplicates and closes among them, and an
 // account of each trigger.
 #include <unistd.h>
@@ -10,25 +11,12 @@ namespace {
 
 class Everything : public Storm {
   protected:
-    Fd duplicate(const Queue& q) {
-        const std::lock_guard guard(numbers_);
-        return Fd(::dup(q.fd()));
-    }
-    // Noticed at once: a duplicate that was given the number of a closed kqueue would be taken for
-    // that one (L-DUP).
-    void close(Queue queue) {
-        const std::lock_guard guard(numbers_);
-        queue.close();
-        libkqueue_drain_pending_close();
-    }
+    static Fd duplicate(const Queue& q) { return Fd(::dup(q.fd())); }
     void collect(const Queue& q, const std::atomic<bool>& stop, int nevents, bool by_duplicates);
     void come_and_go(Dice dice);
 
     std::atomic<long> duplicates_{0};
     std::atomic<long> queues_{0};
-
-  private:
-    std::mutex numbers_;
 };
 
 void Everything::collect(const Queue& q, const std::atomic<bool>& stop, int nevents,
@@ -59,15 +47,15 @@ void Everything::come_and_go(Dice dice) {
                           change(SIGRTMIN + 3, EVFILT_SIGNAL, EV_ADD),
                           change(::getpid(), EVFILT_PROC, EV_ADD, NOTE_EXIT)),
                   0);
-        if (kOnLinux && dice.one_in(2)) {
+        if (on_linux() && dice.one_in(2)) {
             Queue other(duplicate(q).release());
             EXPECT_GE(other.collect(1 + dice.up_to(4)).size(), 1u);
             std::swap(q, other);
-            close(std::move(other));
+            other.close();
             EXPECT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
         }
         EXPECT_GE(q.collect(dice.up_to(4)).size(), 1u);
-        close(std::move(q));
+        q.close();
     }
 }
 
@@ -77,10 +65,11 @@ TEST_F(Everything, R301_TheAccountsBalance) {
         const auto accounts = all_accounts(q, seed());
         std::atomic<bool> stop{false};
         duplicates_ = queues_ = 0;
+        const bool has_duplicates = on_linux();  // asked before there are threads, which would wait
         std::vector<Thread> collectors, drivers;
         for (const int nevents : {1, 3, 16})
             collectors.emplace_back(
-                [&, nevents] { collect(q, stop, nevents, kOnLinux && nevents == 3); });
+                [&, nevents] { collect(q, stop, nevents, has_duplicates && nevents == 3); });
         for (const auto& account : accounts)
             drivers.emplace_back([&] {
                 while (running() && !HasFailure() && account->round()) {

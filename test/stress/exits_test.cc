@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Children that exit while somebody begins to watch them, and a thread that waits without an end:
 // no timeout hides that it was not woken.
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Knotes and descriptors that come and go while other threads wait.
 #include <fcntl.h>
 #include <sys/resource.h>

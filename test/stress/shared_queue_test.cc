@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // One kqueue, many threads: every activation reaches exactly one of them (R-300, R-301, R-302,
 //
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A program that runs for long: echo, timers, children and files, all in one kqueue, which must
 // not need more with time. KQ_SOAK_SECONDS: how long; 4 if it is not set.
 #include <fcntl.h>

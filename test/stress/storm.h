@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What the storms share: how long they last, what must be the same before and after, accounting.
 //
 // KQ_STRESS_SECONDS in the environment: how long each storm lasts; 2 if it is not set. The ten

@@ -1,4 +1,5 @@
-// Moments as NOTE_ABSOLUTE takes them, on every width of data.
+// SPDX-License-Identifier: BSD-2-Clause
+// Moments in the form that NOTE_ABSOLUTE takes, for every width of data.
 #ifndef KQTEST_ABSOLUTE_H
 #define KQTEST_ABSOLUTE_H
 
@@ -25,8 +26,8 @@ Absolute absolute_in(unsigned unit, std::chrono::system_clock::time_point moment
             rounded};
 }
 
-// The first not before `moment`, in milliseconds. Where data has 32 bits only seconds since the
-// Epoch fit: L-DATA-32.
+// The first moment that is not before `moment`, in milliseconds. If data has 32 bits, only seconds
+// since the Epoch fit: L-DATA-32.
 inline Absolute absolute(std::chrono::system_clock::time_point moment) {
     return kWideData ? absolute_in<std::chrono::milliseconds>(0, moment)
                      : absolute_in<std::chrono::seconds>(NOTE_SECONDS, moment);

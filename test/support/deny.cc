@@ -1,4 +1,5 @@
-// A kernel that answers less: a seccomp filter. See deny.h.
+// SPDX-License-Identifier: BSD-2-Clause
+// Makes the kernel answer less: a seccomp filter. See deny.h.
 #ifdef __linux__
 
     #include "support/deny.h"

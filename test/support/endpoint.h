@@ -1,5 +1,6 @@
-// Every kind of descriptor EVFILT_READ and EVFILT_WRITE can watch, behind one interface each, so
-// that a rule about flags is written once and tested on all of them.
+// SPDX-License-Identifier: BSD-2-Clause
+// Every kind of descriptor that EVFILT_READ and EVFILT_WRITE can watch, behind one interface each.
+// So a rule about flags is written once, and tested on all of them.
 #ifndef KQTEST_ENDPOINT_H
 #define KQTEST_ENDPOINT_H
 
@@ -14,7 +15,7 @@
 
 namespace kqtest {
 
-// What must be in `data` of an event: exactly that, or anything not negative.
+// The `data` that an event must have: exactly this value. kAnyData: any value that is not negative.
 inline constexpr intptr_t kAnyData = -1;
 
 // Something to read from. A unit is what feed() adds: some bytes, a datagram, a connection, ...
@@ -29,6 +30,7 @@ class ReadEnd {
     virtual void take() = 0;     // one unit less
     virtual void drain() = 0;    // nothing left
     virtual intptr_t data(int units) const = 0;
+    virtual bool may_be_more() const { return false; }  // more than data() may be reported now
 };
 
 struct ReadEndKind {
@@ -61,8 +63,8 @@ struct WriteEndKind {
 
 std::vector<WriteEndKind> write_ends();
 
-// A socket that is both, whose two directions do not disturb each other. Nothing to read and
-// writable when new.
+// A socket to read from and to write to, whose two directions do not disturb each other. A new one
+// has nothing to read, and is writable.
 class Duplex {
   public:
     Duplex(Pair pair, bool datagrams) : pair_(std::move(pair)), datagrams_(datagrams) {}
@@ -88,7 +90,7 @@ struct DuplexKind {
 };
 
 std::vector<DuplexKind> duplex_kinds();
-std::vector<DuplexKind> stream_kinds();  // those with an end of file
+std::vector<DuplexKind> stream_kinds();  // the kinds with an end of file
 
 // A pseudo terminal without echo. `raw`: bytes as they are; else line by line.
 struct Terminal {

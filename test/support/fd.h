@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Descriptors for tests: owners, pipes, sockets and files, and what can be done to them.
 #ifndef KQTEST_FD_H
 #define KQTEST_FD_H
@@ -15,8 +16,8 @@ namespace kqtest {
 
 using std::chrono::milliseconds;
 
-// How long a test waits for what must happen: far more than any machine needs. Not so long
-// where it is known not to happen: see gaps.h.
+// How long a test waits for what must happen: far more than any machine needs. Shorter where we
+// know that it does not happen: see gaps.h.
 milliseconds time_limit();
 void set_time_limit(milliseconds limit);
 inline constexpr milliseconds kUsualLimit{20'000};
@@ -81,27 +82,26 @@ Pair make_udp_pair();            // two UDP sockets connected to each other
 Listener make_listener(int backlog = 16);
 Fd open_file(const std::string& path, int flags);
 
-// close() of a descriptor that another thread is using, which is what the test is about: not
-// reported by ThreadSanitizer as the race that it is.
+// close() of a descriptor that another thread is using. That race is what the test is about, so
+// ThreadSanitizer does not report it.
 int close_in_use(int fd);
 
 void set_nonblock(int fd, bool on = true);
 
-// All of it, or the test fails. write_bytes(fd, 3) writes three bytes.
+// Writes all of it, or the test fails. write_bytes(fd, 3) writes three bytes.
 void write_bytes(int fd, std::string_view bytes);
 void write_bytes(int fd, size_t count);
 
-// Exactly `count` bytes, or the test fails; blocks until they are there.
+// Reads exactly `count` bytes, or the test fails; blocks until they are there.
 std::string read_bytes(int fd, size_t count);
 
-// Writes until the kernel takes no more; says how many bytes that were. Leaves the blocking mode
-// alone.
+// Writes until the kernel takes no more; returns how many bytes. Does not change the blocking mode.
 size_t fill(int fd);
 
-// Reads what there is; says how many bytes that were. Leaves the blocking mode alone.
+// Reads what there is; returns how many bytes. Does not change the blocking mode.
 size_t drain(int fd);
 
-// A descriptor number that is free, and so high that nothing will be given it soon.
+// A free descriptor number, so high that no new descriptor gets it soon.
 int free_number();
 
 // The number that the next new descriptor will have.

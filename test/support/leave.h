@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // How children that ran the library end.
 #ifndef KQTEST_LEAVE_H
 #define KQTEST_LEAVE_H
@@ -10,7 +11,7 @@ extern "C" void __gcov_dump();  // of gcc's library
 
 namespace kqtest {
 
-// As _exit(), but what the child ran is counted: gcov's numbers are written by exit().
+// As _exit(), but writes gcov's counts of what the child ran, as exit() does.
 [[noreturn]] inline void leave(int status) {
 #ifdef KQTEST_COVERAGE
     (void)!::seteuid(0);  // see become_nobody()
@@ -19,7 +20,7 @@ namespace kqtest {
     ::_exit(status);
 }
 
-// For good. Where coverage is counted root is to write the counts in the end, see above.
+// Gives up root for good. Where coverage is counted, only for a while: see leave().
 inline bool become_nobody() {
     constexpr uid_t kNobody = 65534;
     if (::setgid(kNobody) != 0) return false;

@@ -1,4 +1,6 @@
-// Sockets in every state a test can want, and how to wait for what the kernel does on its own time.
+// SPDX-License-Identifier: BSD-2-Clause
+// Sockets in every state that a test needs, and ways to wait for what the kernel does in its own
+// time.
 #ifndef KQTEST_NET_H
 #define KQTEST_NET_H
 
@@ -23,12 +25,12 @@ namespace kqtest {
 Fd tcp_socket();           // not connected, non-blocking
 Fd unix_socket(int type);  // not connected, non-blocking
 
-// A TCP port that is ours and answers with RST: bound, nobody listens.
+// A TCP port that is ours and answers with RST: it is bound, but nobody listens.
 struct DeadPort {
     DeadPort();
     Fd fd;
     sockaddr_in address{};
-    void listen() const;  // now somebody does
+    void listen() const;  // from now on somebody listens
 };
 
 // A UDP socket connected to a port that nobody has.
@@ -71,21 +73,22 @@ int bytes_to_read(int fd);  // FIONREAD
 int bytes_unsent(int fd);   // SIOCOUTQ: sent, not yet acknowledged or received
 int send_buffer(int fd);    // SO_SNDBUF
 #ifdef __linux__
-// Whether so many wait to be accepted. An emulator does not say how many: then, whether any do.
+// Whether so many connections wait to be accepted. On an emulator that does not say: whether any
+// do.
 bool has_tcp_connections(int listener, size_t count);
 unsigned tcp_state(int fd);  // TCP_ESTABLISHED, ...
 #endif
 short look(int fd, short events);  // poll() with timeout 0: revents
 bool wait_for(int fd, short events, milliseconds limit = time_limit());  // poll() for one of them
 
-// For what no descriptor can be waited for. Fails the test when time is over.
+// Waits for what no descriptor reports. Fails the test when time is over.
 bool eventually(const std::function<bool()>& condition);
 
-// Fills until it stays full. Over TCP the kernel moves bytes to `peer` and acknowledges them on its
-// own time; when this returns it is done with that.
+// Fills until it stays full. Over TCP the kernel moves bytes to `peer` and acknowledges them in its
+// own time; this returns when the kernel is done with that.
 void fill_up(int fd, int peer);
 
-// Empties `peer` until nothing that `fd` sent is on its way any more.
+// Empties `peer` until nothing that `fd` sent is still on its way.
 void drain_from(int fd, int peer);
 
 // ---- quiet ----
@@ -101,7 +104,7 @@ void expect_between(const std::vector<Event>& events, Ident ident, int filter, i
                     intptr_t low, intptr_t high, const char* file = __builtin_FILE(),
                     int line = __builtin_LINE());
 
-// The event of that filter, if there is exactly one; else a failure and an empty event.
+// The one event of that filter. If there is none, or several: a failure and an empty event.
 Event pick(const std::vector<Event>& events, int filter, const char* file = __builtin_FILE(),
            int line = __builtin_LINE());
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "support/process.h"
 
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 namespace kqtest {
 namespace {
 
-// In a child: until the pipe says so, or its writer is gone.
+// In a child: waits until the pipe says go. Ends the child if the writer is gone.
 void wait_for_go(int fd) {
     char byte = 0;
     if (::read(fd, &byte, 1) != 1) ::_exit(99);

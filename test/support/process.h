@@ -1,4 +1,5 @@
-// Processes to be watched: children and grandchildren that do one thing when they are told to.
+// SPDX-License-Identifier: BSD-2-Clause
+// Processes to watch: children and grandchildren that do one thing when they are told to.
 #ifndef KQTEST_PROCESS_H
 #define KQTEST_PROCESS_H
 
@@ -10,12 +11,12 @@
 
 namespace kqtest {
 
-// Raw system calls only, for bodies that run between fork() and the end.
+// Bodies that run between fork() and the end, so they make raw system calls only.
 std::function<int()> exits_with(int code);
 std::function<int()> killed_by(int signal);
 
-// A child that sleeps until go(), then runs `body` and exits with what that returns. Not in the
-// parent's process group's way: it dies when its pipe is closed. Its destructor kills and reaps it.
+// A child that sleeps until go(), then runs `body` and exits with its result. If its pipe is closed
+// before go(), it ends. The destructor kills and reaps it.
 class Sleeper {
   public:
     explicit Sleeper(std::function<int()> body = exits_with(0));
@@ -25,7 +26,7 @@ class Sleeper {
     pid_t pid() const { return pid_; }
     void go();
     int reap();                // its wait status; blocks
-    void wait_until_exited();  // and leaves it to be reaped
+    void wait_until_exited();  // leaves it to be reaped
     int go_and_reap() { return go(), reap(); }
     void go_and_exit() { go(), wait_until_exited(); }
 
@@ -34,7 +35,7 @@ class Sleeper {
     Fd go_;
 };
 
-// The same, but a grandchild: its parent is another process of ours, which reaps it when told to.
+// The same, but a grandchild: its parent is another process of ours, which reaps it on request.
 class Stranger {
   public:
     explicit Stranger(std::function<int()> body = exits_with(0));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "support/signals.h"
 
 #include <pthread.h>
@@ -80,7 +81,7 @@ SignalTest::SignalTest() {
 }
 
 SignalTest::~SignalTest() {
-    // Ignored meanwhile: one that is still pending must not end the program.
+    // Ignores the signals first: one that is still pending must not end the program.
     for (const auto& [number, action] : saved_)
         set_disposition(number, SIG_IGN);
     EXPECT_EQ(::pthread_sigmask(SIG_SETMASK, &mask_, nullptr), 0);

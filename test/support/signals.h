@@ -1,4 +1,5 @@
-// Signals in tests: what was set is put back, and what the library left behind is found.
+// SPDX-License-Identifier: BSD-2-Clause
+// Signals in tests: puts back what was set, and finds what the library left behind.
 #ifndef KQTEST_SIGNALS_H
 #define KQTEST_SIGNALS_H
 
@@ -24,7 +25,7 @@ inline Event remove(int number) {
 }
 }  // namespace signals
 
-// Sets what is done with a signal, without flags; a failure fails the test.
+// Sets what is done with a signal; a failure fails the test.
 void set_disposition(int number, SignalFunction function, int flags = 0);
 // SIG_DFL, SIG_IGN or the function.
 SignalFunction disposition(int number);
@@ -40,8 +41,8 @@ bool is_pending(int number);
 extern "C" void count_signal(int number);
 int signals_counted();
 
-// Signals that tests use have their default disposition and are not blocked at the beginning; at
-// the end they are put back, whatever the test did.
+// At the beginning the signals that tests use have their default disposition and are not blocked.
+// At the end all is put back, whatever the test did.
 class SignalTest : public KqTest {
   public:
     SignalTest();

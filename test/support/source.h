@@ -1,4 +1,5 @@
-// Things that can be watched, made ready and made idle: for rules that hold whatever is watched.
+// SPDX-License-Identifier: BSD-2-Clause
+// Things that can be watched, made ready and made idle: for rules that hold for all of them.
 //
 //     class Level : public KqTest, public testing::WithParamInterface<SourceKind> {};
 //     TEST_P(Level, R105_...) { const auto source = GetParam().make(); ... }
@@ -17,7 +18,7 @@
 
 namespace kqtest {
 
-// A descriptor and a filter; new ones are idle.
+// A descriptor and a filter. New ones are idle.
 class Source {
   public:
     Source() = default;
@@ -28,7 +29,7 @@ class Source {
     virtual int ident() const = 0;
     virtual void ready() = 0;  // from idle, or once more
     virtual void idle() = 0;
-    virtual std::optional<intptr_t> data() const = 0;  // to be reported now, if it can be known
+    virtual std::optional<intptr_t> data() const = 0;  // to report now, if it can be known
 
     Event change(int flags, void* udata = nullptr) const {
         return kqtest::change(ident(), filter(), flags, 0, 0, udata);
@@ -48,8 +49,8 @@ struct SourceKind {
 
 std::ostream& operator<<(std::ostream& out, const SourceKind& kind);
 
-// Pipes, sockets, a file and a kqueue, with EVFILT_READ and EVFILT_WRITE: what is ready stays so
-// until it is made idle.
+// Pipes, sockets, a file and a kqueue, with EVFILT_READ and EVFILT_WRITE. They stay ready until
+// they are made idle.
 std::vector<SourceKind> level_sources();
 
 }  // namespace kqtest

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 #include "support/thread.h"
 #include "support/leave.h"
 
@@ -127,7 +128,7 @@ void Thread::signal(int number) const {
 
 bool wait_until_asleep(pid_t tid, milliseconds limit) {
     const auto start = SteadyClock::now();
-    int seen = 0;  // in a row: a short sleep on the way into the call is not it
+    int seen = 0;  // in a row: a short sleep before the call does not count
     while (seen < 5) {
         if (SteadyClock::now() - start > limit) return false;
         const char state = state_of(tid);
@@ -160,7 +161,7 @@ Child::~Child() {
 }
 
 int Child::wait(milliseconds limit) {
-    // The end of its standard error is the end of the child; what it says must not block it.
+    // The child ends when its standard error does. Its output is read, so that it cannot block.
     const auto end = SteadyClock::now() + limit;
     for (;;) {
         const auto left = std::chrono::ceil<milliseconds>(end - SteadyClock::now());

@@ -1,4 +1,5 @@
-// Threads and child processes that a test can never hang on.
+// SPDX-License-Identifier: BSD-2-Clause
+// Threads and child processes on which no test can hang.
 #ifndef KQTEST_THREAD_H
 #define KQTEST_THREAD_H
 
@@ -15,9 +16,9 @@
 
 namespace kqtest {
 
-// A thread that must come to an end: join(), or the destructor, waits for it and aborts the whole
-// program (a thread that is stuck may still write into the frames of its test) with a message when
-// the limit is over.
+// A thread that must end: join(), or the destructor, waits for it. When the limit is over, that
+// prints a message and aborts the whole program, because a thread that is stuck may still write
+// into the frames of its test.
 class Thread {
   public:
     explicit Thread(std::function<void()> body);
@@ -28,11 +29,11 @@ class Thread {
     bool joined() const;
     bool was_canceled() const;  // after join()
 
-    // Until it sleeps in the kernel: blocked in kevent(), as far as anybody can see from outside.
+    // Waits until it sleeps in the kernel: blocked in kevent(), as far as others can see.
     void wait_until_asleep() const;
 
-    // After join(): the kernel knows a thread for a moment longer. Under an emulator, which joins
-    // earlier than a kernel, that was so in 748 of 1000 cases.
+    // After join(): waits until the kernel has forgotten the thread. Under an emulator, which joins
+    // earlier than a kernel, the kernel still knew it in 748 of 1000 cases.
     void wait_until_gone() const;
 
     pthread_t handle() const;
@@ -44,7 +45,7 @@ class Thread {
     std::unique_ptr<State> state_;
 };
 
-// Until the thread or process sleeps in the kernel; false if it ends or the limit is over.
+// Waits until the thread or process sleeps in the kernel. False if it ends, or the limit is over.
 bool wait_until_asleep(pid_t tid, milliseconds limit = time_limit());
 
 // A forked child that runs `body` and exits with what it returns. Its standard error is kept.
@@ -69,7 +70,7 @@ class Child {
 // Every thread runs `body(index)`; returns when all have ended.
 void in_threads(int count, const std::function<void(int)>& body);
 
-// Lets n threads (and nobody earlier) go on together.
+// Lets n threads go on together, and none earlier.
 class Gate {
   public:
     explicit Gate(int n) : missing_(n) {}

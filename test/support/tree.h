@@ -1,4 +1,5 @@
-// A directory of its own for each test of EVFILT_VNODE, and what is done to files there by name.
+// SPDX-License-Identifier: BSD-2-Clause
+// A directory of its own for each test of EVFILT_VNODE, and operations on the files there by name.
 #ifndef KQTEST_TREE_H
 #define KQTEST_TREE_H
 
@@ -33,14 +34,14 @@ class Tree {
     std::string path(const std::string& name) const { return root_ + "/" + name; }
     const std::string& root() const { return root_; }
 
-    // A file, made if need be, open for reading and writing.
+    // A file, made if needed, open for reading and writing.
     Fd file(const std::string& name, std::string_view content = {}) const {
         Fd fd{::open(path(name).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644)};
         EXPECT_TRUE(bool(fd)) << name;
         write_bytes(*fd, content);
         return fd;
     }
-    // A directory, made if need be, open.
+    // A directory, made if needed, open.
     Fd directory(const std::string& name) const {
         (void)::mkdir(path(name).c_str(), 0755);
         return open_file(path(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -109,11 +110,11 @@ class VnodeTest : public KqTest {
     Queue q;
 };
 
-// All that EVFILT_VNODE knows.
+// All bits that EVFILT_VNODE knows.
 inline constexpr unsigned kAllNotes = NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB |
                                       NOTE_LINK | NOTE_RENAME | NOTE_REVOKE | NOTE_TRUNCATE |
                                       NOTE_CLOSE | NOTE_CLOSE_WRITE | NOTE_READ | NOTE_OPEN;
-// Without those that any look at a file makes.
+// All except those that any look at a file causes.
 inline constexpr unsigned kChanges = NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB |
                                      NOTE_LINK | NOTE_RENAME | NOTE_REVOKE | NOTE_TRUNCATE;
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // The contract of Backend::watch() that no program sees directly, on the backend
 // that is built and real descriptors: when a number has become another file.
 #include "backend.h"

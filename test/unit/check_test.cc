@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // KQ_CHECK: silent while true, one line and abort() when broken.
 #include "check.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Handle: kind, index and generation in 64 bits. And kept_flags() and the hash key of knotes.
 #include "handle.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // HashIndex against std::unordered_map: random inserts, finds and removals, growth.
 #include "hash_index.h"
 

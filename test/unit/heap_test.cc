@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Heap against std::multiset: random pushes, removals from anywhere, the least on top.
 #include "heap.h"
 
@@ -65,6 +66,28 @@ TEST(Heap, RemovesFromTheMiddle) {
             heap.remove(top);
         }
     }
+}
+
+// An element that becomes earlier or later than any others finds its place.
+TEST(Heap, MovesFromAnywhereToAnywhere) {
+    constexpr int64_t kCount = 40;
+    for (size_t moving = 0; moving < kCount; moving++)
+        for (int64_t key = -1; key <= kCount; key += 3) {
+            std::vector<Item> items(kCount);
+            Heap<Item> heap;
+            ASSERT_TRUE(heap.reserve(kCount));
+            for (int64_t i = 0; i < kCount; i++) {
+                items[static_cast<size_t>(i)].key = i * 17 % kCount;
+                heap.push(&items[static_cast<size_t>(i)]);
+            }
+            items[moving].key = key;
+            heap.moved(&items[moving]);
+            for (int64_t last = INT64_MIN; Item* top = heap.top();) {
+                ASSERT_GE(top->key, last);
+                last = top->key;
+                heap.remove(top);
+            }
+        }
 }
 
 TEST(Heap, RandomOperationsAgreeWithMultiset) {

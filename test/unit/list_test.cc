@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // List: order, unlinking from anywhere, and what it refuses.
 #include "list.h"
 
@@ -46,6 +47,21 @@ TEST(List, UnlinksFromFrontMiddleAndBack) {
         EXPECT_FALSE(x->linked());
     }
     EXPECT_EQ(take_all(list), (std::vector<int>{2, 4}));
+}
+
+// What is appended after the marker is behind it.
+TEST(List, AWalkEndsAtItsMarker) {
+    List<Element> list;
+    Element a(1), b(2);
+    list.push_back(&a);
+    Link marker;
+    list.mark(marker);
+    list.push_back(&b);
+    EXPECT_EQ(list.first_before(marker), &a);
+    a.unlink();
+    EXPECT_EQ(list.first_before(marker), nullptr);
+    marker.unlink();
+    EXPECT_EQ(take_all(list), (std::vector<int>{2}));
 }
 
 TEST(List, ElementsMoveBetweenLists) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // Nanos: sums and products that saturate, timespecs in and out.
 #include "nanos.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // References to the cells of the registry: registry_cells.h. A thread that stalls between two steps
 // is played by doing the steps of another one in between.
 #include "registry_cells.h"

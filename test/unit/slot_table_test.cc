@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // SlotTable: sparse numbers, zeroed elements, pointers that stay good.
 #include "slot_table.h"
 

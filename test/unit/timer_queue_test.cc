@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // TimerQueue: two clocks, the earliest deadline, what is due; catch_up() without drift.
 #include "timer_queue.h"
 

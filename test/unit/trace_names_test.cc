@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What trace lines say: names where there are some, numbers else.
 #include "trace_names.h"
 

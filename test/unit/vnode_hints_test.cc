@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // What happened to a file, and what a kqueue says of it: vnode_hints.h.
 #include "vnode_hints.h"
 
@@ -53,7 +54,8 @@ TEST_F(VnodeHints, ContentsBySize) {
     const FileState old = file();
     EXPECT_EQ(list(hints_for(old, written(old, 101), kModified)), Bits{NOTE_WRITE | NOTE_EXTEND});
     EXPECT_EQ(list(hints_for(old, written(old, 100), kModified)), Bits{NOTE_WRITE});
-    EXPECT_EQ(list(hints_for(old, written(old, 99), kModified)), Bits{NOTE_TRUNCATE | NOTE_ATTRIB});
+    EXPECT_EQ(list(hints_for(old, written(old, 99), kModified)),
+              (Bits{NOTE_TRUNCATE | NOTE_ATTRIB, NOTE_WRITE}));
     EXPECT_EQ(list(hints_for(directory(), directory(), kModified)), Bits{});
 }
 
@@ -108,6 +110,85 @@ TEST_F(VnodeHints, TheRestIsAsTold) {
     EXPECT_EQ(list(hints_for(old, old, kFileOpened | kFileRead | kFileClosed | kFileClosedWrite)),
               (Bits{NOTE_OPEN, NOTE_READ, NOTE_CLOSE, NOTE_CLOSE_WRITE}));
     EXPECT_EQ(list(hints_for(old, old, 0)), Bits{});
+}
+
+// A directory that lost an entry and then was removed: told of the entry first, it is looked at
+// when it is gone, and is remembered so.
+TEST_F(VnodeHints, TheEndOfADirectoryIsSeenWhateverWasTold) {
+    FileState now = written(directory(), 100);
+    now.links = 0;
+    for (const uint32_t told : {kEntryChanged, kSubdirectoryChanged, kEntryMoved, kAttributes}) {
+        const Bits hints = list(hints_for(directory(), now, told));
+        EXPECT_EQ(hints[0], bits(NOTE_DELETE)) << told;
+        EXPECT_EQ(hints.size(), 2u) << told;
+        const FileState next = remember(directory(), now, told);
+        EXPECT_EQ(list(hints_for(next, now, kRemoved)), Bits{});
+    }
+    EXPECT_EQ(list(hints_for(directory(), now, kEntryRenamed)), (Bits{NOTE_DELETE, NOTE_WRITE}));
+}
+
+// That of a file is told with its attributes, which are not told twice then.
+TEST_F(VnodeHints, TheEndOfAFileIsToldByItsLinks) {
+    FileState now = written(file(), 100);
+    now.links = 0;
+    EXPECT_EQ(list(hints_for(file(), now, kModified)), Bits{NOTE_WRITE});
+    const FileState next = remember(file(), now, kModified);
+    EXPECT_EQ(list(hints_for(next, now, kAttributes)), Bits{NOTE_DELETE});
+}
+
+TEST_F(VnodeHints, AttributesThatLinksDoNotExplain) {
+    constexpr uint32_t kTwice = kAttributes | kAttributesAgain;
+    FileState now = touched(file());
+    now.links = 0;
+    EXPECT_EQ(list(hints_for(file(), now, kTwice)), (Bits{NOTE_DELETE, NOTE_ATTRIB}));
+    now.links = 2;
+    EXPECT_EQ(list(hints_for(file(), now, kTwice)), (Bits{NOTE_LINK, NOTE_ATTRIB}));
+    now.links = 3;
+    EXPECT_EQ(list(hints_for(file(), now, kTwice)), Bits{NOTE_LINK});
+}
+
+TEST_F(VnodeHints, ReplacedIsAnAttributeUnlessItIsGone) {
+    FileState now = touched(directory());
+    EXPECT_EQ(list(hints_for(directory(), now, kReplaced)), Bits{NOTE_ATTRIB});
+    now.links = 0;
+    EXPECT_EQ(list(hints_for(directory(), now, kReplaced | kRemoved)), Bits{NOTE_DELETE});
+    EXPECT_EQ(list(hints_for(directory(), now, kReplaced | kAttributes | kRemoved)),
+              (Bits{NOTE_DELETE, NOTE_ATTRIB}));
+}
+
+// An entry that is no directory says nothing of the links, of which is still to be told.
+TEST_F(VnodeHints, LinksOfADirectoryWaitForWhatTellsOfThem) {
+    FileState now = written(directory(), 100);
+    now.links--;
+    const FileState next = remember(directory(), now, kEntryChanged);
+    EXPECT_EQ(list(hints_for(next, now, kEntryRenamed)), Bits{NOTE_WRITE | NOTE_LINK});
+}
+
+TEST_F(VnodeHints, WhatIsFollowedAnewBeginsNow) {
+    const FileState old = file();
+    FileState now = written(old, 200);
+    now.changed++;
+    now.links = 0;
+    now.mode = 0600;
+    now.name = 8;
+    const auto after = [&](uint32_t before, uint32_t wanted) {
+        return list(hints_for(follow(old, now, before, wanted), now, kUnknown));
+    };
+    const Bits all = list(hints_for(old, now, kUnknown));
+    EXPECT_EQ(all, (Bits{NOTE_WRITE | NOTE_EXTEND, NOTE_DELETE, NOTE_ATTRIB}));
+    EXPECT_EQ(after(kModified, kModified), all);  // nothing is
+    EXPECT_EQ(after(0, kModified), (Bits{NOTE_DELETE, NOTE_ATTRIB}));
+    EXPECT_EQ(after(kModified, kModified | kAttributes), Bits{NOTE_WRITE | NOTE_EXTEND});
+    EXPECT_EQ(after(kRemoved, kRemoved | kAttributes),
+              (Bits{NOTE_WRITE | NOTE_EXTEND, NOTE_DELETE}));
+    EXPECT_EQ(after(0, kModified | kAttributes | kRemoved), Bits{});
+    now = directory();
+    now.links = 0;
+    EXPECT_EQ(follow(directory(), now, kRemoved, kRemoved | kEntryRenamed).links, 3u);
+    EXPECT_EQ(follow(directory(), now, kEntryRenamed, kRemoved | kEntryRenamed).links, 0u);
+    now.links = 5;
+    EXPECT_EQ(follow(directory(), now, kRemoved, kRemoved | kEntryRenamed).links, 5u);
+    EXPECT_EQ(follow(directory(), now, kEntryRenamed, kRemoved | kEntryRenamed).links, 3u);
 }
 
 // Nothing fits into more hints than there is room for.

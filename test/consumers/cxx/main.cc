@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: BSD-2-Clause
 // A program in C++: what the header is in that language, and an exception that passes over calls.
 #include <kqueue/signal.h>
 #include <sys/event.h>

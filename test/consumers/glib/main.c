@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A kqueue in a GLib main loop: the loop poll()s its descriptor, and collects
  * when that is readable. A pipe, a periodic and a one-shot timer and a user

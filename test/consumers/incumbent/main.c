@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A program that was compiled with the C libkqueue: its struct and its numbers,
  * written down here, since the header of the library under test is not used.

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Call: how far the calls of kevent() have driven a kqueue.
+//
+// These numbers tell what was learnt earlier from what is true now: the pass (each collection that
+// begins anew has one), the tick of the last collection that found something, the count of stale
+// reports. A flag says whether this call has asked if the kqueue still exists. Owned by the kqueue;
+// filters read it there. Lock: the kqueue's mutex.
+#ifndef KQ_CALL_H
+#define KQ_CALL_H
+
+#include <stdint.h>
+
+namespace kq {
+
+class Call {
+  public:
+    // A new call begins: nothing was asked in it yet.
+    void begin() { known_to_exist_ = false; }
+    [[nodiscard]] bool is_known_to_exist() const { return known_to_exist_; }
+    void note_existence() { known_to_exist_ = true; }
+
+    // The number of the collection: readiness that was reported in this pass is still true.
+    [[nodiscard]] uint32_t pass() const { return pass_; }
+    void next_pass() { pass_++; }
+
+    // A number that changes some 60 times a second (coarse_tick()), as of the last collection that
+    // found something. It tells how long to trust that a report is of the file that was registered.
+    [[nodiscard]] uint32_t tick() const { return tick_; }
+    void set_tick(uint32_t tick) { tick_ = tick; }
+
+    // How many reports came of what is not registered; it may wrap.
+    [[nodiscard]] uint32_t stale() const { return stale_; }
+    void note_stale() { stale_++; }
+
+  private:
+    uint32_t pass_ = 1;
+    uint32_t tick_ = 0;
+    uint32_t stale_ = 0;
+    bool known_to_exist_ = false;
+};
+
+}  // namespace kq
+
+#endif

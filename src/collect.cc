@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What the kernel reports: to whom it goes, and when there is enough of it. Under the
+// kqueue's mutex.
+#include <stdlib.h>
+
+#include <algorithm>
+
+#include "alloc.h"
+#include "fd_state.h"
+#include "filter_fs.h"
+#include "filter_proc.h"
+#include "filter_signal.h"
+#include "kqueue.h"
+#include "scan.h"
+#include "signal_hub.h"
+#include "trace.h"
+
+namespace kq {
+
+namespace {
+
+// Where the kernel's reports go when they are more than a batch.
+class Reports {
+  public:
+    Reports() = default;
+    Reports(const Reports&) = delete;
+    Reports& operator=(const Reports&) = delete;
+    ~Reports() { free(array_); }
+
+    // Room for so many; for none, if memory is short.
+    std::span<Wakeup> make_room(size_t count) {
+        if (!grow_array(array_, capacity_, count)) return {};
+        return {array_, count};
+    }
+
+  private:
+    Wakeup* array_ = nullptr;
+    size_t capacity_ = 0;
+};
+
+constexpr size_t kGrowth = 4;
+
+// Where wakeups say of which queue they are: see note_collected() in platform.h.
+bool is_of_another_queue(Handle handle, uint32_t tag) {
+    return handle.generation() != 0 && handle.generation() != tag;
+}
+
+}  // namespace
+
+Result<bool> Kqueue::take_in(std::span<Wakeup> room, Result<size_t> got, int wanted,
+                             Report report) {
+    call_.set_tick(coarse_tick());
+    return take_in_inline(room, got, wanted, report);
+}
+
+// The rest of take_in(): `batch` is the first one, which was taken.
+//
+// A kernel that fills the room is asked again with more room: as much as is still wanted, or, if
+// what it told activated nothing (stale reports, disabled knotes) or this goes on and on, with
+// four times as much. So that comes to an end, whatever becomes ready meanwhile: no source is
+// told twice in one answer, and at last the room is larger than the number of sources. With few
+// sources that is at once.
+Result<bool> Kqueue::take_more(std::span<Wakeup> room, Result<size_t> got, Batch batch, int wanted,
+                               Report report) {
+    const uint32_t stale = batch.stale_before;
+    Reports reports;
+    size_t largest = room.size();
+    bool rung = false;
+    for (int batches = 1;; batches++) {
+        if (!got.ok())
+            return got.error() == Errno::bad_descriptor && !exists() ? Errno::not_ours
+                                                                     : got.error();
+        // Not of our giving, or from before: is the number still ours?
+        if (call_.stale() != stale && !exists()) {
+            if (report == &Backend::collect) keep_for_others(room.first(got.value()));
+            return Errno::not_ours;
+        }
+        // Taking signals rings ourselves: that is to be heard, too, but not again and again.
+        const bool rings = batch.signals && !rung;
+        rung = rung || batch.signals;
+        if (got.value() < room.size() && !rings) return false;
+        if (active_.size() >= wanted) return true;
+        size_t next = largest * kGrowth;
+        if (active_.size() > batch.active_before && batches < kMaxBatches)
+            next = std::clamp(static_cast<size_t>(wanted - active_.size()), size_t{kBatch}, next);
+        const std::span<Wakeup> more = reports.make_room(next);
+        if (!more.empty()) {
+            room = more;
+            largest = std::max(largest, next);
+        } else if (batch.repeats || batches >= kMaxBatches) {
+            return true;  // with the little room there is
+        }
+        got = (backend_.*report)(room);
+        if (got.ok()) batch = take_batch(room.first(got.value()));
+    }
+}
+
+// What is not of a descriptor.
+void Kqueue::dispatch(const Wakeup& wakeup) {
+    if (wakeup.handle.kind() == Handle::Kind::process) {
+        proc::on_wakeup(*this, wakeup.handle);
+        return;
+    }
+    if (is_of_another_queue(wakeup.handle, serial_)) note_stale();
+    switch (wakeup.handle.kind()) {
+        case Handle::Kind::announcement:
+            if (wakeup.handle.index() > 1) note_stale();
+            if (wakeup.handle.index() != 0) break;
+            announcing_.note_heard(promised_);
+            if (mailbox_ != nullptr) read_mailbox();
+            take_told_files();
+            break;
+        case Handle::Kind::timers:
+            if (wakeup.handle.index() < kClocks)
+                expire_timers(static_cast<Clock>(wakeup.handle.index()));
+            else
+                note_stale();
+            break;
+        case Handle::Kind::signals:
+            signal_hub::look_at_pending();
+            break;
+        case Handle::Kind::files:
+            take_files();
+            break;
+        case Handle::Kind::processes:
+            proc::hear(*this);
+            break;
+        case Handle::Kind::states:
+            fd_state::hear(*this);
+            break;
+        case Handle::Kind::mounts:
+            fs::hear(*this);
+            break;
+        default:  // not of our giving
+            note_stale();
+            break;
+    }
+}
+
+// Somebody outside this queue had news for it: see mailbox.h.
+void Kqueue::read_mailbox() {
+    look_at_signals(*this);
+    if (mailbox_->queue_was_renewed.exchange(false)) fd_watch::follow_renewed(*this);
+    proc::read_letters(*this);
+}
+
+void Kqueue::expire_timers(Clock clock) {
+    const Nanos t = now(clock);
+    while (TimerKnote* timer = timers_.take_due(clock, t))
+        activate(*timer);
+    if (clock == Clock::monotonic && parked_.deadline() <= t) {
+        parked_.set_deadline(kForever);
+        look_at(Parking::recheck, ParkedKnotes::kAll);
+    }
+}
+
+// Looks at sources of which we are not notified: regular files move under us when the user seeks,
+// and some conditions no kernel reports. At each of them once, or until `most` in a row are not
+// true.
+void Kqueue::look_at(Parking where, int most) {
+    parked_.look_at(where, most, [this](Knote& kn) KQ_NO_ANALYSIS {
+        const uint32_t before = active_.activations();
+        find_filter(kn.filter)->look(*this, kn);
+        return active_.activations() != before;
+    });
+}
+
+}  // namespace kq

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// News of watched files, for the knotes of their descriptors: the capability `files` of platform.h.
+// See fd_watch.h. Everything here runs under the kqueue's mutex.
+#include "fd_filter.h"
+#include "fd_watch.h"
+#include "trace.h"
+#include "vnode.h"
+
+namespace kq {
+
+static_assert(Backend::kHas.files && FilesContract<Backend>);
+
+void KnoteQueue::take_files() {
+    backend_.take_files(
+        [](void* self, Handle handle, uint32_t changes) KQ_NO_ANALYSIS {
+            fd_watch::on_file_changed(*static_cast<KnoteQueue*>(self), handle, changes);
+        },
+        this);
+}
+
+void KnoteQueue::take_told_files() {
+    if (backend_.files_told()) take_files();
+}
+
+namespace fd_watch {
+
+Errno watch_file(KnoteQueue& kq, int fd, FdWatch& watch) {
+    uint32_t wanted = 0;
+    const Knote* reader = note_of(watch, EVFILT_READ);
+    if (reader != nullptr && (reader->filter_bits & kWatched) != 0) wanted |= kModified;
+    const Knote* kn = note_of(watch, EVFILT_VNODE);
+    if (kn != nullptr) wanted |= vnode::wanted_by(*kn, watch.facts);
+    return kq.backend().watch_file(fd, wanted, handle_of(fd, watch), watch.facts);
+}
+
+void unwatch_file(KnoteQueue& kq, int fd, FdWatch& watch) {
+    (void)kq.backend().watch_file(fd, 0, handle_of(fd, watch), watch.facts);
+}
+
+namespace {
+
+// Whether the number names the watched file, and the file has no name left, as far as is known.
+bool is_nameless(FdWatch& watch, int fd) {
+    FileState now;
+    const Errno error = descriptor::file_state(fd, watch.facts, now);
+    return error == Errno::ok ? now.links == 0 : !is_gone(error);  // unknown: no reason to drop it
+}
+
+}  // namespace
+
+void on_file_changed(KnoteQueue& kq, Handle handle, uint32_t changes) {
+    FdWatch* watch = find_watch(kq, handle);
+    if (watch == nullptr) return;
+    if ((changes & kGone) != 0) {
+        if (!is_nameless(*watch, static_cast<int>(handle.index()))) {
+            forget(kq, static_cast<int>(handle.index()));
+            return;
+        }
+        // It may still be open, under another name that it had: then things go on.
+        (void)watch_file(kq, static_cast<int>(handle.index()), *watch);
+        changes |= kUnknown;
+    }
+    if ((changes & kLost) != 0)
+        trace_note(TraceLevel::trouble, kq.descriptor(),
+                   "changes of the file of descriptor %u came faster than they were collected, "
+                   "some are lost",
+                   handle.index());
+    FdKnote* reader = knote_for(*watch, EVFILT_READ);
+    const bool concerns = (changes & (kModified | kUnknown | kLost)) != 0;
+    if (concerns && reader != nullptr && (reader->filter_bits & kWatched) != 0)
+        fd_filter::look_again(kq, *reader);
+    // Last, because this may find that the number is another file, and drop all knotes.
+    if (Knote* kn = note_of(*watch, EVFILT_VNODE)) vnode::on_changed(kq, *kn, changes);
+}
+
+}  // namespace fd_watch
+}  // namespace kq

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// States of descriptors that are asked for one by one. See fd_state.h.
+// Everything here runs under the kqueue's mutex.
+#include "fd_state.h"
+
+#include "filter_numbers.h"
+#include "registry.h"
+
+namespace kq::fd_state {
+
+using fd_watch::fd_of;
+using fd_watch::watch_of;
+
+namespace {
+
+template <class B>
+concept TellsStates = requires(B b, int fd, uint8_t what, Handle h, std::span<Handle> out) {
+    { b.watch_state(fd, what, h) } -> std::same_as<Errno>;
+    { b.take_states(out) } -> std::same_as<size_t>;
+};
+
+// What the knotes of a descriptor want to be told, by their filters.
+[[maybe_unused]] uint8_t wish(const FdWatch& watch) {
+    uint8_t wanted = 0;
+    for (const Knote* kn = watch.notes; kn != nullptr; kn = kn->chain) {
+        if (kn->filter == kEvfiltExcept) wanted |= kUrgentData;
+        if (kn->filter == kEvfiltProcdesc) wanted |= kProcessEnded;
+    }
+    return wanted;
+}
+
+// Tells the platform what the knotes of a descriptor want. Errors of watch_state(); ok where nobody
+// tells.
+template <class B>
+Errno tell(B& backend, int fd, const FdWatch& watch) {
+    if constexpr (TellsStates<B>)
+        return backend.watch_state(fd, wish(watch), fd_watch::handle_of(fd, watch));
+    else
+        return Errno::ok;
+}
+
+template <class B>
+size_t take(B& backend, std::span<Handle> out) {
+    if constexpr (TellsStates<B>)
+        return backend.take_states(out);
+    else
+        return 0;
+}
+
+bool is_told([[maybe_unused]] const StateKind& kind) {
+    if constexpr (TellsStates<Backend>)
+        return kind.told_by != 0;
+    else
+        return false;
+}
+
+// Nobody tells when it becomes true: it is looked at.
+void wait_for_looks(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    if (!is_told(kind) && !kn.has(kQueued) && !kn.has(kParked) && !kn.has(kDisabled))
+        kq.park(kn, Parking::recheck);
+}
+
+// Begins, or begins anew: what is true now is reported, even with EV_CLEAR.
+void begin(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+    kn.filter_bits &= static_cast<uint8_t>(~kReported);
+    const Sample now = kind.ask(fd_of(kn), watch_of(kq, kn).facts, kn.saved_fflags);
+    if (now.active || now.eof)
+        kq.activate(kn);
+    else
+        wait_for_looks(kind, kq, kn);
+}
+
+Errno check_notes(const StateKind& kind, const struct kevent& change) {
+    return (change.fflags & ~kind.served) == 0 ? Errno::ok : Errno::invalid;
+}
+
+// The kind of descriptor, of which nothing may be known yet.
+Errno check_kind(const StateKind& kind, int fd, FdWatch& watch) {
+    if (registry::may_be_live(fd) && registry::is_live(fd)) return Errno::invalid;
+    Errno error = descriptor::check_open(fd);
+    if (error == Errno::ok && watch.facts.kind == FdKind::unknown)
+        error = descriptor::classify(fd, watch.facts);
+    return error == Errno::ok ? kind.suits(fd, watch.facts) : error;
+}
+
+}  // namespace
+
+// ---- verbs ----
+
+Result<Knote*> create(const StateKind& kind, KnoteQueue& kq, const struct kevent& change) {
+    Errno error = check_notes(kind, change);
+    if (error == Errno::ok) error = fd_watch::prepare(kq, change.ident);
+    if (error != Errno::ok) return error;
+    auto* kn = kq.fd_knotes().make<FdKnote>();
+    if (kn == nullptr) return Errno::no_memory;
+    kn->saved_fflags = change.fflags;
+    kn->flags = kind.nature;
+    return kn;
+}
+
+Errno attach(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    fd_watch::notice_gone(kq, watch);
+    // What is known may be of an earlier file of this number: then all of that is dropped.
+    Errno error = fd_watch::check_same(kq, fd, watch);
+    if (error != Errno::ok && error != Errno::no_entry) return error;
+    error = check_kind(kind, fd, watch);
+    if (error == Errno::ok) {
+        fd_watch::link(watch, kn);
+        error = tell(kq.backend(), fd, watch);
+        if (error == Errno::ok) {
+            if (!kn.has(kDisabled)) begin(kind, kq, kn);
+            return Errno::ok;
+        }
+        fd_watch::unlink(watch, kn);
+    }
+    if (watch.notes == nullptr && watch.facts.registered == 0) fd_watch::reset(watch);
+    return error == Errno::not_permitted ? Errno::invalid : error;
+}
+
+Errno detach(KnoteQueue& kq, Knote& kn) {
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    fd_watch::unlink(watch, kn);
+    const Errno error = fd_watch::check_same(kq, fd, watch);
+    if (!is_gone(error)) (void)tell(kq.backend(), fd, watch);
+    if (watch.notes == nullptr && watch.facts.registered == 0) fd_watch::reset(watch);
+    return fd_watch::after_delete(error);
+}
+
+Errno modify(const StateKind& kind, KnoteQueue& kq, Knote& kn, const struct kevent& change) {
+    Errno error = check_notes(kind, change);
+    if (error != Errno::ok) return error;
+    error = fd_watch::check_same(kq, fd_of(kn), watch_of(kq, kn));
+    if (is_gone(error)) return error;
+    kn.saved_fflags = change.fflags;
+    kq.deactivate(kn);
+    if (!kn.has(kDisabled)) begin(kind, kq, kn);
+    return Errno::ok;
+}
+
+Errno enable(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
+    const Errno error = fd_watch::check_same(kq, fd_of(kn), watch_of(kq, kn));
+    if (is_gone(error)) return error;
+    begin(kind, kq, kn);
+    return Errno::ok;
+}
+
+void disable(KnoteQueue& kq, Knote& kn) {
+    kq.deactivate(kn);  // enable() asks
+}
+
+Verdict process(const StateKind& kind, KnoteQueue& kq, Knote& kn, struct kevent& event) {
+    const int fd = fd_of(kn);
+    FdWatch& watch = watch_of(kq, kn);
+    if (is_gone(fd_watch::check_same(kq, fd, watch))) return Verdict::gone;
+    const Sample sample = kind.ask(fd, watch.facts, kn.saved_fflags);
+    if (!sample.active && !sample.eof) {
+        kn.filter_bits &= static_cast<uint8_t>(~kReported);
+        wait_for_looks(kind, kq, kn);
+        return kn.has(kParked) ? Verdict::parked : Verdict::no_longer_true;
+    }
+    kind.fill(sample, event);
+    if ((kn.flags & EV_CLEAR) != 0) {
+        kn.filter_bits |= kReported;
+        wait_for_looks(kind, kq, kn);
+    }
+    return Verdict::report;
+}
+
+// Nobody told. With EV_CLEAR it has to have been false since it was reported.
+void look(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
+    const Sample now = kind.ask(fd_of(kn), watch_of(kq, kn).facts, kn.saved_fflags);
+    const bool is_true = now.active || now.eof;
+    if (!is_true) kn.filter_bits &= static_cast<uint8_t>(~kReported);
+    // What is closed is found by process().
+    if (now.closed || (is_true && (kn.filter_bits & kReported) == 0))
+        kq.activate(kn);
+    else
+        wait_for_looks(kind, kq, kn);
+}
+
+void hear(KnoteQueue& kq) {
+    constexpr size_t kBatch = 16;
+    Handle told[kBatch];
+    for (size_t count = kBatch; count == kBatch;) {
+        count = take(kq.backend(), told);
+        for (size_t i = 0; i < count; i++) {
+            FdWatch* watch = fd_watch::find_watch(kq, told[i]);
+            if (watch == nullptr) continue;  // closed, or another file
+            for (Knote* kn = watch->notes; kn != nullptr; kn = kn->chain)
+                if (kn->filter == kEvfiltExcept || kn->filter == kEvfiltProcdesc) kq.activate(*kn);
+        }
+    }
+}
+
+}  // namespace kq::fd_state

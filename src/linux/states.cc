@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// States of descriptors, by an epoll set. See states.h.
+#include "states.h"
+
+#include <sys/epoll.h>
+
+#include "epoll.h"
+#include "sys.h"
+
+namespace kq {
+namespace {
+
+uint32_t events_for(uint8_t what) {
+    uint32_t events = EPOLLET;
+    if ((what & kUrgentData) != 0) events |= EPOLLPRI | EPOLLRDHUP;
+    if ((what & kProcessEnded) != 0) events |= EPOLLIN;
+    return events;
+}
+
+}  // namespace
+
+Errno StateWatch::open() {
+    set_ = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    return set_ < 0 ? last_errno() : Errno::ok;
+}
+
+void StateWatch::close() {
+    sys::close_and_clear(set_);
+}
+
+Errno StateWatch::set(int fd, uint8_t what, Handle handle) const {
+    if (set_ < 0) return Errno::ok;
+    if (what == 0) {
+        (void)epoll::control(set_, EPOLL_CTL_DEL, fd, 0, Handle{});  // it may not have it
+        return Errno::ok;
+    }
+    const uint32_t events = events_for(what);
+    if (epoll::control(set_, EPOLL_CTL_ADD, fd, events, handle) == 0) return Errno::ok;
+    if (errno != EEXIST) return sys::refusal();
+    return epoll::control(set_, EPOLL_CTL_MOD, fd, events, handle) == 0 ? Errno::ok
+                                                                        : sys::refusal();
+}
+
+size_t StateWatch::take(std::span<Handle> out) const {
+    if (set_ < 0) return 0;
+    constexpr size_t kMost = 16;
+    epoll_event events[kMost];
+    const size_t room = out.size() < kMost ? out.size() : kMost;
+    const long count = epoll::take_events(set_, reinterpret_cast<char*>(events), room);
+    for (long i = 0; i < count; i++)
+        out[static_cast<size_t>(i)] = Handle(events[i].data.u64);
+    return count < 0 ? 0 : static_cast<size_t>(count);
+}
+
+}  // namespace kq

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Members that a Backend may have beside those of its contract (platform.h): answers to questions
+// that most kernels need not be asked, and shorter ways for what is done most often. For each a
+// function by which the core asks, whatever the backend has. Included by platform.h. Lock: as
+// there.
+#ifndef KQ_OPTIONAL_MEMBERS_H
+#define KQ_OPTIONAL_MEMBERS_H
+
+#include <span>
+
+#include "check.h"
+#include "platform_types.h"
+
+namespace kq {
+
+// A member that a backend may have: whether watch() of fd, as far as that is registered, answers
+// no_entry if the public descriptor names another queue now (and fd is not registered there, too).
+// Then the core need not ask exists() before. Makes no system call.
+//     static bool asks_public(const FdFacts& facts);
+template <class B>
+bool asks_public(const FdFacts& facts) {
+    if constexpr (requires { B::asks_public(facts); })
+        return B::asks_public(facts);
+    else
+        return false;
+}
+
+// Another one, where post() cannot tell the queues of this process from each other: whether fd
+// names the one of this tag. Any thread, and signal handlers.
+//     static bool is_queue_of(int fd, uint32_t tag);
+template <class B>
+Errno post_to(int fd, uint32_t tag) {
+    if constexpr (requires { B::is_queue_of(fd, tag); })
+        if (!B::is_queue_of(fd, tag)) return Errno::bad_descriptor;
+    return B::post(fd, tag);
+}
+
+// Another one: whether a wakeup tells what was true when the source became ready, and not what is
+// true when it is collected. Then the core asks descriptor::poll() before it reports anything.
+//     static bool reports_snapshots();
+template <class B>
+bool reports_snapshots() {
+    if constexpr (requires { B::reports_snapshots(); })
+        return B::reports_snapshots();
+    else
+        return false;
+}
+
+// Another one: whether one answer of collect() has each direction of each descriptor once at most.
+// Then the core may deliver one report before it has seen the next.
+//     static bool tells_once();
+template <class B>
+constexpr bool tells_once() {
+    if constexpr (requires { B::tells_once(); })
+        return B::tells_once();
+    else
+        return false;
+}
+
+// Three more, for a backend whose kernel's reports have to be put into our words: collect() in two
+// steps. look() is the first, and answers how many reports there are, or an errno, negative.
+// told_at() is each of them, in their order, where it is of a descriptor and nothing else: else its
+// handle is of another kind. take_rest() is the second step, for what follows the first `done` of
+// `count`, and answers as collect() does.
+//     long look(std::span<Wakeup> out);
+//     static Wakeup told_at(std::span<Wakeup> out, size_t i);
+//     Result<size_t> take_rest(std::span<Wakeup> out, size_t count, size_t done);
+template <class B>
+KQ_INLINE long look(B& backend, std::span<Wakeup> out) {
+    if constexpr (requires { backend.look(out); }) {
+        return backend.look(out);
+    } else {
+        const Result<size_t> got = backend.collect(out);
+        return got.ok() ? static_cast<long>(got.value()) : -long{to_int(got.error())};
+    }
+}
+template <class B>
+KQ_INLINE Wakeup told_at(std::span<Wakeup> out, size_t i) {
+    if constexpr (requires { B::told_at(out, i); })
+        return B::told_at(out, i);
+    else
+        return out[i];
+}
+template <class B>
+KQ_INLINE Result<size_t> take_rest(B& backend, std::span<Wakeup> out, long looked, size_t done) {
+    if (looked < 0) return static_cast<Errno>(-looked);
+    const auto count = static_cast<size_t>(looked);
+    if constexpr (requires { backend.take_rest(out, count, done); })
+        return backend.take_rest(out, count, done);
+    else
+        return count;
+}
+
+// Another one: how many bytes a pipe or a connection that was reported as readable has, where that
+// is one cheap question; not more than 0: descriptor::readable() knows better.
+//     static int64_t bytes_to_read(int fd);
+template <class B>
+KQ_INLINE int64_t bytes_to_read(int fd) {
+    if constexpr (requires { B::bytes_to_read(fd); })
+        return B::bytes_to_read(fd);
+    else
+        return -1;
+}
+
+// Likewise the free space of one that was reported as writable; 0, too, if its sending side was
+// shut.
+//     static int64_t room_to_write(int fd, const FdFacts& facts);
+template <class B>
+int64_t room_to_write(int fd, const FdFacts& facts) {
+    if constexpr (requires { B::room_to_write(fd, facts); })
+        return B::room_to_write(fd, facts);
+    else
+        return -1;
+}
+
+// Another one: as watch(), where nothing is wanted and nothing is armed of the other direction, and
+// d is to be armed afresh, or silenced now (Mode::none).
+//     Errno watch_one(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts);
+template <class B>
+constexpr bool watches_one() {
+    return requires(B b, int fd, FdFacts facts) {
+        b.watch_one(fd, Direction::read, Mode::level, Handle(), facts);
+    };
+}
+template <class B>
+KQ_INLINE Errno watch_one(B& backend, int fd, Direction d, Mode mode, Handle handle,
+                          FdFacts& facts) {
+    if constexpr (watches_one<B>())
+        return backend.watch_one(fd, d, mode, handle, facts);
+    else
+        return Errno::unimplemented;  // not asked for
+}
+
+// Another one: settle() has nothing to do unless a time is earlier than in the last call of it, or
+// something was collected. Then the core need not call it after a look that found nothing.
+//     static constexpr bool kSettlesTimes = true;
+template <class B>
+constexpr bool settles_times() {
+    if constexpr (requires { B::kSettlesTimes; })
+        return B::kSettlesTimes;
+    else
+        return false;
+}
+
+}  // namespace kq
+
+#endif

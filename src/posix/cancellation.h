@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Our signal handlers in a thread that is cancelled meanwhile.
+//
+// glibc may unwind a sleeping thread at any instruction until it has left the system call. So it
+// may unwind out of a handler that runs at the end of that call. A signal that the handler was
+// taking would be lost together with the thread. So our handlers hold back the signal by which
+// glibc cancels.
+//
+// Where a thread is cancelled asynchronously (port_getn() is no cancellation point), every C
+// library unwinds it anywhere. Every C library also unwinds it within pthread_setcancelstate() if
+// that call allows a cancellation that was requested before; our handlers make that call by way of
+// sys.h. So our handlers defer cancellation to their end.
+#ifndef KQ_POSIX_CANCELLATION_H
+#define KQ_POSIX_CANCELLATION_H
+
+#include <pthread.h>
+#include <signal.h>
+
+namespace kq::cancellation {
+
+#if defined(__GLIBC__) && defined(__SIGRTMIN)
+
+// Adds that signal to the mask of a handler. sigaddset() refuses the signals of the C library.
+inline void hold_in(sigset_t& mask) {
+    mask.__val[(__SIGRTMIN - 1) / (8 * sizeof *mask.__val)] |=
+        1UL << ((__SIGRTMIN - 1) % (8 * sizeof *mask.__val));
+}
+
+// In such a handler: from here on the thread can be cancelled again. Async-signal-safe.
+inline void let_in() {
+    sigset_t mask;
+    // Setting a mask takes the signals of the C library out of it. Unblocking them does not.
+    if (pthread_sigmask(SIG_BLOCK, nullptr, &mask) == 0)
+        (void)pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+}
+
+#else
+
+inline void hold_in(sigset_t& /*mask*/) {}
+inline void let_in() {}
+
+#endif
+
+// A handler of ours, from its first line to where the program's begins: a thread that is cancelled
+// meanwhile is cancelled when this ends.
+//
+// Not by the type of cancellation alone: with glibc a call that is a cancellation point (write())
+// then waits in the handler for the signal that the handler holds. Nor by the state alone: glibc
+// 2.36 forgets to say PTHREAD_CANCELED to who joins a thread that setting the state has cancelled.
+class Deferred {
+  public:
+    Deferred() { (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_); }
+    ~Deferred() { end(); }
+    Deferred(const Deferred&) = delete;
+    Deferred& operator=(const Deferred&) = delete;
+    void end() {
+        if (state_ == PTHREAD_CANCEL_DISABLE) return;
+        int type = 0;
+        int ignored = 0;
+        (void)pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
+        (void)pthread_setcancelstate(state_, &ignored);
+        state_ = PTHREAD_CANCEL_DISABLE;  // before the next line, which may not return
+        (void)pthread_setcanceltype(type, &ignored);
+    }
+
+  private:
+    int state_ = PTHREAD_CANCEL_DISABLE;
+};
+
+}  // namespace kq::cancellation
+
+#endif

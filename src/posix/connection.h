@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Infers how a connection died. The system keeps the answer in SO_ERROR, but gives it only once,
+// and that must be to the program. Used by sockets.cc only. No state except FdFacts.
+#ifndef KQ_POSIX_CONNECTION_H
+#define KQ_POSIX_CONNECTION_H
+
+#include "platform.h"
+
+namespace kq::connection {
+
+// The likeliest errno of a socket that has ended and for which poll() says POLLERR.
+uint32_t cause_of_end(int fd, const FdFacts& facts);
+
+}  // namespace kq::connection
+
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The registry's part of a kevent() call, in place: find() and release() where they are plain.
+//
+// In a process with one thread only its signal handlers look numbers up or retire a kqueue
+// meanwhile. So a reference is one instruction, and then the number is looked at again, as find()
+// does it: a handler that ran before that may have closed the kqueue and used the cell for another.
+// What is not plain is left to registry.cc. For api.cc.
+#ifndef KQ_REGISTRY_LOOKUP_H
+#define KQ_REGISTRY_LOOKUP_H
+
+#include "registry.h"
+#include "registry_cells.h"
+
+namespace kq::registry {
+
+// Where it stands what a number is.
+using Place = std::atomic<Cell*>;
+
+// The kqueue of this number, without a reference, as far as that is plain; null: it is not.
+// Where there is one thread.
+KQ_INLINE Kqueue* look_up_plain(int fd, const Place*& place) {
+    if (!single_threaded() || cells.careful.load(std::memory_order_relaxed)) return nullptr;
+    place = place_of(fd);
+    Cell* cell = place == nullptr ? nullptr : place->load(std::memory_order_relaxed);
+    if (cell == nullptr || cell->kqueue()->descriptor() != fd) return nullptr;
+    if constexpr (Backend::kHas.fork)
+        if (is_copy_of_process()) return nullptr;
+    return cell->kqueue();
+}
+
+// Takes a reference to it. False: a handler of a signal was faster, and it may be another's or
+// nobody's; then the reference is to be given back, and find() to be asked.
+KQ_INLINE bool take_plain(Kqueue* kqueue, const Place* place) {
+    unsplit::add_one(Cell::of(kqueue)->word);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return __builtin_expect(place->load(std::memory_order_relaxed) == Cell::of(kqueue), 1);
+}
+
+// Gives back what take_plain() took. False: it was the last reference, or something else is to be
+// destroyed: finish_release() does it.
+KQ_INLINE bool release_plain(Kqueue* kqueue) {
+    const bool last = unsplit::take_one_off(Cell::of(kqueue)->word);
+    return !last && cells.dying.load(std::memory_order_relaxed) == nullptr;
+}
+[[gnu::noinline, gnu::cold]] inline void finish_release(Kqueue* kqueue) {
+    Cell& cell = *Cell::of(kqueue);
+    if (took_last_reference_off(cell)) destroy(cell);
+    reap();
+}
+[[gnu::noinline, gnu::cold]] inline void finish_release_of(Kqueue* kqueue) {
+    if (!release_plain(kqueue)) finish_release(kqueue);
+}
+
+// As find(), in place where that is plain.
+KQ_INLINE Result<Kqueue*> find_in_place(int fd) {
+    const Place* place = nullptr;
+    Kqueue* kqueue = look_up_plain(fd, place);
+    if (kqueue != nullptr) {
+        if (take_plain(kqueue, place)) return kqueue;
+        finish_release_of(kqueue);
+    }
+    return find(fd);
+}
+
+// As release(), followed by reap().
+KQ_INLINE void release_and_reap(Kqueue* kqueue) {
+    if (single_threaded()) {
+        if (!release_plain(kqueue)) finish_release(kqueue);
+    } else {
+        release(kqueue);
+        reap();
+    }
+}
+
+}  // namespace kq::registry
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The beginning of a call, in place: the changes, a first look at the kernel, and the end where
+// that finds nothing, which most often is all. For api.cc, scan.cc and collect.cc.
+//
+// One frame leads from kevent() to the kernel: each one that is open across a system call costs
+// (linux/raw_call.h). What is done if there is something to be told is out of line.
+#ifndef KQ_SCAN_H
+#define KQ_SCAN_H
+
+#include "change.h"
+#include "fd_filter.h"
+#include "fd_watch.h"
+#include "kqueue.h"
+#include "registry.h"
+#include "trace.h"
+
+namespace kq {
+
+// How much is asked of the kernel first: about as much as the caller has room for, since what is
+// taken too early has to be kept and announced. Where that has happened already all is taken, so
+// that what stays queued and what the kernel reports anew each time get the same share; so,
+// too, if the first reports came to nothing: `again`.
+inline size_t Kqueue::room_for(int wanted, bool again) const {
+    const int missing = wanted - active_.size();
+    const bool all = again || missing < 1 || missing > kBatch || active_.unbacked() > 0;
+    return static_cast<size_t>(all ? kBatch : missing);
+}
+
+// One look, without waiting.
+KQ_INLINE void Kqueue::look_now(Look& look, int nevents) {
+    call_.next_pass();
+    look.room = room_for(nevents, false);
+    look.got = kq::look(backend_, {look.wakeups, look.room});
+}
+
+// ---- what a look has found ----
+
+// What becomes of a knote that was just reported, with these flags.
+KQ_INLINE void Kqueue::note_reported(Knote& kn, unsigned flags) {
+    if ((flags & (EV_ONESHOT | EV_DISPATCH)) != 0) {
+        if ((flags & EV_ONESHOT) != 0) {  // wins over DISPATCH and CLEAR
+            (void)drop(kn);
+            return;
+        }
+        kn.clear(kActive);
+        kn.set(kDisabled);
+        find_filter(kn.filter)->disable(*this, kn);
+    } else if ((kn.flags & EV_CLEAR) != 0 || kn.has(kBacked)) {
+        kn.clear(kActive);
+    } else {
+        active_.put_back(kn);  // still true as far as anybody knows: to the tail
+    }
+}
+
+// What the kernel reports first goes straight into the list, while nothing is queued and nothing is
+// parked, and so each would be taken off the queue in the order in which it was put there, the
+// first at once. Each is the one knote of its descriptor, so none is met again, or changed
+// by what another one's turn does. There is room for as many events as there are wakeups. Returns
+// how many of these were used; the others have to queue, behind the events that are there.
+KQ_INLINE size_t Kqueue::deliver_straight(Look& look, struct kevent* events, int& count) {
+    const std::span<Wakeup> room(look.wakeups, look.room);
+    const auto got = static_cast<size_t>(look.got);
+    size_t used = 0;
+    struct kevent* event = events;
+    for (; used < got; used++) {
+        FdWatch* watch = nullptr;
+        FdKnote* kn = fd_watch::take_alone(*this, told_at<Backend>(room, used), watch);
+        if (kn == nullptr) break;
+        active_.note_activation();
+        int64_t data = 0;
+        const fd_filter::Plainly plainly = fd_filter::look_plainly(*this, *kn, watch->facts, data);
+        if (__builtin_expect(plainly == fd_filter::Plainly::yes, 1)) {
+            const uint16_t flags = kn->flags;
+            *event++ = {kn->ident, kn->filter, flags, 0, static_cast<intptr_t>(data), kn->udata};
+            note_reported(*kn, flags);
+        } else if (plainly == fd_filter::Plainly::gone) {
+            fd_watch::forget(*this, fd_watch::fd_of(*kn));
+        } else if (deliver_judged(*kn, *event)) {
+            event++;
+        }
+    }
+    count = static_cast<int>(event - events);
+    return used;
+}
+
+// The rest of a pass.
+KQ_INLINE Result<int> Kqueue::hand_out(Look& look, struct kevent* events, int nevents) {
+    const bool at_rest = active_.empty() && parked_.empty();
+    if (look.got == 0 && at_rest) return 0;
+    // A kernel that has filled a whole batch is asked for more first, if more is wanted.
+    const bool straight = tells_once<Backend>() && at_rest && look.got > 0 && events != nullptr &&
+                          (nevents <= kBatch || look.got < kBatch) &&
+                          !trace_enabled(TraceLevel::events);
+    size_t used = 0;
+    int count = 0;
+    if (look.got > 0) call_.set_tick(coarse_tick());
+    if (straight) {
+        used = deliver_straight(look, events, count);
+        const bool all = used == static_cast<size_t>(look.got);
+        if (all && (count == nevents || (used < look.room && count != 0))) return count;
+    }
+    return hand_out_rest(look, used, events, nevents, count);
+}
+
+// What the first look has found, and what follows if that comes to nothing.
+KQ_INLINE Result<int> Kqueue::scan_looked(Look& look, struct kevent* events, int nevents,
+                                          const timespec* timeout, void (*cancelled)(void*)) {
+    const Result<int> count = hand_out(look, events, nevents);
+    if (!count.ok() || count.value() != 0) return count;
+    const bool waits = timeout == nullptr || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+    if (!waits && mailbox_ == nullptr && !renewal_.is_due(call_.stale())) return count;
+    return scan_on(look, events, nevents, timeout, cancelled);
+}
+
+// ---- a call without changes, in place ----
+
+KQ_INLINE bool Kqueue::is_at_rest() const KQ_NO_ANALYSIS {
+    return active_.empty() && parked_.empty() && announcing_.is_silent() &&
+           !renewal_.is_due(call_.stale());
+}
+
+// Of the kqueue nothing was changed if nothing came: so what the last call has settled is settled.
+KQ_INLINE bool Kqueue::finds_nothing(Look& look, int nevents,
+                                     const timespec* timeout) KQ_NO_ANALYSIS {
+    mutex_.lock_alone();
+    call_.begin();
+    look.stale = call_.stale();
+    look_now(look, nevents);
+    const bool waits = timeout == nullptr || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
+    if (look.got != 0 || waits || mailbox_ != nullptr || !settles_times<Backend>()) return false;
+    mutex_.unlock_alone();
+    return true;
+}
+
+KQ_INLINE Result<int> Kqueue::finish(Look& look, struct kevent* events, int nevents,
+                                     const timespec* timeout,
+                                     void (*cancelled)(void*)) KQ_NO_ANALYSIS {
+    const Result<int> result = scan_looked(look, events, nevents, timeout, cancelled);
+    settle(After::delivery);
+    end_call();
+    return result;
+}
+
+// ---- any call ----
+
+KQ_INLINE Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
+                                  int nevents, const timespec* timeout, void (*cancelled)(void*)) {
+    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+        bool stopped = false;
+        Result<int> result = 0;
+        if (nchanges != 0) result = apply_changes(changes, nchanges, events, nevents, stopped);
+        const bool scans = !stopped && nevents != 0;
+        if (scans) result = scan(events, nevents, timeout, cancelled);
+        settle(scans ? After::delivery : After::changes);
+        return result;
+    });
+}
+
+KQ_INLINE Result<int> Kqueue::change(const struct kevent* changes, int nchanges) {
+    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+        bool stopped = false;
+        const Result<int> result = apply_changes(changes, nchanges, nullptr, 0, stopped);
+        settle(After::changes);
+        return result;
+    });
+}
+
+// One batch: to whom it goes.
+KQ_INLINE Kqueue::Batch Kqueue::take_batch(std::span<const Wakeup> wakeups) {
+    Batch batch{call_.stale(), active_.size(), false, false};
+    trace_wakeups(descriptor(), wakeups);
+    for (const Wakeup& wakeup : wakeups) {
+        if (wakeup.handle.kind() == Handle::Kind::descriptor) {
+            if (fd_watch::on_wakeup(*this, wakeup)) batch.repeats = true;
+        } else {
+            dispatch(wakeup);
+            if (wakeup.handle.kind() == Handle::Kind::signals) batch.signals = true;
+        }
+    }
+    return batch;
+}
+
+// Takes in `got`, what `report` has put into `room`, and what follows, until the kernel has no more
+// or there is enough: then true, and there may be more.
+KQ_INLINE Result<bool> Kqueue::take_in_inline(std::span<Wakeup> room, Result<size_t> got,
+                                              int wanted, Report report) {
+    if (!got.ok()) return take_more(room, got, {call_.stale(), 0, false, false}, wanted, report);
+    const Batch batch = take_batch(room.first(got.value()));
+    // What is decided in the loop of take_more(), where that is plain.
+    if (call_.stale() == batch.stale_before) {
+        if (got.value() < room.size() && !batch.signals) return false;
+        if (active_.size() >= wanted) return true;
+    }
+    return take_more(room, got, batch, wanted, report);
+}
+
+}  // namespace kq
+
+#endif

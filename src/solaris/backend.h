@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The kernel queue of Solaris and illumos: an event port. Contract: platform.h.
+//
+// The public descriptor is the port. What the kernel knows of is associated with it
+// (associations.h, files); what only the library knows is sent to it as a token (port_bell.h), one
+// of each kind in the queue at most. To wait is to take an event out of the queue: what a sleeping
+// thread took waits in the inbox for collect(). close() of the port wakes those who sleep in it.
+//
+// Lock: the kqueue's mutex, but for what platform.h exempts.
+#ifndef KQ_SOLARIS_BACKEND_H
+#define KQ_SOLARIS_BACKEND_H
+
+#include <atomic>
+
+#include "../posix/children.h"
+#include "../posix/open_numbers.h"
+#include "associations.h"
+#include "inbox.h"
+#include "platform.h"
+#include "port_bell.h"
+#include "port_files.h"
+#include "port_timer.h"
+#include "sleepers.h"
+
+namespace kq {
+
+class Backend {
+  public:
+    static constexpr bool kHearsClose = true;
+    static const int kKqueue1Flags;
+    static constexpr Capabilities kHas{.duplicates = true,
+                                       .fork = true,
+                                       .files = true,
+                                       .processes = true,
+                                       .signals = true,
+                                       .urgent = true};
+
+    Backend() = default;
+    ~Backend();  // closes nothing
+    Backend(const Backend&) = delete;
+    Backend& operator=(const Backend&) = delete;
+
+    Errno open(uint32_t tag);
+    // Without a kqueue nobody knows of a port whose it is.
+    static constexpr bool kAdopts = false;
+    static Errno adopt(int, uint32_t) { return Errno::unimplemented; }
+    [[nodiscard]] static bool holds_descriptors() { return false; }
+    void move_to(int descriptor);
+    void close_unpublished();
+    [[nodiscard]] int descriptor() const { return public_.load(std::memory_order_relaxed); }
+    [[nodiscard]] bool exists() const;
+
+    Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    Errno still(int fd, FdFacts& facts);
+    Result<size_t> collect(std::span<Wakeup> out);
+    [[nodiscard]] Errno sleep(Nanos t) const;
+    [[nodiscard]] static Errno pause(Nanos t);
+    Errno announce(Announce how);
+    static Errno post(int descriptor, uint32_t tag) { return bells::post(descriptor, tag); }
+    static bool is_queue(int descriptor) { return port_bell::tag_of(descriptor) != 0; }
+    static bool is_duplicate(int descriptor, int other);
+    static Result<uint32_t> tag_of(int descriptor) { return port_bell::tag_of(descriptor); }
+    static Result<int> visit_open(void (*visit)(void*, int), void* context) {
+        return open_numbers::visit(visit, context);
+    }
+    // With the events all they were told by is gone.
+    void note_collected(std::span<const Wakeup>) { lost_.store(true); }
+    static void follow(int, int) {}
+    Errno hear_signals();
+
+    static Errno prepare_clock(Clock) { return Errno::ok; }
+    void settle(Nanos monotonic, Nanos realtime);
+
+    Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
+    void take_files(FileWatch::Tell tell, void* context);
+    static bool files_told() { return false; }
+
+    Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
+    void unwatch_process(ProcessFacts& facts) { children_.unwatch(facts); }
+    static Errno hear_processes(bool) { return Errno::unimplemented; }
+
+    void abandon_in_child();
+    static void close_in_child(int descriptor);
+    static void close_shared() {}
+    static void lock_before_fork() {}
+    static void unlock_after_fork(bool) {}
+
+  private:
+    class Answer;  // to collect()
+
+    void collect_own(Answer& answer, Nanos t);
+    Errno collect_port(Answer& answer);
+    [[nodiscard]] bool is_held() const { return held_ || children_.has_news(); }
+    void take_event(const port_event_t& event, Answer& answer);
+    void hear(Answer& answer);
+    void take_token(const port_event_t& event, Answer& answer);
+    void probe(Nanos t);
+    void make_good();
+    void sift();
+    bool send(port_bell::Token token);
+    void set_deadline(Clock clock, Nanos t);
+    [[nodiscard]] bool is_in_transit() { return inbox_.in_transit(); }
+
+    // backend_wait.cc
+    struct Wait;
+    [[nodiscard]] Nanos next_look(Nanos t) const;
+    void publish_look(Nanos t) const;
+    static void cancelled(void* arg);
+    static void get_cancellable(Wait& wait);
+
+    std::atomic<int> public_{-1};
+    PortBell* bell_ = nullptr;
+    Associations fds_;
+    PortFiles files_;
+    Children children_;
+    PortTimer timers_[kClocks] = {PortTimer(Clock::monotonic), PortTimer(Clock::realtime)};
+    // What no timer of the port tells of, and sleeping threads wait for.
+    std::atomic<Nanos> deadlines_[kClocks] = {kForever, kForever};
+    Nanos wanted_[kClocks] = {kForever, kForever};
+    std::atomic<Nanos> look_at_{kForever};  // when files and children are to be looked at
+    std::atomic<bool> hears_signals_{false};
+    bool held_ = false;
+    bool hold_sent_ = false;  // its token is in the queue, or in somebody's hand
+    bool wake_sent_ = false;  // likewise
+    Nanos looked_at_ = 0;     // when collect_own() was first
+    Nanos probed_at_ = 0;
+    std::atomic<Nanos> probe_at_{kForever};  // when a sleeping thread has to come and ask again
+    // A thread was cancelled, and may have had an event in its hand.
+    mutable std::atomic<bool> lost_{false};
+    mutable Inbox<port_event_t> inbox_;
+    mutable Sleepers sleepers_;
+    // A thread has slept since, and nothing has ended that but time.
+    mutable std::atomic<bool> only_time_passed_{false};
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The threads that sleep in one port, and until when each of them does at the latest.
+//
+// What the library has to look at by itself (spent edges, files, children) nobody wakes a thread
+// for, so some sleeper has to wake in time. Who finds that none will sends a token, which wakes
+// one.
+//
+// Lock: a leaf of its own.
+#ifndef KQ_SOLARIS_SLEEPERS_H
+#define KQ_SOLARIS_SLEEPERS_H
+
+#include <algorithm>
+
+#include "mutex.h"
+#include "nanos.h"
+
+namespace kq {
+
+// On the stack of a sleeping thread.
+struct Sleeping {
+    Nanos until = kForever;  // monotonic
+    Sleeping* previous = nullptr;
+    Sleeping* next = nullptr;
+};
+
+class Sleepers {
+  public:
+    void enter(Sleeping& one) KQ_EXCLUDES(mutex_) {
+        const Guard guard(mutex_);
+        one.previous = nullptr;
+        one.next = first_;
+        if (first_ != nullptr) first_->previous = &one;
+        first_ = &one;
+    }
+
+    void leave(Sleeping& one) KQ_EXCLUDES(mutex_) {
+        const Guard guard(mutex_);
+        (one.previous == nullptr ? first_ : one.previous->next) = one.next;
+        if (one.next != nullptr) one.next->previous = one.previous;
+    }
+
+    // Whether there are some, and all of them sleep longer than that.
+    [[nodiscard]] bool oversleep(Nanos t) KQ_EXCLUDES(mutex_) {
+        const Guard guard(mutex_);
+        for (const Sleeping* one = first_; one != nullptr; one = one->next)
+            if (one->until <= t) return false;
+        return first_ != nullptr;
+    }
+
+  private:
+    Mutex mutex_;
+    Sleeping* first_ KQ_GUARDED_BY(mutex_) = nullptr;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The kernel queue of Windows: a completion port. Contract: platform.h.
+//
+// Four handles for a kqueue: the port, both ends of the pipe that is the public descriptor, an
+// event. Sockets are polled by AFD: a handle for each 32 of them, and as many for the process. Of
+// files their directories tell: a handle for each.
+// What no packet tells of is looked at; files are, too. Deadlines are the timeouts of those who
+// sleep.
+//
+// Lock: the kqueue's mutex, but for what platform.h exempts.
+#ifndef KQ_WINDOWS_BACKEND_H
+#define KQ_WINDOWS_BACKEND_H
+
+#include <span>
+
+#include "children.h"
+#include "file_set.h"
+#include "looked.h"
+#include "platform.h"
+#include "port.h"
+#include "socket_set.h"
+
+namespace kq {
+
+class Backend {
+  public:
+    static constexpr bool kHearsClose = true;
+    static const int kKqueue1Flags;
+    static constexpr Capabilities kHas{.files = true, .processes = true, .signals = true};
+
+    Backend() = default;
+    ~Backend();
+    Backend(const Backend&) = delete;
+    Backend& operator=(const Backend&) = delete;
+
+    Errno open(uint32_t tag);
+    void close_unpublished();
+    [[nodiscard]] int descriptor() const { return bell_ == nullptr ? -1 : bell_->number; }
+    [[nodiscard]] bool exists() const { return bell_ != nullptr && bells::exists(*bell_); }
+
+    Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    Errno still(int fd, FdFacts& facts);
+    static bool reports_snapshots() { return true; }
+    Result<size_t> collect(std::span<Wakeup> out);
+    [[nodiscard]] Errno sleep(Nanos t) const;
+    [[nodiscard]] static Errno pause(Nanos t);
+    Errno announce(Announce how);
+    static Errno post(int descriptor, uint32_t tag) { return bells::ring(descriptor, tag); }
+
+    static Errno prepare_clock(Clock /*clock*/) { return Errno::ok; }
+    void settle(Nanos monotonic, Nanos realtime);
+
+    Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
+        return files_.set(fd, wanted, handle, facts);
+    }
+    void take_files(FileSet::Tell tell, void* context) { files_.take(tell, context); }
+    static bool files_told() { return false; }
+
+    Errno watch_process(int32_t pid, Handle handle, ProcessFacts& process);
+    void unwatch_process(ProcessFacts& process) { children::unwatch(process); }
+    static Errno hear_processes(bool /*on*/) { return Errno::unimplemented; }
+
+    static Errno hear_signals() { return Errno::ok; }
+    static bool is_queue(int descriptor) { return bells::tag_of(descriptor) != 0; }
+
+  private:
+    // FdFacts::registered, beside the bits of SocketSet.
+    static constexpr uint8_t kLookedAt = 16;
+
+    Errno watch_by_looking(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    size_t collect_own(std::span<Wakeup> out, Nanos t);
+    size_t collect_packets(std::span<Wakeup> out);
+    size_t on_packet(const Packet& packet, std::span<Wakeup> out);
+
+    Bell* bell_ = nullptr;
+    mutable Port waiting_;
+    SocketSet sockets_;
+    LookedAt looked_at_;
+    FileSet files_;
+    Wakeup left_{};  // for which there was no room
+    bool is_left_ = false;
+    bool looks_first_ = false;
+    bool is_unpublished_ = false;  // the public descriptor is ours to close
+    Nanos deadline_[kClocks] = {kForever, kForever};
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Directory: one directory of which the system tells what happens in it (ReadDirectoryChangesW).
+// The answers are packets of a completion port. What happens between two requests the system keeps.
+//
+// No lock: a Directory belongs to a FileSet.
+#ifndef KQ_WINDOWS_DIRECTORY_H
+#define KQ_WINDOWS_DIRECTORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "list.h"
+#include "result.h"
+
+namespace kq {
+
+// A name in a directory, not ended by a zero.
+struct FileName {
+    const wchar_t* text = nullptr;
+    size_t length = 0;
+
+    [[nodiscard]] bool is_like(FileName other) const;  // in the system's eyes: whatever the case
+    // It may be the short form of some other name.
+    [[nodiscard]] bool may_be_short() const;
+};
+
+// The whole path of an open file, on the heap.
+class FilePath {
+  public:
+    FilePath() = default;
+    ~FilePath();
+    FilePath(const FilePath&) = delete;
+    FilePath& operator=(const FilePath&) = delete;
+
+    // False: it has none that can be told, or memory is short.
+    bool find(void* handle);
+    [[nodiscard]] const wchar_t* text() const { return text_; }
+    [[nodiscard]] FileName name() const { return {text_ + name_, length_ - name_}; }
+    // Cuts the name off: the path of the directory that holds the file.
+    void cut();
+
+  private:
+    wchar_t* text_ = nullptr;
+    size_t length_ = 0;
+    size_t name_ = 0;
+};
+
+class Directory : public Link {
+  public:
+    enum class What : uint8_t { added, removed, modified, renamed_from, renamed_to };
+
+    // What one packet tells, piece by piece.
+    class Records {
+      public:
+        explicit Records(const Directory& directory, size_t size)
+            : at_(directory.buffer_), left_(size) {}
+        bool next(What& what, FileName& name);
+
+      private:
+        const unsigned char* at_;
+        size_t left_;
+    };
+
+    Directory() = default;
+    ~Directory();
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+
+    Errno open(const wchar_t* path);
+    // Asks for the first time. Packets have this key.
+    Errno start(void* port, uintptr_t key);
+    // Whose packet it is.
+    static Directory& of_packet(void* object) { return *static_cast<Request*>(object)->directory; }
+    // Asks for what comes next. Not while pending.
+    Errno ask();
+    // Makes the packet come soon. Only while pending.
+    void cancel();
+    // Waits until the system writes into this memory no more. Once, at the end.
+    void wait_for_the_last();
+
+    // The packet has come: the memory may be used, and freed.
+    void note_answered() { pending_ = false; }
+    [[nodiscard]] bool is_pending() const { return pending_; }
+    [[nodiscard]] uint32_t identity() const { return identity_; }
+
+    List<Link> places;    // of those who want to know: FileSet's
+    bool orphan = false;  // nobody does any more
+
+  private:
+    static constexpr size_t kSize = 8192;  // what network drives take is 64 KiB at most
+
+    struct Request {
+        alignas(8) unsigned char overlapped[32];
+        Directory* directory;
+    };
+
+    Request request_{};
+    alignas(8) unsigned char buffer_[kSize];
+    void* handle_ = nullptr;
+    uint32_t identity_ = 0;
+    bool pending_ = false;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// FileSet: the files and directories of which one kqueue wants to know what happens to them.
+//
+// The system tells of directories. So the one that holds a file is watched, a handle for each, and
+// what is told of the file's name is told of the file; a directory that is wanted itself is watched
+// as well. What has changed the core finds out by comparing. A system may tell of a write only when
+// the file is closed; and what a file is called elsewhere nobody tells. So all files are looked at
+// as well, every kPeriod, and told of if they have changed.
+//
+// Used by Backend only; the kqueue's mutex.
+#ifndef KQ_WINDOWS_FILE_SET_H
+#define KQ_WINDOWS_FILE_SET_H
+
+#include "directory.h"
+#include "platform_types.h"
+#include "slot_table.h"
+
+namespace kq {
+
+class FileSet {
+  public:
+    using Tell = void (*)(void* context, Handle handle, uint32_t changes);
+    static constexpr Nanos kPeriod = 100 * kMillisecond;
+
+    FileSet() = default;
+    ~FileSet() = default;
+    FileSet(const FileSet&) = delete;
+    FileSet& operator=(const FileSet&) = delete;
+
+    // Packets of this key are on_packet()'s.
+    void open(void* port, uintptr_t key) {
+        port_ = port;
+        key_ = key;
+    }
+    // Drops all; the port is there still, and no packet is taken any more. Once, at the end.
+    void close();
+
+    // As Backend::watch_file(), Backend::take_files().
+    Errno set(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
+    void take(Tell tell, void* context);
+
+    // A packet has come.
+    void on_packet(void* object, uintptr_t bytes, long status);
+    // Looks at all files if it is time.
+    void look(Nanos t);
+    // When that is; kForever: there is none.
+    [[nodiscard]] Nanos next_look() const { return count_ == 0 ? kForever : look_at_; }
+    // Whether there is something to take().
+    [[nodiscard]] bool has_news() const { return !news_.empty(); }
+
+  private:
+    struct File;
+    struct Place : Link {  // of a file, in the directory that holds it or that it is
+        File* file = nullptr;
+        Directory* directory = nullptr;
+    };
+
+    [[nodiscard]] File* find(int fd) const;
+    Errno make_file(int fd, Handle handle, FdFacts& facts);
+    Errno watch(const wchar_t* path, Place& place);
+    void leave(Place& place);
+    void find_home(File& file);
+    void drop(File& file);
+    void note(File& file, uint32_t changes);
+    void tell_of(Directory& directory, Directory::Records& records);
+    void tell_all(Directory& directory);
+    static uint32_t look_at(File& file, uint32_t told);
+
+    void* port_ = nullptr;
+    uintptr_t key_ = 0;
+    SlotTable<File*> by_number_;
+    List<Directory> directories_;
+    List<File> news_;  // files that were told of, and the core does not know
+    size_t count_ = 0;
+    Nanos look_at_ = 0;
+};
+
+}  // namespace kq
+
+#endif

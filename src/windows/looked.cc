@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What has to be looked at. See looked.h.
+#include "looked.h"
+
+#include <stdlib.h>
+
+#include "alloc.h"
+#include "bell.h"
+#include "files.h"
+#include "platform.h"
+
+namespace kq {
+
+LookedAt::~LookedAt() {
+    free(entries_);
+}
+
+LookedAt::Entry* LookedAt::find(int fd, Direction direction) {
+    for (size_t i = 0; i < count_; i++)
+        if (entries_[i].fd == fd && entries_[i].direction == direction) return &entries_[i];
+    return nullptr;
+}
+
+void LookedAt::take_out(Entry& entry) {
+    entry = entries_[--count_];
+}
+
+Errno LookedAt::set(int fd, Direction direction, Mode mode, Handle handle, bool queue) {
+    Entry* entry = find(fd, direction);
+    if (mode == Mode::none) {
+        if (entry != nullptr) take_out(*entry);
+        return Errno::ok;
+    }
+    if (entry == nullptr) {
+        if (!grow_array(entries_, capacity_, count_ + 1)) return Errno::no_memory;
+        entry = &entries_[count_++];
+    }
+    *entry = {fd, direction, mode, queue, handle, 0, 0, 0};
+    return Errno::ok;
+}
+
+void LookedAt::remove(int fd) {
+    for (const Direction d : {Direction::read, Direction::write})
+        if (Entry* entry = find(fd, d)) take_out(*entry);
+}
+
+// Of a kqueue that looks itself nobody can say from outside whether it has something: it is
+// reported now and then, and then counts.
+bool LookedAt::is_news(Entry& entry, Nanos now) const {
+    const uint16_t before = entry.ready;
+    const int64_t amount = entry.amount;
+    if (entry.queue) {
+        bool sure = true;
+        const Result<bool> news = bells::may_have_news(entry.fd, now, sure);
+        entry.ready = !news.ok() || news.value() ? kReadable : 0;
+        if (entry.ready != 0 && !sure) {
+            if (now - entry.looked_at < kPeriod) return false;
+            entry.looked_at = now;
+            return true;
+        }
+    } else {
+        entry.ready = descriptor::poll(entry.fd, entry.direction);
+        entry.amount = entry.direction == Direction::read ? files::bytes_in_pipe(entry.fd) : 0;
+    }
+    if (entry.ready == 0) return false;
+    return entry.mode != Mode::edge || entry.ready != before || entry.amount > amount;
+}
+
+size_t LookedAt::look(std::span<Wakeup> out, Nanos now) {
+    size_t written = 0;
+    size_t i = start_ < count_ ? start_ : 0;
+    for (size_t left = count_; left > 0 && written < out.size(); left--) {
+        if (i >= count_) i = 0;
+        Entry& entry = entries_[i];
+        if (!is_news(entry, now)) {
+            i++;
+            continue;
+        }
+        out[written++] = {entry.handle, entry.ready, static_cast<uint8_t>(entry.direction)};
+        if (entry.mode == Mode::once)
+            take_out(entry);  // another one stands here now
+        else
+            i++;
+    }
+    start_ = i;
+    return written;
+}
+
+}  // namespace kq

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Port: waiting on the completion port of a kqueue, by many threads at once.
+//
+// To wait on a port is to take a packet out of it. So a thread that sleeps keeps what it took in
+// the inbox, until somebody collects. One packet wakes one thread, and that is enough: whoever is
+// woken collects, and wakes the next one if anything is left.
+//
+// Each thread that sleeps has adopted the deadlines there were when it began. If an earlier one
+// comes and nobody who sleeps knows of it, one of them is woken to adopt it.
+//
+// sleep() is called without the kqueue's mutex; all else under it. Lock: a leaf, for the sleepers.
+#ifndef KQ_WINDOWS_PORT_H
+#define KQ_WINDOWS_PORT_H
+
+#include <span>
+
+#include "alarm.h"
+#include "bell.h"
+#include "inbox.h"
+#include "nanos.h"
+#include "result.h"
+
+namespace kq {
+
+// What was taken out of a port.
+struct Packet {
+    uintptr_t key;
+    void* object;
+    uintptr_t bytes;
+    long status;
+};
+
+class Port {
+  public:
+    Port() = default;
+    Port(const Port&) = delete;
+    Port& operator=(const Port&) = delete;
+
+    void use(Bell& bell) { bell_ = &bell; }
+
+    // At the end, before the bell is closed; nobody sleeps any more.
+    void close() KQ_NO_ANALYSIS { alarm_.close(); }
+
+    // As Backend::sleep().
+    Errno sleep(Nanos t) KQ_EXCLUDES(mutex_);
+
+    // Takes what there is, as fits: what sleepers took first.
+    size_t take(std::span<Packet> out);
+
+    // The next moment at which a thread that sleeps has to go and collect, on each clock.
+    void set_deadlines(Nanos monotonic, Nanos realtime) KQ_EXCLUDES(mutex_);
+
+    // Wakes a thread if there is a reason not to sleep.
+    void wake_if_needed();
+
+  private:
+    struct Sleeper {
+        Nanos until;  // monotonic
+        Sleeper* next;
+    };
+    static constexpr uint32_t kAnyReason = 0xffffffffu;
+
+    Nanos adopt(Sleeper& me, Nanos end) KQ_EXCLUDES(mutex_);
+    void leave(const Sleeper& me) KQ_EXCLUDES(mutex_);
+    bool wait(Nanos until, Packet& packet) const;
+
+    Bell* bell_ = nullptr;
+    Inbox<Packet> inbox_;
+    std::atomic<size_t> kept_{0};  // packets in the inbox
+    Mutex mutex_;
+    Sleeper* sleepers_ KQ_GUARDED_BY(mutex_) = nullptr;
+    Alarm alarm_ KQ_GUARDED_BY(mutex_);
+    Nanos monotonic_ KQ_GUARDED_BY(mutex_) = kForever;
+    Nanos realtime_ KQ_GUARDED_BY(mutex_) = kForever;
+};
+
+}  // namespace kq
+
+#endif

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Tracing: NOTE_DEBUG, NOTE_DEBUG_PREFIX, NOTE_DEBUG_FUNC, KQUEUE_DEBUG.
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/event.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "support/kq.h"
+#include "support/leave.h"
+#include "support/library.h"
+#include "support/thread.h"
+
+namespace kqtest {
+namespace {
+
+// The levels.
+constexpr intptr_t kOff = 0;
+constexpr intptr_t kTrouble = 1;
+constexpr intptr_t kEvents = 2;
+constexpr intptr_t kAll = 3;
+
+class Trace : public KqTest {
+  protected:
+    // Sets; says what was set before.
+    intptr_t set(unsigned code, intptr_t data, void* udata = nullptr) const {
+        const Result result =
+            q.call({change(17, EVFILT_LIBKQUEUE, EV_ADD, code, data, udata)}, 1, &kAtOnce);
+        EXPECT_EQ(result.ret, 1) << result;
+        return result.ret == 1 ? result.events[0].data : -1;
+    }
+    // What the library writes while `act` runs, without the lines about switching on and off.
+    template <class Act>
+    std::string traced(intptr_t level, Act act) const {
+        testing::internal::CaptureStderr();
+        set(NOTE_DEBUG, level);
+        act();
+        set(NOTE_DEBUG, kOff);
+        std::string said;
+        std::string line;
+        for (const char c : testing::internal::GetCapturedStderr()) {
+            line += c;
+            if (c != '\n') continue;
+            if (line.find("traces at level") == std::string::npos &&
+                line.find("EVFILT_LIBKQUEUE") == std::string::npos)
+                said += line;
+            line.clear();
+        }
+        return said + line;
+    }
+    // The same about one call.
+    std::string traced_call(intptr_t level, const std::vector<Event>& changes, int nevents,
+                            const timespec* timeout) const {
+        return traced(level, [&] { (void)q.call(changes, nevents, timeout); });
+    }
+    // What a program does that is in order: adds, waits, is told, deletes, closes without
+    // EV_DELETE.
+    void work() const {
+        Pipe p = make_pipe();
+        EXPECT_EQ(q.apply(change(*p.read, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+        const timespec moment{0, 1000};
+        (void)q.call({}, 1, &moment);
+        write_bytes(*p.write, 1);
+        expect_only(q.wait(), *p.read, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 1);
+        EXPECT_EQ(q.apply(change(*p.read, EVFILT_WRITE, EV_DELETE)), ENOENT);
+        const int number = *p.read;
+        p = make_pipe();
+        ASSERT_GE(::dup2(*p.write, number), 0);
+        EXPECT_EQ(q.apply(change(number, EVFILT_WRITE, EV_ADD | EV_ONESHOT)), 0);
+        EXPECT_EQ(q.wait().size(), 1u);
+        ::close(number);
+    }
+    Queue q;
+};
+
+bool says(const std::string& all, const std::string& what) {
+    return all.find(what) != std::string::npos;
+}
+
+// ---- levels ----
+
+TEST_F(Trace, ALevelIsAnsweredWithTheOneBefore) {
+    testing::internal::CaptureStderr();
+    const intptr_t original = set(NOTE_DEBUG, kTrouble);
+    EXPECT_EQ(set(NOTE_DEBUG, kAll), kTrouble);
+    EXPECT_EQ(set(NOTE_DEBUG, kEvents), kAll);
+    EXPECT_EQ(set(NOTE_DEBUG, kOff), kEvents);
+    EXPECT_EQ(set(NOTE_DEBUG, kOff), kOff);
+    for (const intptr_t wrong : {-1, 4, 100}) {
+        const Event c = change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG, wrong);
+        expect_answers(q.call({c}, 1, &kAtOnce), {{c, EINVAL}});
+    }
+    EXPECT_EQ(set(NOTE_DEBUG, original), kOff);
+    (void)testing::internal::GetCapturedStderr();
+}
+
+// Or nobody knows whether level 1, with nothing to complain of, is on.
+TEST_F(Trace, SwitchingOnSaysWhatTheLevelsAre) {
+    testing::internal::CaptureStderr();
+    for (const intptr_t level : {kTrouble, kTrouble, kOff, kTrouble, kOff})
+        set(NOTE_DEBUG, level);
+    const std::string line =
+        "KQ traces at level 1 (1: what fails, 2: and changes and events, 3: all)\n";
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), line + line);
+}
+
+// A server that sets NOTE_DEBUG is not to have its log flooded.
+TEST_F(Trace, Level1IsSilentWhileAllIsInOrder) {
+    EXPECT_EQ(traced(kTrouble, [this] { work(); }), "");
+}
+
+TEST_F(Trace, Level1TellsWhatIsRefusedAndWhatFails) {
+    const Event wrong = change(1 << 20, EVFILT_READ, EV_ADD);
+    for (const int room : {0, 1}) {
+        const std::string said = traced_call(kTrouble, {wrong}, room, &kAtOnce);
+        EXPECT_EQ(said, "KQ " + std::to_string(q.fd()) +
+                            ": change {ident 1048576, EVFILT_READ, EV_ADD, fflags 0x0, data 0, "
+                            "udata 0x0} -> EBADF\n");
+    }
+    EXPECT_EQ(traced_call(kTrouble, {}, -1, &kAtOnce),
+              "KQ " + std::to_string(q.fd()) + ": kevent -> EINVAL\n");
+    const timespec never{-1, 0};
+    EXPECT_EQ(traced_call(kTrouble, {}, 1, &never),
+              "KQ " + std::to_string(q.fd()) + ": kevent -> EINVAL\n");
+    EXPECT_EQ(traced(kTrouble,
+                     [] {
+                         Event event{};
+                         EXPECT_EQ(::kevent(-1, nullptr, 0, &event, 1, &kAtOnce), -1);
+                         struct kevent64_s wide {};
+                         EXPECT_EQ(::kevent64(-1, nullptr, 0, &wide, 1, 0, &kAtOnce), -1);
+                         EXPECT_EQ(::kqueue1(-1), -1);
+                         EXPECT_EQ(::kqueuex(~0u), -1);
+                     }),
+              "KQ -1: kevent -> EBADF\nKQ -1: kevent64 -> EBADF\nKQ -1: kqueue1 -> EINVAL\n"
+              "KQ -1: kqueuex -> EINVAL\n");
+}
+
+TEST_F(Trace, TheErrnoIsThatOfTheCallWhateverTheLineDid) {
+    const std::string said = traced(kTrouble, [] {
+        Event event{};
+        errno = 0;
+        EXPECT_EQ(::kevent(-1, nullptr, 0, &event, 1, &kAtOnce), -1);
+        EXPECT_EQ(errno, EBADF);
+    });
+    EXPECT_NE(said, "");
+}
+
+TEST_F(Trace, Level1TellsThatTheKernelQueueWasReplaced) {
+    KQ_OF(linux);
+    Pipe p = make_pipe();
+    const Fd duplicate(::dup(*p.read));
+    ASSERT_EQ(q.apply(change(*p.read, EVFILT_READ, EV_ADD)), 0);
+    write_bytes(*p.write, 1);
+    p.read = Fd();
+    const std::string said = traced(kTrouble, [this] {
+        for (int i = 0; i < 40; i++)
+            expect_none(q.collect());
+    });
+    const std::string line = "KQ " + std::to_string(q.fd()) + ": has a new kernel queue, ";
+    EXPECT_TRUE(says(said, line)) << said;
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+}
+
+TEST_F(Trace, Level2HasChangesAndEventsAndNotWhatTheKernelSays) {
+    const std::string said = traced(kEvents, [this] { work(); });
+    EXPECT_TRUE(says(said, ": change {ident ")) << said;
+    EXPECT_TRUE(says(said, "EVFILT_WRITE, EV_DELETE, fflags 0x0, data 0, udata 0x0} -> ENOENT\n"))
+        << said;
+    EXPECT_TRUE(says(said, ": event {ident ")) << said;
+    EXPECT_TRUE(says(said, " is closed or another file now, knotes dropped\n")) << said;
+    for (const char* more : {": kernel: ", ": sleep ", ": wake: "})
+        EXPECT_FALSE(says(said, more)) << said;
+}
+
+TEST_F(Trace, Level3HasItAll) {
+    const std::string said = traced(kAll, [this] { work(); });
+    for (const char* what : {": change ", ": event ", ": sleep ", ": wake: "})
+        EXPECT_TRUE(says(said, what)) << said;
+}
+
+// ---- what is normal at the end of a kqueue ----
+
+// It takes its copies of the parent's kqueues apart, with their descriptors closed.
+TEST_F(Trace, AForkedChildIsQuiet) {
+    const Pipe p = make_pipe();
+    const Pipe other = make_pipe();
+    ASSERT_EQ(
+        q.apply(change(*p.read, EVFILT_READ, EV_ADD), change(*other.write, EVFILT_WRITE, EV_ADD),
+                change(1, EVFILT_TIMER, EV_ADD, 0, 100'000)),
+        0);
+    EXPECT_EQ(q.wait().size(), 1u);
+    const std::string said = traced(kAll, [] {
+        const pid_t pid = ::fork();
+        if (pid == 0) leave(0);
+        int status = -1;
+        EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+        EXPECT_EQ(status, 0);
+    });
+    EXPECT_EQ(said, "");
+}
+
+TEST_F(Trace, AClosedKqueueIsQuiet) {
+    const std::string said = traced(kAll, [] {
+        const Queue other;
+        const Pipe p = make_pipe();
+        Event c = change(*p.read, EVFILT_READ, EV_ADD);
+        (void)::kevent(other.fd(), &c, 1, nullptr, 0, nullptr);
+    });
+    const std::string swept = traced(kAll, [] { libkqueue_drain_pending_close(); });
+    EXPECT_TRUE(says(said, ": change ")) << said;
+    EXPECT_EQ(swept, "");
+}
+
+// ---- where lines go, and what they begin with ----
+
+std::string* heard = nullptr;
+extern "C" {
+[[gnu::format(printf, 1, 2)]] void hear_line(const char* format, ...);
+}
+extern "C" void hear_line(const char* format, ...) {
+    char line[1000];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    *heard += line;
+}
+extern "C" void not_this_one(const char*, ...) {
+    ADD_FAILURE() << "this one was in udata, beside one in data";
+}
+
+// FreeRADIUS gives it in data, as the C library wants it, which does not look at udata.
+TEST_F(Trace, LinesGoToTheFunctionThatWasSet) {
+    void* const function = reinterpret_cast<void*>(&hear_line);
+    const auto number = reinterpret_cast<intptr_t>(function);
+    const struct {
+        intptr_t data;
+        void* udata;
+    } ways[] = {{0, function}, {number, nullptr}, {number, reinterpret_cast<void*>(&not_this_one)}};
+    for (const auto& way : ways) {
+        std::string lines;
+        heard = &lines;
+        const intptr_t before = set(NOTE_DEBUG_FUNC, way.data, way.udata);
+        EXPECT_EQ(traced(kEvents, [this] { work(); }), "") << "nothing on stderr";
+        EXPECT_TRUE(says(lines, "KQ traces at level 2 ")) << lines;
+        EXPECT_TRUE(says(lines, ": change {ident ")) << lines;
+        EXPECT_EQ(set(NOTE_DEBUG_FUNC, before), number);
+        lines.clear();
+        EXPECT_NE(traced(kEvents, [this] { work(); }), "") << "back on stderr";
+        EXPECT_EQ(lines, "");
+    }
+}
+
+TEST_F(Trace, ThePrefixIsCopied) {
+    for (const bool in_data : {false, true}) {
+        {
+            char buffer[] = "of this test";
+            set(NOTE_DEBUG_PREFIX, in_data ? reinterpret_cast<intptr_t>(buffer) : 0,
+                in_data ? nullptr : buffer);
+            std::memset(buffer, 'x', sizeof buffer - 1);
+        }
+        EXPECT_EQ(traced_call(kTrouble, {}, -1, &kAtOnce),
+                  "of this test " + std::to_string(q.fd()) + ": kevent -> EINVAL\n");
+        EXPECT_EQ(set(NOTE_DEBUG_PREFIX, 0), 0);
+        EXPECT_EQ(traced_call(kTrouble, {}, -1, &kAtOnce),
+                  "KQ " + std::to_string(q.fd()) + ": kevent -> EINVAL\n");
+    }
+}
+
+// Nor is it looked at beyond what is copied.
+TEST_F(Trace, ALongPrefixIsCut) {
+    constexpr size_t kMost = 63;
+    const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    void* const memory =
+        ::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    ASSERT_EQ(::mprotect(static_cast<char*>(memory) + page, page, PROT_NONE), 0);
+    char* const text = static_cast<char*>(memory) + page - kMost;
+    std::memset(text, 'p', kMost);
+    set(NOTE_DEBUG_PREFIX, 0, text);
+    const std::string said = traced_call(kTrouble, {}, -1, &kAtOnce);
+    set(NOTE_DEBUG_PREFIX, 0);
+    ASSERT_EQ(::munmap(memory, 2 * page), 0);
+    EXPECT_EQ(said,
+              std::string(kMost, 'p') + " " + std::to_string(q.fd()) + ": kevent -> EINVAL\n");
+}
+
+std::atomic<int> wrong_lines{0};
+std::atomic<int> right_lines{0};
+extern "C" void check_prefix(const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const char* const prefix = va_arg(arguments, const char*);
+    const size_t length = std::strlen(prefix);
+    const bool right = std::strcmp(format, "%s %s\n") == 0 && length <= 63 &&
+                       (std::strcmp(prefix, "KQ") == 0 || std::strspn(prefix, "ab") == length);
+    (right ? right_lines : wrong_lines)++;
+    va_end(arguments);
+}
+
+// Under ThreadSanitizer it also shows that nothing is read while it is written.
+TEST_F(Trace, ThePrefixIsSetWhileOthersTrace) {
+    const intptr_t before = set(NOTE_DEBUG_FUNC, reinterpret_cast<intptr_t>(&check_prefix));
+    set(NOTE_DEBUG, kEvents);
+    {
+        std::atomic<int> setting{2};
+        std::vector<Thread> threads;
+        for (const char c : {'a', 'b'})
+            threads.emplace_back([&setting, c] {
+                const Queue own;
+                for (int i = 1; i <= 300; i++) {
+                    char text[100] = "";
+                    std::memset(text, c, static_cast<size_t>(i) % (sizeof text - 1));
+                    const Event set =
+                        change(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG_PREFIX, 0, text);
+                    EXPECT_EQ(own.call({set}, 1, &kAtOnce).ret, 1);
+                }
+                setting--;
+            });
+        for (int i = 0; i < 2; i++)
+            threads.emplace_back([&setting] {
+                const Queue own;
+                while (setting > 0)
+                    EXPECT_EQ(own.apply(change(1, EVFILT_USER, EV_ADD)), 0);
+            });
+    }
+    set(NOTE_DEBUG, kOff);
+    set(NOTE_DEBUG_PREFIX, 0);
+    set(NOTE_DEBUG_FUNC, before);
+    EXPECT_EQ(wrong_lines, 0);
+    EXPECT_GT(right_lines, 600);
+}
+
+// ---- what they say ----
+
+TEST_F(Trace, HasNamesForNumbers) {
+    const Pipe p = make_pipe();
+    const std::string number = std::to_string(*p.read);
+    const std::string kq = "KQ " + std::to_string(q.fd()) + ": ";
+    write_bytes(*p.write, 3);
+    const std::string said =
+        traced_call(kAll,
+                    {change(*p.read, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, tag(16)),
+                     change(7, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_FFCOPY | NOTE_TRIGGER | 3),
+                     change(9, EVFILT_TIMER, EV_DELETE, NOTE_SECONDS | NOTE_ABSOLUTE)},
+                    0, kForever);
+    const auto says = [](const std::string& all, const std::string& line) {
+        return all.find(line + "\n") != std::string::npos;
+    };
+    EXPECT_TRUE(says(said, kq + "change {ident " + number +
+                               ", EVFILT_READ, EV_ADD|EV_CLEAR, fflags 0x0, data 0, udata 0x10}"))
+        << said;
+    EXPECT_TRUE(says(said, kq + "change {ident 7, EVFILT_USER, EV_ADD|EV_ONESHOT, "
+                                "fflags NOTE_TRIGGER|NOTE_FFCOPY|0x3, data 0, udata 0x0}"))
+        << said;
+    EXPECT_TRUE(says(said, kq + "change {ident 9, EVFILT_TIMER, EV_DELETE, fflags "
+                                "NOTE_SECONDS|NOTE_ABSOLUTE, data 0, udata 0x0} -> ENOENT"))
+        << said;
+    const std::string events = traced_call(kAll, {}, 2, &kAtOnce);
+    EXPECT_TRUE(says(events, kq + "kernel: descriptor " + number + " readable")) << events;
+    EXPECT_TRUE(says(events, kq + "event {ident " + number +
+                                 ", EVFILT_READ, EV_ADD|EV_CLEAR, "
+                                 "fflags 0x0, data 3, udata 0x10}"))
+        << events;
+    EXPECT_TRUE(says(events, kq + "event {ident 7, EVFILT_USER, EV_ADD|EV_ONESHOT, "
+                                  "fflags 0x3, data 0, udata 0x0}"))
+        << events;
+}
+
+TEST_F(Trace, TellsOfSleepAndWake) {
+    const std::string kq = "KQ " + std::to_string(q.fd()) + ": ";
+    const timespec moment{0, 1000};
+    const std::string empty = traced_call(kAll, {}, 1, &moment);
+    EXPECT_NE(empty.find(kq + "sleep for at most "), std::string::npos) << empty;
+    EXPECT_NE(empty.find(kq + "wake: time is over\n"), std::string::npos) << empty;
+    // Long enough for the call to fall asleep before it, however slow this machine is.
+    std::string timer;
+    for (intptr_t period = 20; period < 20'000; period *= 4) {
+        timer = traced_call(kAll, {change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, period)}, 1,
+                            kForever);
+        if (timer.find(kq + "sleep") != std::string::npos) break;
+    }
+    EXPECT_NE(timer.find(kq + "wake: the kernel has something\n"), std::string::npos) << timer;
+    EXPECT_NE(timer.find(kq + "kernel: timers\n"), std::string::npos) << timer;
+}
+
+TEST_F(Trace, TellsOfAnInterruption) {
+    struct sigaction handler {};
+    struct sigaction before {};
+    handler.sa_handler = [](int) {};
+    ASSERT_EQ(::sigaction(SIGALRM, &handler, &before), 0);
+    const itimerval often{{0, 20'000}, {0, 20'000}};  // one of them comes while it sleeps
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &often, nullptr), 0);
+    const std::string told = traced_call(kAll, {}, 1, kForever);
+    const itimerval never{};
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &never, nullptr), 0);
+    ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
+    EXPECT_NE(told.find(": wake: EINTR"), std::string::npos) << told;
+}
+
+TEST_F(Trace, NamesFilesAndWhatWasDropped) {
+    const std::string kq = std::to_string(q.fd()) + ": ";
+    const TempFile file;
+    ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
+    write_bytes(*file.fd, 1);
+    const std::string written = traced_call(kAll, {}, 1, kForever);
+    EXPECT_NE(written.find("EVFILT_VNODE"), std::string::npos) << written;
+    if (on_linux()) {  // elsewhere files are looked at
+        EXPECT_NE(written.find(kq + "kernel: files changed\n"), std::string::npos) << written;
+    }
+    const Pipe first = make_pipe();
+    const Pipe second = make_pipe();
+    ASSERT_EQ(q.apply(change(*first.read, EVFILT_READ, EV_ADD)), 0);
+    ASSERT_GE(::dup2(*second.read, *first.read), 0);
+    const std::string reused =
+        traced_call(kAll, {change(*first.read, EVFILT_READ, EV_ADD)}, 0, kForever);
+    const std::string dropped = "descriptor " + std::to_string(*first.read) +
+                                " is closed or another file now, knotes dropped\n";
+    EXPECT_NE(reused.find(kq + dropped), std::string::npos) << reused;
+}
+
+// As a user does it: a program of its own, switched on from outside.
+TEST_F(Trace, KqueueDebugInTheEnvironmentIsTheLevel) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const auto use = [] {
+        const Queue other;
+        ::exit(other.apply(change(1, EVFILT_USER, EV_ADD)));
+    };
+    const struct {
+        const char* value;
+        const char* said;
+    } settings[] = {
+        {"", "^$"},
+        {"0", "^$"},
+        {"1", "^KQ traces at level 1 [^\n]*\n$"},
+        {"2", "^KQ traces at level 2 [^\n]*\nKQ [0-9]+: change .ident 1, EVFILT_USER, EV_ADD, "},
+        {"3", "^KQ traces at level 3 "},
+        {"4", "^KQ traces at level 3 "},
+        {"12", "^KQ traces at level 3 "},
+        {"+1", "^KQ traces at level 3 "},
+        {"yes", "^KQ traces at level 3 "},
+    };
+    for (const auto& setting : settings) {
+        ::setenv("KQUEUE_DEBUG", setting.value, 1);
+        EXPECT_EXIT(use(), testing::ExitedWithCode(0), setting.said) << setting.value;
+    }
+    ::unsetenv("KQUEUE_DEBUG");
+}
+
+}  // namespace
+}  // namespace kqtest
