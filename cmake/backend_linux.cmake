@@ -17,6 +17,7 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/inotify.cc
     src/linux/extras.cc
     src/linux/mounts.cc
+    src/linux/own_file.cc
     src/linux/states.cc
     src/linux/signals.cc
     src/linux/process_mark.cc

@@ -16,8 +16,7 @@ namespace kq {
 
 namespace {
 
-// How many kqueues there are by the last bits of their serials.
-constexpr uint32_t kMarks = 64;
+// How many kqueues there are of each mark.
 constinit std::atomic<uint32_t> marks_used[kMarks] = {};
 
 std::atomic<uint32_t>& mark_of(uint32_t serial) {
@@ -26,8 +25,8 @@ std::atomic<uint32_t>& mark_of(uint32_t serial) {
 
 }  // namespace
 
-// A backend may have no room for more than the last bits where it asks often: those of all kqueues
-// that are there, closed ones that were not found yet included, differ as long as they can.
+// The marks of all kqueues that are there, closed ones that were not found yet included, differ as
+// long as they can: see kMarks.
 uint32_t Kqueue::next_serial() {
     static constinit std::atomic<uint32_t> last{0};
     for (uint32_t attempt = 0;; attempt++) {  // never 0, as a tag of 28 bits either

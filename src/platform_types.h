@@ -17,6 +17,10 @@ namespace kq {
 enum class Direction : uint8_t { read = 0, write = 1 };
 inline constexpr int kDirections = 2;
 
+// A backend may have no room for a whole tag where it asks often which kqueue a number is. It may
+// use the tag modulo this: as long as no more kqueues exist, no two of them have the same.
+inline constexpr uint32_t kMarks = 48;
+
 // How the kernel is to report a direction of a descriptor.
 enum class Mode : uint8_t {
     none,   // not at all

@@ -13,6 +13,7 @@
 #include <atomic>
 
 #include "handle.h"
+#include "own_file.h"
 #include "sys.h"
 
 namespace kq::anchors {
@@ -21,26 +22,12 @@ namespace {
 constexpr int kAnchors = 2;
 constexpr int kPatience = 100'000;  // tries, in join()
 constinit std::atomic<int> anchors[kAnchors] = {-1, -1};
-// Set if the kernel, or a sandbox, refuses marks. Then the library does without them.
-constinit std::atomic<bool> unmarked{false};
-
-constexpr uint32_t kMarks = 64;  // signals; all other files have 0
-
 int mark_of(uint32_t tag) {
     return static_cast<int>(1 + tag % kMarks);
 }
 
-int mark_on(int epoll) {
-    return sys::control(epoll, F_GETSIG);
-}
-
-// Newer kernels need memory for the mark.
 Errno mark(int epoll, uint32_t tag) {
-    if (unmarked.load(std::memory_order_relaxed)) return Errno::ok;
-    if (sys::control(epoll, F_SETSIG, mark_of(tag)) == 0) return Errno::ok;
-    if (errno == ENOMEM) return Errno::no_memory;
-    unmarked.store(true);
-    return Errno::ok;
+    return own_file::set_mark(epoll, mark_of(tag));
 }
 
 // Sets what `epoll` hears of an anchor. A raw call: race detectors follow the numbers that the
@@ -52,13 +39,8 @@ long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t ev
     return sys::call(SYS_epoll_ctl, epoll, operation, anchors[which].load(), &event);
 }
 
-// Whether the number of an anchor is another file now.
 bool lost(const std::atomic<int>& anchor) {
-    struct stat st {};
-    // If fstat() is refused for another reason, the anchor is not gone.
-    if (sys::fstat(anchor.load(), &st) != 0) return errno == EBADF;
-    // An eventfd has no file type; a file that has a name has one.
-    return (st.st_mode & S_IFMT) != 0;
+    return own_file::is_lost(anchor.load(), &anchors);
 }
 
 }  // namespace
@@ -72,7 +54,7 @@ Errno make() {
     if (had && !lost(anchors[0]) && !lost(anchors[1])) return Errno::ok;
     for (std::atomic<int>& anchor : anchors) {
         if (!had && anchor.load() >= 0) continue;
-        const int fd = sys::above_stdio(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+        const int fd = own_file::keep(eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), &anchors);
         if (fd < 0) return last_errno();
         anchor.store(fd);  // a lost number is not ours to close
     }
@@ -81,8 +63,8 @@ Errno make() {
 
 void close() {
     for (std::atomic<int>& anchor : anchors) {
-        const int fd = anchor.exchange(-1);
-        if (fd >= 0) sys::close(fd);
+        int fd = anchor.exchange(-1);
+        own_file::close(fd, &anchors);
     }
 }
 
@@ -102,8 +84,8 @@ Errno rename(int epoll, uint32_t tag) {
 }
 
 bool is_set_of(int epoll, uint32_t tag) {
-    if (unmarked.load(std::memory_order_relaxed)) return has_joined(epoll);
-    return mark_on(epoll) == mark_of(tag);
+    if (!own_file::marks_work()) return has_joined(epoll);
+    return own_file::mark_on(epoll) == mark_of(tag);
 }
 
 // EPOLL_CTL_ADD of the first anchor answers EEXIST on a set of ours only. The answer is EBADF or
@@ -180,8 +162,8 @@ Result<uint32_t> tag_in(int info) {
 Result<uint32_t> tag_of(int epoll) {
     // This is asked of all open numbers, so a number that is no set of ours must cost one call
     // only.
-    const bool marked = !unmarked.load();
-    const int mark = marked ? mark_on(epoll) : 0;
+    const bool marked = own_file::marks_work();
+    const int mark = marked ? own_file::mark_on(epoll) : 0;
     if ((marked && mark <= 0) || !has_joined(epoll)) return uint32_t{0};
     char path[sizeof "/proc/self/fdinfo/" + 12];
     (void)snprintf(path, sizeof path, "/proc/self/fdinfo/%d", epoll);

@@ -40,8 +40,8 @@ Errno rename(int epoll, uint32_t tag);
 Result<uint32_t> tag_of(int epoll);
 // Whether the number names an epoll set that has joined.
 bool has_joined(int epoll);
-// Whether the number names the set of this tag, as far as one call can tell: 64 sets that are made
-// one after another all have different marks. tag_of() tells more, and costs more.
+// Whether the number names the set of this tag, as far as one call can tell: kMarks sets that are
+// made one after another all have different marks. tag_of() tells more, and costs more.
 bool is_set_of(int epoll, uint32_t tag);
 
 // Makes the set readable until it is collected, and wakes its sleepers. The wakeup is

@@ -12,6 +12,7 @@
 #include "anchors.h"
 #include "check.h"
 #include "epoll.h"
+#include "own_file.h"
 #include "proc_connector.h"
 #include "select.h"
 #include "signals.h"
@@ -54,9 +55,9 @@ void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
 
 Backend::~Backend() {
     end_renewal();
-    sys::close_and_clear(lanes_[1]);
+    own_file::close(lanes_[1], this);
     for (int& fd : timers_)
-        sys::close_and_clear(fd);
+        own_file::close(fd, this);
 }
 
 const int Backend::kKqueue1Flags = O_CLOEXEC | O_NONBLOCK;
@@ -99,9 +100,9 @@ void Backend::abandon_in_child() {
     // The user may have closed the kqueue before, and the number be his file now.
     if (exists()) sys::close(lanes_[0]);
     move_to(-1);
-    sys::close_and_clear(lanes_[1]);
+    own_file::close(lanes_[1], this);
     for (int& fd : timers_)
-        sys::close_and_clear(fd);
+        own_file::close(fd, this);
     vnodes_.abandon_in_child();
     pidfds_.abandon_in_child();
     mounts_.close();
@@ -117,7 +118,7 @@ void Backend::close_shared() {
 
 Errno Backend::open_lane(int lane) {
     if (lanes_[lane] >= 0) return Errno::ok;
-    const int fd = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    const int fd = own_file::keep(epoll_create1(EPOLL_CLOEXEC), this);
     if (fd < 0) return last_errno();
     const Handle handle(Handle::Kind::lane, static_cast<uint32_t>(lane), tag_);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN, handle) != 0) {
@@ -289,7 +290,8 @@ Nanos now(Clock clock) {
 Errno Backend::prepare_clock(Clock clock) {
     const auto c = static_cast<size_t>(clock);
     if (timers_[c] >= 0) return Errno::ok;
-    const int fd = sys::above_stdio(timerfd_create(clock_id(clock), TFD_CLOEXEC | TFD_NONBLOCK));
+    const int fd =
+        own_file::keep(timerfd_create(clock_id(clock), TFD_CLOEXEC | TFD_NONBLOCK), this);
     if (fd < 0) return last_errno();
     // By edge: it is never read, setting it anew takes an expiry back.
     const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), tag_);

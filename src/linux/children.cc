@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "alloc.h"
+#include "own_file.h"
 #include "sys.h"
 
 #ifndef SYS_pidfd_open
@@ -241,7 +242,7 @@ Pidfds::Slot* Pidfds::take_slot() {
 }
 
 Errno Pidfds::open(int32_t pid, ProcessFacts& facts, int& fd) {
-    const int opened = sys::above_stdio(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    int opened = own_file::keep(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)), this);
     if (opened < 0 && (errno == ENOSYS || errno == EPERM)) {
         Stat stat;
         if (!exists(pid)) return Errno::no_process;
@@ -252,12 +253,12 @@ Errno Pidfds::open(int32_t pid, ProcessFacts& facts, int& fd) {
     // For the id of a thread the kernel answers EINVAL or ENOENT, depending on its version.
     if (opened < 0 && (errno == EINVAL || errno == ENOENT)) return Errno::no_process;
     if (opened < 0) return last_errno();
-    fd = opened;
     Slot* slot = take_slot();
     if (slot == nullptr) {
-        sys::close(fd);
+        own_file::close(opened, this);
         return Errno::no_memory;
     }
+    fd = opened;
     slot->fd.store(fd);
     facts.pid = pid;
     facts.place = slot;
@@ -269,10 +270,10 @@ void Pidfds::forget(ProcessFacts& facts) {
         auto* slot = static_cast<Slot*>(facts.place);
         // Closed last: a child that is forked meanwhile must not close a number that is another
         // file then.
-        const int fd = slot->fd.exchange(-1);
+        int fd = slot->fd.exchange(-1);
         slot->next_free = free_;
         free_ = slot;
-        sys::close(fd);
+        own_file::close(fd, this);
     }
     facts = ProcessFacts{};
 }
@@ -280,8 +281,8 @@ void Pidfds::forget(ProcessFacts& facts) {
 void Pidfds::abandon_in_child() {
     for (Chunk* chunk = chunks_.load(); chunk != nullptr; chunk = chunk->next)
         for (Slot& slot : chunk->slots) {
-            const int fd = slot.fd.exchange(-1);
-            if (fd >= 0) sys::close(fd);
+            int fd = slot.fd.exchange(-1);
+            own_file::close(fd, this);
         }
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "alloc.h"
+#include "own_file.h"
 #include "proc_path.h"
 #include "sys.h"
 #include "vnodes.h"
@@ -82,22 +83,20 @@ Inotify::~Inotify() {
         entries_.remove(e);
         Owned<Entry>(e).reset();
     });
-    sys::close_and_clear(inotify_);
+    own_file::close(inotify_, this);
 }
 
 Errno Inotify::open() {
-    inotify_ = sys::above_stdio(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    inotify_ = own_file::keep(inotify_init1(IN_CLOEXEC | IN_NONBLOCK), this);
     return inotify_ < 0 ? last_errno() : Errno::ok;
 }
 
-// The kernel looks up a name only for an inotify instance: this name is never found.
 bool Inotify::exists() const {
-    const int32_t wd = inotify_add_watch(inotify_, "", IN_ATTRIB);
-    return wd < 0 && errno != EBADF && errno != EINVAL;
+    return !own_file::is_lost(inotify_, this);
 }
 
 void Inotify::close_in_child() {
-    sys::close_and_clear(inotify_);
+    own_file::close(inotify_, this);
 }
 
 // ---- entries ----

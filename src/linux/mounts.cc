@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "alloc.h"
+#include "own_file.h"
 #include "platform_types.h"
 #include "sys.h"
 
@@ -34,8 +35,8 @@ struct Line {
     }
 };
 
-Errno open_one(int& fd) {
-    fd = sys::open_for_reading(kPath);
+Errno open_one(int& fd, const void* owner) {
+    fd = own_file::keep(sys::open_for_reading(kPath), owner);
     if (fd >= 0) return Errno::ok;
     return errno == ENOENT || errno == EACCES ? Errno::unsupported : last_errno();
 }
@@ -44,16 +45,16 @@ Errno open_one(int& fd) {
 
 Errno MountWatch::open() {
     if (waking_ >= 0) return Errno::ok;
-    Errno error = open_one(waking_);
-    if (error == Errno::ok) error = open_one(asked_);
+    Errno error = open_one(waking_, this);
+    if (error == Errno::ok) error = open_one(asked_, this);
     if (error == Errno::ok) error = read(known_);
     if (error != Errno::ok) close();
     return error;
 }
 
 void MountWatch::close() {
-    sys::close_and_clear(waking_);
-    sys::close_and_clear(asked_);
+    own_file::close(waking_, this);
+    own_file::close(asked_, this);
     free(known_.mounts);
     known_ = Table{};
     unread_ = false;

@@ -10,6 +10,7 @@
 
 #include <atomic>
 
+#include "own_file.h"
 #include "platform.h"
 #include "sys.h"
 
@@ -20,8 +21,8 @@ namespace {
 constinit std::atomic<int> the_socket{-1};
 
 void close_socket() {
-    const int fd = the_socket.exchange(-1);
-    if (fd >= 0) sys::close(fd);
+    int fd = the_socket.exchange(-1);
+    own_file::close(fd, &the_socket);
 }
 
 // What the kernel may hold for us before messages are lost: about 2,500 messages, where we are
@@ -181,7 +182,7 @@ Errno open_socket(const char*& why) {
     if (error != Errno::ok) return error;
     why = "the kernel has none";
     constexpr int kType = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-    the_socket = sys::above_stdio(socket(PF_NETLINK, kType, NETLINK_CONNECTOR));
+    the_socket = own_file::keep(socket(PF_NETLINK, kType, NETLINK_CONNECTOR), &the_socket);
     if (the_socket < 0) return shortage();
     why = "CAP_NET_ADMIN is missing (Linux 6.6 and later do not ask for it)";
     sockaddr_nl address{};

@@ -14,6 +14,7 @@
 #include "anchors.h"
 #include "backend.h"
 #include "epoll.h"
+#include "own_file.h"
 #include "proc_connector.h"
 #include "signals.h"
 #include "sys.h"
@@ -139,13 +140,14 @@ Result<size_t> Backend::collect_old(std::span<Wakeup> out) {
 }
 
 void Backend::end_renewal() {
-    for (int& fd : old_)
-        sys::close_and_clear(fd);
+    if (old_[0] >= 0 && anchors::is_set_of(old_[0], tag_)) sys::close(old_[0]);
+    old_[0] = -1;
+    own_file::close(old_[1], this);
 }
 
 void Backend::cancel_renewal() {
     if (exists()) (void)dup3(old_[0], lanes_[0], O_CLOEXEC);
-    sys::close_and_clear(lanes_[1]);
+    own_file::close(lanes_[1], this);
     lanes_[1] = std::exchange(old_[1], -1);
     end_renewal();
 }

@@ -20,6 +20,7 @@
 #include "anchors.h"
 #include "backend.h"
 #include "epoll.h"
+#include "own_file.h"
 #include "signal_hub.h"
 #include "signals.h"
 #include "sys.h"
@@ -36,9 +37,13 @@ constexpr int kMark = 0x6b717565;
 
 // Whether the number is another file now: somebody closed ours, as closefrom() does.
 bool is_lost(int fd) {
-    struct stat st {};
-    if (sys::fstat(fd, &st) != 0) return errno == EBADF;
-    return (st.st_mode & S_IFMT) != 0;  // a signalfd has no file type
+    return own_file::is_lost(fd, &edges);
+}
+
+// A signalfd: the one that there is, or another one.
+int keep_listener(int old, const sigset_t& set) {
+    const int fd = signalfd(old, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd == old ? fd : own_file::keep(fd, &edges);
 }
 
 }  // namespace
@@ -50,19 +55,18 @@ Errno listen(uint64_t wanted) {
     if (listener.load() >= 0 && is_lost(listener.load())) listener.store(-1);
     if (edges >= 0 && is_lost(edges)) edges = -1;
     if (wanted == 0) {
-        const int fd = listener.exchange(-1);
-        if (fd >= 0) sys::close(fd);
-        sys::close_and_clear(edges);
+        int fd = listener.exchange(-1);
+        own_file::close(fd, &edges);
+        own_file::close(edges, &edges);
         return Errno::ok;
     }
     const sigset_t set = to_sigset(wanted);
-    int fd = sys::above_stdio(signalfd(listener.load(), &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (fd < 0 && errno == EINVAL)
-        fd = sys::above_stdio(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    int fd = keep_listener(listener.load(), set);
+    if (fd < 0 && errno == EINVAL) fd = keep_listener(-1, set);
     if (fd < 0) return last_errno();
     const bool is_new = fd != listener.exchange(fd);
     if (edges >= 0 && !is_new) return Errno::ok;
-    if (edges < 0) edges = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    if (edges < 0) edges = own_file::keep(epoll_create1(EPOLL_CLOEXEC), &edges);
     if (edges < 0) return last_errno();
     if (epoll::control(edges, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, Handle{}) == 0)
         return Errno::ok;

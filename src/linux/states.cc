@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "epoll.h"
+#include "own_file.h"
 #include "sys.h"
 
 namespace kq {
@@ -20,12 +21,12 @@ uint32_t events_for(uint8_t what) {
 }  // namespace
 
 Errno StateWatch::open() {
-    set_ = sys::above_stdio(epoll_create1(EPOLL_CLOEXEC));
+    set_ = own_file::keep(epoll_create1(EPOLL_CLOEXEC), this);
     return set_ < 0 ? last_errno() : Errno::ok;
 }
 
 void StateWatch::close() {
-    sys::close_and_clear(set_);
+    own_file::close(set_, this);
 }
 
 Errno StateWatch::set(int fd, uint8_t what, Handle handle) const {

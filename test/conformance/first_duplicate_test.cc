@@ -84,9 +84,9 @@ TEST_F(FirstDuplicate, R11_TakesNoEdgeAway) {
     EXPECT_EQ(child.wait(), 0) << child.errors();
 }
 
-// Kernel queues are told apart by one of 64 marks, which those that exist have not in common.
+// Kernel queues are told apart by one of 48 marks, which those that exist have not in common.
 TEST_F(FirstDuplicate, R11_OfOneThatWasMadeMuchLater) {
-    for (int between = 60; between < 68; between++) {
+    for (int between = 44; between < 52; between++) {
         Child child([between] {
             const Pipe pipe = make_pipe();
             const Two two({read(*pipe.read, EV_CLEAR)}, between);
