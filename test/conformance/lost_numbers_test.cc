@@ -148,8 +148,9 @@ TEST_P(LostNumbers, A_TheEndOfALostKqueueClosesNoneOfThem) {
         const Files files(GetParam());
         const Event event = change(1, EVFILT_USER, EV_ADD);
         Event none;
-        EXPECT_EQ(::kevent(number, nullptr, 0, &none, 1, &kAtOnce), -1);
-        EXPECT_EQ(errno, EBADF);
+        const int answer = ::kevent(number, nullptr, 0, &none, 1, &kAtOnce);
+        // 0: an epoll set of the program that has nothing to tell (L-KQ-CLOSED).
+        EXPECT_TRUE(answer == 0 || (answer == -1 && errno == EBADF)) << answer;
         EXPECT_EQ(files.lost(), 0);
         // The library destroys what it had of the old kqueue when it learns that the number is a
         // new one.

@@ -93,11 +93,11 @@ TEST_F(Refused, R51_AFileSystemThatIsInterruptedIsAskedAgain) {
     }
 }
 
-// One fstat() that failed in kqueue() made all kqueues of the process strangers.
+// One call that failed in kqueue() made all kqueues of the process strangers.
 TEST_F(Refused, R3_AKqueueThatCannotBeMadeLeavesTheOthers) {
     ASSERT_EQ(change(queue_, 1, EVFILT_USER, EV_ADD, NOTE_TRIGGER), 0);
     const size_t before = kqtest::open_descriptors().size();
-    refuse("fstat", ENOMEM);
+    refuse("fcntl(F_SETSIG)", ENOMEM);
     {
         const Inside inside;
         const Fd other(::kqueue());

@@ -79,7 +79,8 @@ TEST(Watch, WhatARefusedChangeHadDoneIsTakenBack) {
     unsigned position = 1;
     while (position < 10 && refuse_at(position) != Errno::ok)
         position++;
-    EXPECT_EQ(position, 5u);  // a set, its place in the other, the new lane, the old one; none
+    // A set, its mark, its place in the other, the new lane, the old one; then nothing is left.
+    EXPECT_EQ(position, 6u);
 }
 
 }  // namespace
