@@ -93,6 +93,10 @@ bool is_open(const Doorbell& bell) {
     return is_ours(bell, bell.number.load());
 }
 
+bool is_end_of(const Doorbell& bell, int fd) {
+    return is_ours(bell, fd);
+}
+
 void ring_owned(Doorbell& bell) {
     bell.rings.fetch_add(1);
     uint32_t seen = 0;

@@ -39,6 +39,8 @@ Errno open(uint32_t tag, Doorbell*& bell);
 void close(Doorbell& bell, bool waits);
 // Whether the public descriptor still names this pipe.
 bool is_open(const Doorbell& bell);
+// Whether any number names it: the public descriptor, a duplicate of that, or one of ours.
+bool is_end_of(const Doorbell& bell, int fd);
 
 // Makes the public descriptor readable. For the owner of the bell, and for those who know that the
 // bell has an owner.

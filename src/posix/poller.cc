@@ -123,8 +123,8 @@ Errno Poller::begin(int fd, FdFacts& facts, Place& place, bool& queue) {
     // poll() always calls these ready.
     if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return Errno::not_permitted;
     if (S_ISFIFO(st.st_mode)) {
+        if (doorbell::is_end_of(*bell_, fd)) return Errno::invalid;
         const Doorbell* bell = doorbell::find(fd);
-        if (bell != nullptr && bell == bell_) return Errno::invalid;
         queue = bell != nullptr;
         if (queue && nest::check(*this, fd) != Errno::ok) return Errno::too_many_links;
     }

@@ -244,7 +244,7 @@ Errno Backend::announce(Announce how) {
 }
 
 Errno Backend::hear_signals() {
-    hears_signals_.store(true);
+    if (!hears_signals_.exchange(true)) sleepers_must_look_ = true;
     return Errno::ok;
 }
 
@@ -290,8 +290,11 @@ void Backend::settle(Nanos monotonic, Nanos realtime) {
     set_deadline(Clock::realtime, realtime);
     if (files_.has_news()) bells::ring(*bell_);  // there was no room to say so
     if (held && !hold_sent_) hold_sent_ = send(port_bell::kHold);
-    const Nanos next = next_look(t);
+    Nanos next = next_look(t);
     publish_look(t);
+    // Who sleeps since before there were signals does not look for those that it blocks.
+    if (sleepers_must_look_) next = std::min(next, t + pending_signals::kLookPeriod);
+    sleepers_must_look_ = false;
     if (next != kForever && !wake_sent_ && sleepers_.oversleep(next))
         wake_sent_ = send(port_bell::kWake);
 }
@@ -306,6 +309,7 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
 
 Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
     if (bell_ == nullptr) return Errno::bad_descriptor;
+    if (!children_.are_watched()) sleepers_must_look_ = true;  // for SIGCHLD
     return children_.watch(pid, handle, *bell_, facts);
 }
 

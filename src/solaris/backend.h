@@ -120,9 +120,10 @@ class Backend {
     std::atomic<Nanos> look_at_{kForever};  // when files and children are to be looked at
     std::atomic<bool> hears_signals_{false};
     bool held_ = false;
-    bool hold_sent_ = false;  // its token is in the queue, or in somebody's hand
-    bool wake_sent_ = false;  // likewise
-    Nanos looked_at_ = 0;     // when collect_own() was first
+    bool hold_sent_ = false;           // its token is in the queue, or in somebody's hand
+    bool wake_sent_ = false;           // likewise
+    bool sleepers_must_look_ = false;  // for blocked signals; settle() sees to it
+    Nanos looked_at_ = 0;              // when collect_own() was first
     Nanos probed_at_ = 0;
     std::atomic<Nanos> probe_at_{kForever};  // when a sleeping thread has to come and ask again
     // A thread was cancelled, and may have had an event in its hand.

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <vector>
 
 #include "support/kq.h"
 #include "support/net.h"
+#include "support/signals.h"
 #include "support/thread.h"
 
 namespace kqtest {
@@ -129,6 +131,12 @@ TEST_F(Nested, R310_OneshotAndDispatch) {
 TEST_F(Nested, R311_OneselfIsRefused) {
     EXPECT_EQ(watch(outer_, outer_), EINVAL);
     EXPECT_FALSE(has_knote(outer_, outer_.fd(), EVFILT_READ));
+    expect_silent(outer_);
+}
+
+TEST_F(Nested, R311_OneselfByAnotherNumberIsRefused) {
+    const Fd other(::fcntl(outer_.fd(), F_DUPFD_CLOEXEC, 3));
+    EXPECT_EQ(outer_.apply(change(*other, EVFILT_READ, EV_ADD)), EINVAL);
     expect_silent(outer_);
 }
 
@@ -277,6 +285,21 @@ TEST_F(Nested, R307_AFileInTheInnerWakesTheOuter) {
     expect_none(inner_.collect());
     expect_none(outer_.collect());
     expect_sleeps(outer_);
+}
+
+// A backend may find such a signal only by looking.
+TEST_F(Nested, R307_ABlockedSignalInTheInnerWakesTheOuter) {
+    Child child([] {  // its signal mask is its own
+        block(SIGUSR1);
+        const Queue inner;
+        const Queue outer;
+        if (inner.apply(signals::add(SIGUSR1)) != 0) return 1;
+        if (outer.apply(change(inner.fd(), EVFILT_READ, EV_ADD)) != 0) return 2;
+        if (!outer.collect().empty()) return 3;
+        send(SIGUSR1);
+        return outer.wait().size() == 1 && inner.wait().size() == 1 ? 0 : 4;
+    });
+    EXPECT_EQ(child.wait(), 0) << child.errors();
 }
 
 TEST_F(Nested, R307_WhatDidNotFitStillWaits) {

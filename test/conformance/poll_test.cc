@@ -263,5 +263,32 @@ TEST_P(Poll, R315_AWatchingQueueAgrees) {
 
 INSTANTIATE_TEST_SUITE_P(Of, Poll, testing::ValuesIn(kKinds), kind_name);
 
+// Whoever takes the user event back must not take the news of the file along.
+TEST(PollOfAFile, R6_ReadableForItsChangeAfterAUserEventWasDeleted) {
+    const Queue q;
+    const TempFile file("abc");
+    ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD, NOTE_TRIGGER)), 0);
+    write_bytes(*file.fd, 1);
+    ASSERT_TRUE(q.wait_until_readable());
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_DELETE)), 0);
+    EXPECT_TRUE(q.wait_until_readable());
+    const std::vector<Event> events = q.wait();
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(events[0].filter, EVFILT_VNODE);
+}
+
+// The data that was reported by edge stays in the pipe, so nobody looks again; the end is news.
+TEST(PollOfAPipe, R6_ReadableForItsEndAfterAnEdgeThatWasReported) {
+    const Queue q;
+    Pipe pipe = make_pipe();
+    ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    write_bytes(*pipe.write, 3);
+    expect_only(q.wait(), *pipe.read, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 3);
+    pipe.write.reset();
+    EXPECT_TRUE(q.wait_until_readable());
+    expect_only(q.wait(), *pipe.read, EVFILT_READ, EV_ADD | EV_CLEAR | EV_EOF, 0, 3);
+}
+
 }  // namespace
 }  // namespace kqtest

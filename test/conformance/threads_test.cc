@@ -149,6 +149,17 @@ const Activation kActivations[] = {
 
 INSTANTIATE_TEST_SUITE_P(Of, OneWaiter, testing::ValuesIn(kActivations), kind_name);
 
+// A backend may find such a signal only by looking: who sleeps since before does not know that he has
+// to look.
+TEST_F(Threads, R300_ASleeperGetsASignalThatIsWatchedAndBlockedSince) {
+    block(SIGUSR1);
+    start_waiters(1);
+    ASSERT_EQ(q_.apply(signals::add(SIGUSR1)), 0);
+    send(SIGUSR1);
+    expect_received(1);
+    end_waiters();
+}
+
 TEST_F(Threads, R301_TicksAreSharedOut) {
     start_waiters(4);
     const auto start = now();
