@@ -271,6 +271,11 @@ TEST_F(VnodeFile, R197_EachOfThemAlone) {
     EXPECT_EQ(after(NOTE_CLOSE_WRITE, [&] { use(O_RDONLY); }), 0u);
 }
 
+TEST_F(VnodeFile, R197_ReadingAlone) {
+    const Fd reader = open_file(tree.path("file"), O_RDONLY);
+    EXPECT_EQ(after(NOTE_READ, [&] { read_bytes(*reader, 1); }), 1u * NOTE_READ);
+}
+
 TEST_F(VnodeFile, R197_NumbersDoNotCollide) {
     unsigned seen = 0;
     for (const unsigned note :
