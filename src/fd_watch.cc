@@ -178,8 +178,11 @@ void silence(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t directions) {
 }
 
 void forget(KnoteQueue& kq, int fd) {
-    trace_note(TraceLevel::events, kq.descriptor(),
-               "descriptor %d is closed or another file now, knotes dropped", fd);
+    if (trace_enabled(TraceLevel::events))
+        trace_note(TraceLevel::events, kq.descriptor(), "descriptor %d %s: its knotes are dropped",
+                   fd,
+                   descriptor::check_open(fd) == Errno::bad_descriptor ? "was closed"
+                                                                       : "names another file now");
     drop_all(kq, fd);
 }
 

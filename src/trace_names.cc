@@ -3,6 +3,7 @@
 #include "trace_names.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include <span>
@@ -73,6 +74,25 @@ constexpr Name kErrors[] = {
     KQ_FIELD(~0u, EPIPE),     KQ_FIELD(~0u, ECONNREFUSED), KQ_FIELD(~0u, ECONNRESET),
     KQ_FIELD(~0u, ETIMEDOUT),
 };
+constexpr Name kSignals[] = {
+    KQ_FIELD(~0u, SIGABRT),  KQ_FIELD(~0u, SIGFPE),    KQ_FIELD(~0u, SIGILL),
+    KQ_FIELD(~0u, SIGINT),   KQ_FIELD(~0u, SIGSEGV),   KQ_FIELD(~0u, SIGTERM),
+#ifdef SIGHUP  // POSIX
+    KQ_FIELD(~0u, SIGALRM),  KQ_FIELD(~0u, SIGBUS),    KQ_FIELD(~0u, SIGCHLD),
+    KQ_FIELD(~0u, SIGCONT),  KQ_FIELD(~0u, SIGHUP),    KQ_FIELD(~0u, SIGKILL),
+    KQ_FIELD(~0u, SIGPIPE),  KQ_FIELD(~0u, SIGQUIT),   KQ_FIELD(~0u, SIGSTOP),
+    KQ_FIELD(~0u, SIGTRAP),  KQ_FIELD(~0u, SIGTSTP),   KQ_FIELD(~0u, SIGTTIN),
+    KQ_FIELD(~0u, SIGTTOU),  KQ_FIELD(~0u, SIGUSR1),   KQ_FIELD(~0u, SIGUSR2),
+    KQ_FIELD(~0u, SIGURG),   KQ_FIELD(~0u, SIGXCPU),   KQ_FIELD(~0u, SIGXFSZ),
+    KQ_FIELD(~0u, SIGSYS),   KQ_FIELD(~0u, SIGVTALRM), KQ_FIELD(~0u, SIGPROF),
+#endif
+#ifdef SIGWINCH
+    KQ_FIELD(~0u, SIGWINCH),
+#endif
+#ifdef SIGBREAK
+    KQ_FIELD(~0u, SIGBREAK),
+#endif
+};
 constexpr Name kReady[] = {
     {kReadable, kReadable, "readable"}, {kWritable, kWritable, "writable"},
     {kHangup, kHangup, "hangup"},       {kReadHangup, kReadHangup, "read hangup"},
@@ -119,13 +139,13 @@ std::span<const Name> notes_of(short filter) {
     }
 }
 
+}  // namespace
+
 const char* name_of(short filter) {
     if (filter == EVFILT_LIBKQUEUE) return "EVFILT_LIBKQUEUE";
     const FilterOps* ops = find_filter(filter);
     return ops == nullptr ? nullptr : ops->name;
 }
-
-}  // namespace
 
 void Text::append(const char* format, ...) {  // NOLINT(cert-dcl50-cpp): the compiler checks it
     va_list arguments;
@@ -141,8 +161,18 @@ void Text::append_list(const char* format, va_list arguments) {
     if (used_ >= sizeof text_) used_ = sizeof text_ - 1;
 }
 
+void append_signal(Text& text, uintptr_t number) {
+    for (const Name& name : kSignals)
+        if (name.value == number) {
+            text.append(" %s", name.text);
+            return;
+        }
+}
+
 void append(Text& text, const struct kevent& kev) {
-    text.append("{ident %" PRIuPTR ", ", kev.ident);
+    text.append("{ident %" PRIuPTR, kev.ident);
+    if (kev.filter == EVFILT_SIGNAL) append_signal(text, kev.ident);
+    text.append(", ");
     if (const char* name = name_of(kev.filter))
         text.append("%s, ", name);
     else

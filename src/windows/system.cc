@@ -37,6 +37,10 @@ void threading::yield() {
     (void)SwitchToThread();
 }
 
+uint64_t thread_number() {
+    return GetCurrentThreadId();
+}
+
 // ---- clocks ----
 
 namespace {
