@@ -3,13 +3,13 @@
 #include "trace_names.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include <span>
 
 #include "filter.h"
 #include "filter_numbers.h"
+#include "platform.h"
 
 namespace kq::names {
 namespace {
@@ -73,25 +73,6 @@ constexpr Name kErrors[] = {
     KQ_FIELD(~0u, EPERM),     KQ_FIELD(~0u, ENOTSUP),      KQ_FIELD(~0u, ESRCH),
     KQ_FIELD(~0u, EPIPE),     KQ_FIELD(~0u, ECONNREFUSED), KQ_FIELD(~0u, ECONNRESET),
     KQ_FIELD(~0u, ETIMEDOUT),
-};
-constexpr Name kSignals[] = {
-    KQ_FIELD(~0u, SIGABRT),  KQ_FIELD(~0u, SIGFPE),    KQ_FIELD(~0u, SIGILL),
-    KQ_FIELD(~0u, SIGINT),   KQ_FIELD(~0u, SIGSEGV),   KQ_FIELD(~0u, SIGTERM),
-#ifdef SIGHUP  // POSIX
-    KQ_FIELD(~0u, SIGALRM),  KQ_FIELD(~0u, SIGBUS),    KQ_FIELD(~0u, SIGCHLD),
-    KQ_FIELD(~0u, SIGCONT),  KQ_FIELD(~0u, SIGHUP),    KQ_FIELD(~0u, SIGKILL),
-    KQ_FIELD(~0u, SIGPIPE),  KQ_FIELD(~0u, SIGQUIT),   KQ_FIELD(~0u, SIGSTOP),
-    KQ_FIELD(~0u, SIGTRAP),  KQ_FIELD(~0u, SIGTSTP),   KQ_FIELD(~0u, SIGTTIN),
-    KQ_FIELD(~0u, SIGTTOU),  KQ_FIELD(~0u, SIGUSR1),   KQ_FIELD(~0u, SIGUSR2),
-    KQ_FIELD(~0u, SIGURG),   KQ_FIELD(~0u, SIGXCPU),   KQ_FIELD(~0u, SIGXFSZ),
-    KQ_FIELD(~0u, SIGSYS),   KQ_FIELD(~0u, SIGVTALRM), KQ_FIELD(~0u, SIGPROF),
-#endif
-#ifdef SIGWINCH
-    KQ_FIELD(~0u, SIGWINCH),
-#endif
-#ifdef SIGBREAK
-    KQ_FIELD(~0u, SIGBREAK),
-#endif
 };
 constexpr Name kReady[] = {
     {kReadable, kReadable, "readable"}, {kWritable, kWritable, "writable"},
@@ -162,11 +143,7 @@ void Text::append_list(const char* format, va_list arguments) {
 }
 
 void append_signal(Text& text, uintptr_t number) {
-    for (const Name& name : kSignals)
-        if (name.value == number) {
-            text.append(" %s", name.text);
-            return;
-        }
+    if (const char* name = signal_name(number)) text.append(" %s", name);
 }
 
 void append(Text& text, const struct kevent& kev) {

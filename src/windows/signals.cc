@@ -120,6 +120,31 @@ void abandon_in_child() {}
 
 }  // namespace kq::signals
 
+namespace kq {
+
+const char* signal_name(uintptr_t number) {
+    switch (number) {
+        case SIGABRT:
+            return "SIGABRT";
+        case SIGBREAK:
+            return "SIGBREAK";
+        case SIGFPE:
+            return "SIGFPE";
+        case SIGILL:
+            return "SIGILL";
+        case SIGINT:
+            return "SIGINT";
+        case SIGSEGV:
+            return "SIGSEGV";
+        case SIGTERM:
+            return "SIGTERM";
+        default:
+            return nullptr;
+    }
+}
+
+}  // namespace kq
+
 // ---- <kqueue/signal.h> ----
 
 extern "C" {

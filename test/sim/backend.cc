@@ -306,6 +306,10 @@ bool Backend::is_queue(int descriptor) {
     return file != nullptr && file->queue != nullptr;
 }
 
+const char* signal_name(uintptr_t /*number*/) {
+    return nullptr;
+}
+
 uint64_t thread_number() {
     return 1;
 }
