@@ -26,6 +26,8 @@ set(KQUEUE_CORE_SOURCES
     src/mailbox.cc
     src/trace.cc
     src/trace_names.cc
+    src/traced_call.cc
+    src/explain.cc
     src/check.cc)
 
 # And what is there only if the platform has the thing: src/platform.h, "capabilities". For each

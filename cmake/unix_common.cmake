@@ -6,6 +6,7 @@
 set(KQUEUE_UNIX_SOURCES
     src/posix/threading.cc        # yield, fork handlers, stderr
     src/posix/signals.cc          # handlers that count
+    src/posix/signal_names.cc     # for trace lines
     src/posix/dispositions.cc     # what the program had set, found again
     src/posix/left_signals.cc     # signals that were told and stay pending
     src/posix/program_actions.cc) # sigaction() and signal(), as the program calls them

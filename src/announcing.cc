@@ -11,7 +11,7 @@ void Announcing::announce(Backend& backend, PromisedRings& promised, const Activ
     const bool pending = active.unbacked() > 0;
     const bool news = active.activations() != announced_;
     announced_ = active.activations();
-    // A promise of another thread may take its time. Its ring is one too many then.
+    // Another thread may keep its promise late. Then its ring is one too many.
     const bool late = promised.any();
     if (pending && ((news && !has(kRung)) || late) && what != After::counting) {
         if (late) promised.call_off();

@@ -3,13 +3,14 @@
 //
 // poll() on the public descriptor, threads that sleep and kqueues that watch this one must find it
 // readable exactly while something is queued that the kernel does not know of. New activations
-// ring: all of these must be told of each. What is merely left over, or was found by counting for
-// a watching kqueue, is held: a ring for it would wake that one for nothing, again and again.
+// *ring*, because all of these must notice each one. What is only left over, or was found by
+// counting for a watching kqueue, is *held*: a ring would wake that kqueue for nothing, again and
+// again.
 //
-// A ring may be *promised*: who is woken would only wait for the mutex, so the call that is just
-// ending rings after it has given that back. What was promised may be not needed any more by then,
-// the knotes being taken off the queue: whoever sees that says so, and then hears of the ring, or
-// he who rings does.
+// A ring may be *promised*. A woken thread would only wait for the mutex, so the call that is just
+// ending rings after it has given the mutex back. By then the knotes may have been taken off the
+// queue, and the ring is not needed any more. The thread that sees this calls the promise off. Then
+// either that thread collects the ring, or the thread that rings does.
 //
 // Locks: the kqueue's mutex; PromisedRings: none.
 #ifndef KQ_ANNOUNCING_H
@@ -30,7 +31,8 @@ class PromisedRings {
     [[nodiscard]] bool any() const { return count_.load() > 0; }
     void promise() { count_.fetch_add(1); }
     void done() { count_.fetch_sub(1); }
-    // One of them is not needed any more; whether somebody has said so, which is forgotten then.
+    // Says that one of them is not needed any more; and asks whether that was said, which also
+    // forgets it.
     void call_off() { called_off_.store(true); }
     [[nodiscard]] bool was_called_off() { return called_off_.exchange(false); }
 
@@ -39,7 +41,7 @@ class PromisedRings {
     std::atomic<bool> called_off_{false};
 };
 
-// After what a kqueue is announced.
+// What comes before an announcement.
 enum class After : uint8_t { changes, delivery, sleep, counting };
 
 class Announcing {
@@ -47,10 +49,10 @@ class Announcing {
     // Nothing is announced, and there is nothing that a look would clear up.
     [[nodiscard]] bool is_quiet() const { return (state_ & ~kPromised) == 0; }
 
-    // So it is, and nothing was promised.
+    // The same, and nothing was promised.
     [[nodiscard]] bool is_silent() const { return state_ == 0; }
 
-    // The kernel may show as ready what is not pending any more: a look will tell it.
+    // The kernel may show as ready what is not pending any more. A look finds that out.
     void note_stray() { set(kStray, true); }
     // A ring was collected.
     void note_heard(const PromisedRings& promised) {
@@ -64,15 +66,16 @@ class Announcing {
         set(kHeld, true);
     }
 
-    // Whether there was, or may be, a ring for what was taken back meanwhile: then the kqueue is to
-    // collect before announce(), and so hear it itself. A promised one is called off.
+    // Whether there was, or may be, a ring for something that was taken back since. Then the kqueue
+    // has to collect before announce(), so that it takes in that ring itself. A promised one is
+    // called off.
     [[nodiscard]] bool take_vain_ring(PromisedRings& promised, const ActiveQueue& active) {
         if ((state_ & (kRung | kStray)) == 0 || active.unbacked() != 0) return false;
         set(kStray, false);
         if (promised.any()) promised.call_off();
         return true;
     }
-    // Rings, promises to ring, holds or releases, as need be. `lingers`: it is held in any case.
+    // Rings, promises to ring, holds or releases, as needed. `lingers`: it is held in any case.
     // Fails only when the number is not our queue any more, which the call finds out by itself.
     void announce(Backend& backend, PromisedRings& promised, const ActiveQueue& active, After what,
                   bool lingers);
@@ -83,7 +86,7 @@ class Announcing {
         set(kPromised, false);
         return true;
     }
-    // What was promised could not be done.
+    // The promised ring failed.
     void note_unrung() { set(kRung, false); }
 
   private:

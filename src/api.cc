@@ -10,6 +10,7 @@
 #include "registry_lookup.h"
 #include "scan.h"
 #include "trace.h"
+#include "traced_call.h"
 
 namespace kq {
 namespace {
@@ -19,40 +20,34 @@ int fail(Errno error) {
     return -1;
 }
 
-// A call that has no kqueue to work on, -1 or a number that is none.
-int refuse(const char* call, int kq, Errno error) {
-    trace_failure(TraceLevel::trouble, call, kq, error);
+// No kqueue could be made.
+int refuse(const char* call, Errno error) {
+    trace_failure(TraceLevel::trouble, call, error);
     return fail(error);
 }
+
+constexpr unsigned kKnown = KEVENT_FLAG_IMMEDIATE | KEVENT_FLAG_ERROR_EVENTS;
+constexpr timespec kNow{};
 
 // A thread that is cancelled asleep inside kevent() gives its reference back.
 void cancelled(void* kqueue) {
     registry::release(static_cast<Kqueue*>(kqueue));
 }
 
-// Before the reference is given back. Out of line, and from `queue` alone: what it would want to
-// know else had to be kept during each call.
-[[gnu::noinline, gnu::cold]] void note_failure(const char* call, Kqueue* queue, Errno error) {
-    const bool closed =
-        error == Errno::not_ours || (error == Errno::bad_descriptor && !queue->exists());
-    // That of a change, which was traced where it was applied; or a handler of a signal ran.
-    const bool usual = error == Errno::no_entry || error == Errno::interrupted ||
-                       (error == Errno::bad_descriptor && !closed);
-    if (error != Errno::not_ours)
-        trace_failure(usual ? TraceLevel::events : TraceLevel::trouble, call, queue->descriptor(),
-                      error);
-    // The number may have been closed, or be somebody else's: out of the registry then.
-    if (closed) registry::retire(queue);
+// Before the reference is given back. The number may have been closed, or be somebody else's: out
+// of the registry then.
+[[gnu::noinline, gnu::cold]] void note_failure(Kqueue* queue, Errno error) {
+    if (error == Errno::not_ours || (error == Errno::bad_descriptor && !queue->exists()))
+        registry::retire(queue);
 }
 
 // The end of a call: gives the reference back, says what was wrong, writes errno, which was
 // `saved`. Where the number turned out to be another queue's, which the registry knows by then,
 // again() is the answer: the same call once more, out of line.
 template <class Again>
-KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int saved,
-                       Again again) {
+KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again) {
     if (!result.ok()) {
-        note_failure(name, queue, result.error());
+        note_failure(queue, result.error());
         registry::release_and_reap(queue);
         return result.error() == Errno::not_ours ? again() : fail(result.error());
     }
@@ -74,6 +69,42 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
     return kevent64(kq, changelist, nchanges, eventlist, nevents, flags, timeout);
 }
 
+// ---- calls that are traced, and those of numbers that are no kqueue ----
+// find() has refused them with `why`; errno was `saved`.
+
+[[gnu::noinline, gnu::cold]] int kevent_aside(Errno why, int saved, int kq,
+                                              const struct kevent* changelist, int nchanges,
+                                              struct kevent* eventlist, int nevents,
+                                              const timespec* timeout) {
+    TracedCall call("kevent", kq, nchanges, nevents);
+    const Result<Kqueue*> found = call.find(why);
+    if (!found.ok()) return fail(found.error());
+    Result<int> result = Errno::invalid;
+    if (call.begins(timeout, true))
+        result = found.value()->run(changelist, nchanges, eventlist, nevents, timeout, cancelled);
+    call.end(*found.value(), result);
+    return end_call(found.value(), result, saved, [=] {
+        return kevent_again(kq, changelist, nchanges, eventlist, nevents, timeout);
+    });
+}
+
+[[gnu::noinline, gnu::cold]] int kevent64_aside(Errno why, int saved, int kq,
+                                                const struct kevent64_s* changelist, int nchanges,
+                                                struct kevent64_s* eventlist, int nevents,
+                                                unsigned flags, const timespec* timeout) {
+    TracedCall call("kevent64", kq, nchanges, nevents);
+    const Result<Kqueue*> found = call.find(why);
+    if (!found.ok()) return fail(found.error());
+    Result<int> result = Errno::invalid;
+    if (call.begins((flags & KEVENT_FLAG_IMMEDIATE) != 0 ? &kNow : timeout, (flags & ~kKnown) == 0))
+        result = found.value()->run_wide(changelist, nchanges, eventlist, nevents, flags, timeout,
+                                         cancelled);
+    call.end(*found.value(), result);
+    return end_call(found.value(), result, saved, [=] {
+        return kevent64_again(kq, changelist, nchanges, eventlist, nevents, flags, timeout);
+    });
+}
+
 // ---- kevent(), behind what is in place ----
 // In parts that end with each other, so that each call stays in one frame.
 
@@ -82,11 +113,13 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
                                  struct kevent* eventlist, int nevents, const timespec* timeout) {
     const int saved = errno;
     const Result<Kqueue*> found = registry::find_in_place(kq);
-    if (!found.ok()) return refuse("kevent", kq, found.error());
+    if (!found.ok())
+        return kevent_aside(found.error(), saved, kq, changelist, nchanges, eventlist, nevents,
+                            timeout);
     Result<int> result = Errno::invalid;
     if (nchanges >= 0 && nevents >= 0)
         result = found.value()->run(changelist, nchanges, eventlist, nevents, timeout, cancelled);
-    return end_call("kevent", found.value(), result, saved, [=] {
+    return end_call(found.value(), result, saved, [=] {
         return kevent_again(kq, changelist, nchanges, eventlist, nevents, timeout);
     });
 }
@@ -95,9 +128,10 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
 [[gnu::noinline]] int kevent_change(int kq, const struct kevent* changelist, int nchanges) {
     const int saved = errno;
     const Result<Kqueue*> found = registry::find_in_place(kq);
-    if (!found.ok()) return refuse("kevent", kq, found.error());
+    if (!found.ok())
+        return kevent_aside(found.error(), saved, kq, changelist, nchanges, nullptr, 0, nullptr);
     const Result<int> result = found.value()->change(changelist, nchanges);
-    return end_call("kevent", found.value(), result, saved,
+    return end_call(found.value(), result, saved,
                     [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
 }
 
@@ -107,7 +141,7 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
     const int saved = errno;
     const int kq = queue->descriptor();
     const Result<int> result = queue->finish(look, eventlist, nevents, timeout, cancelled);
-    return end_call("kevent", queue, result, saved,
+    return end_call(queue, result, saved,
                     [=] { return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout); });
 }
 
@@ -138,19 +172,20 @@ extern "C" {
 int kqueue(void) {
     const int saved = errno;
     const kq::Result<int> fd = kq::registry::create();
-    if (!fd.ok()) return kq::refuse("kqueue", -1, fd.error());
+    if (!fd.ok()) return kq::refuse("kqueue", fd.error());
+    kq::trace_note(kq::TraceLevel::events, fd.value(), "kqueue() = %d", fd.value());
     errno = saved;
     return fd.value();
 }
 
 int kqueue1(int flags) {
     if ((flags & ~kq::Backend::kKqueue1Flags) != 0)
-        return kq::refuse("kqueue1", -1, kq::Errno::invalid);
+        return kq::refuse("kqueue1", kq::Errno::invalid);
     return kqueue();
 }
 
 int kqueuex(unsigned int flags) {
-    if ((flags & ~KQUEUE_CLOEXEC) != 0) return kq::refuse("kqueuex", -1, kq::Errno::invalid);
+    if ((flags & ~KQUEUE_CLOEXEC) != 0) return kq::refuse("kqueuex", kq::Errno::invalid);
     return kqueue();
 }
 
@@ -177,13 +212,14 @@ int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,
              const struct timespec* timeout) {
     const int saved = errno;
     const kq::Result<kq::Kqueue*> found = kq::registry::find_in_place(kq);
-    if (!found.ok()) return kq::refuse("kevent64", kq, found.error());
-    const unsigned known = KEVENT_FLAG_IMMEDIATE | KEVENT_FLAG_ERROR_EVENTS;
+    if (!found.ok())
+        return kq::kevent64_aside(found.error(), saved, kq, changelist, nchanges, eventlist,
+                                  nevents, flags, timeout);
     kq::Result<int> result = kq::Errno::invalid;
-    if (nchanges >= 0 && nevents >= 0 && (flags & ~known) == 0)
+    if (nchanges >= 0 && nevents >= 0 && (flags & ~kq::kKnown) == 0)
         result = found.value()->run_wide(changelist, nchanges, eventlist, nevents, flags, timeout,
                                          kq::cancelled);
-    return kq::end_call("kevent64", found.value(), result, saved, [=] {
+    return kq::end_call(found.value(), result, saved, [=] {
         return kq::kevent64_again(kq, changelist, nchanges, eventlist, nevents, flags, timeout);
     });
 }

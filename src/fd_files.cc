@@ -39,7 +39,7 @@ void unwatch_file(KnoteQueue& kq, int fd, FdWatch& watch) {
 
 namespace {
 
-// Whether the number names the watched file, and the file has no name left, as far as is known.
+// Whether the number names the watched file and that has no name left, as far as is known.
 bool is_nameless(FdWatch& watch, int fd) {
     FileState now;
     const Errno error = descriptor::file_state(fd, watch.facts, now);
@@ -56,7 +56,7 @@ void on_file_changed(KnoteQueue& kq, Handle handle, uint32_t changes) {
             forget(kq, static_cast<int>(handle.index()));
             return;
         }
-        // It may still be open, under another name that it had: then things go on.
+        // The file may still be open and have another name. Then it stays watched.
         (void)watch_file(kq, static_cast<int>(handle.index()), *watch);
         changes |= kUnknown;
     }

@@ -26,13 +26,13 @@ using fd_watch::watch_of;
 
 namespace {
 
-// The kernel queue refuses the descriptor: it is a file, to be sampled by the
-// core, or there is nothing to wait for.
+// The kernel queue refuses the descriptor. It is a file, which the core samples, or something that
+// is always ready.
 Errno attach_unpollable(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const Errno error = descriptor::classify(fd_of(kn), watch.facts);
     if (error != Errno::ok) return error;
     if (watch.facts.kind == FdKind::directory) return Errno::invalid;
-    // Neither a file nor anything to wait for: /dev/null and its like.
+    // It is no file and is always ready: /dev/null and its like.
     if (watch.facts.kind != FdKind::regular) watch.facts.kind = FdKind::always;
     kn.filter_bits |= kUnpollable;
     kn.data = 0;
@@ -66,8 +66,8 @@ KQ_INLINE Errno check_kind(KnoteQueue& kq, const Knote& kn, FdFacts& facts)
     return registry::may_be_live(fd_of(kn)) ? check_queue(kq, kn, facts) : Errno::ok;
 }
 
-// The kernel is told when it is enabled. Classified now, so as to notice when
-// the number is reused before that.
+// The kernel is told when the knote is enabled. The descriptor is classified now, so that a reuse
+// of the number before that is noticed.
 Errno attach_disabled(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     Errno error = descriptor::check_open(fd_of(kn));
     if (error == Errno::ok && watch.facts.kind == FdKind::unknown)
@@ -86,7 +86,7 @@ void note_identity(KnoteQueue& kq, Knote& kn, const FdWatch& watch) KQ_REQUIRES(
     if (watch.facts.kind != FdKind::kqueue) static_cast<FdKnote&>(kn).sequence = kq.tick();
 }
 
-// (Re)starts the source of an indexed, enabled knote: if it is true it is
+// Starts the source of an indexed, enabled knote, or starts it again. If the knote is true it is
 // reported, even with EV_CLEAR.
 Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
@@ -104,9 +104,9 @@ Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return for_user(error);
 }
 
-// Not true. Decides how the kernel shall go on: a level report comes again by
-// itself; twice in a row means that the kernel's "ready" is not ours here (an
-// unconnected socket), and then only edges tell more than a busy loop would.
+// The knote is not true. Decides how the kernel shall go on. A level report comes again by itself.
+// If it was wrong twice in a row, the kernel's "ready" is not ours here (an unconnected socket).
+// Then the knote goes on by edges, because level reports would make a busy loop.
 Verdict rest(KnoteQueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex()) {
     FdWatch& watch = watch_of(kq, kn);
     const Direction d = direction_of(kn);
@@ -128,7 +128,7 @@ Verdict rest(KnoteQueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.m
     return is_gone(error) ? Verdict::gone : Verdict::no_longer_true;
 }
 
-// True where the kernel's readiness was in doubt: it can be trusted again.
+// The knote is true, and the kernel's readiness was in doubt before: it can be trusted again.
 Errno trust_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
     const bool forced = (kn.filter_bits & kForcedEdge) != 0;
     kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge | kLeftover));
@@ -144,7 +144,7 @@ Errno trust_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
 
 namespace {
 
-// NOTE_LOWAT, or nothing, is what is asked for nearly always.
+// Nearly all changes ask for NOTE_LOWAT or for nothing.
 Errno check_notes(const struct kevent& change) {
     if ((change.fflags & ~uint32_t{NOTE_LOWAT}) == 0) return Errno::ok;
     return kq::check_notes(change.filter, change.fflags);
@@ -172,7 +172,7 @@ void destroy(KnoteQueue& kq, Knote* kn) {
     kq.fd_knotes().destroy(static_cast<FdKnote*>(kn));
 }
 
-// Where a silent registration is re-armed: see asks_public() in optional_members.h.
+// True where a silent registration is re-armed: see asks_public() in optional_members.h.
 bool asks_queue(KnoteQueue& kq, uintptr_t ident) {
     const FdWatch* watch = kq.watches().find(ident);
     return watch != nullptr && asks_public<Backend>(watch->facts);
@@ -182,8 +182,8 @@ Errno attach(KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
-    // What is known may be of an earlier open file of this number. A silent
-    // registration that is about to be re-armed will tell by itself.
+    // What is known may concern an earlier open file of this number. If a silent registration is
+    // about to be re-armed, that finds it out.
     const bool known = watch.facts.registered != 0 || watch.facts.kind != FdKind::unknown;
     if (known && (kn.has(kDisabled) || watch.facts.registered == 0)) {
         const Errno error = check_same(kq, fd, watch);
@@ -192,7 +192,7 @@ Errno attach(KnoteQueue& kq, Knote& kn) {
     if (kn.has(kDisabled)) return attach_disabled(kq, watch, kn);
     link(watch, kn);
     Errno error = tell(kq, fd, watch, bit(direction_of(kn)));
-    if (error == Errno::no_entry) {  // it was: begin afresh, but not in somebody else's queue
+    if (error == Errno::no_entry) {  // it was: begin afresh, if the kqueue's number still is ours
         unlink(watch, kn);
         forget(kq, fd);
         error = kq.check_exists();
@@ -217,7 +217,8 @@ Errno attach(KnoteQueue& kq, Knote& kn) {
 
 namespace {
 
-// No more news of a file, and the last of it is not for poll() to see.
+// The knote wants no more news of a file, and poll() must not find the queue readable for the last
+// news.
 void unwatch(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     (void)watch_file(kq, fd, watch);
     kq.note_stray();
@@ -235,15 +236,15 @@ Errno detach(KnoteQueue& kq, Knote& kn) {
         if (watch.notes == nullptr) reset(watch);
         return after_delete(error);
     }
-    // Reported once, or disabled before it ever was armed: it is silent, and what
-    // may be registered of it is left for the next EV_ADD. Nor need a one-shot that
-    // was just delivered be asked for its file.
+    // A knote that was reported once, or was disabled before it was ever armed, is silent. Its
+    // registration, if there is one, is left for the next EV_ADD. A one-shot that was just
+    // delivered need not be asked for its file.
     const bool silent = watch.facts.armed_for(direction_of(kn)) == Mode::none;
     const bool delivered = kn.has(kActive) && !kn.has(kQueued);
     if (silent && delivered && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
     const Errno error =
         silent ? check_same(kq, fd, watch) : tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
-    // With no registration left, nothing would tell that the number is reused.
+    // With no registration left, nothing would show that the number is reused.
     if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return after_delete(error);
 }

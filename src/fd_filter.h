@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What EVFILT_READ and EVFILT_WRITE share: the verbs of filter.h but process(),
-// and the way from a sample of the descriptor to a verdict.
-// Used by filter_read.cc and filter_write.cc. Lock: the kqueue's mutex.
+// What EVFILT_READ and EVFILT_WRITE share: the verbs of filter.h except process(), and the way from
+// a sample of the descriptor to a verdict. Used by filter_read.cc and filter_write.cc. Lock: the
+// kqueue's mutex.
 #ifndef KQ_FD_FILTER_H
 #define KQ_FD_FILTER_H
 
@@ -30,7 +30,7 @@ Errno enable_now(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 inline Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const Mode armed = fd_watch::watch_of(kq, kn).facts.armed_for(direction_of(kn));
     const Mode wanted = fd_watch::mode_for(static_cast<FdKnote*>(&kn));
-    // Still armed, and what it had to say was not heard yet: it will be.
+    // It is still armed, and its report was not collected yet: that will come.
     if (armed == wanted && (armed == Mode::level || armed == Mode::once)) return Errno::ok;
     return enable_now(kq, kn);
 }
@@ -41,36 +41,35 @@ inline void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     if ((kn.filter_bits & kWatched) != 0) stop_watching(kq, kn);
 }
 
-// Samples an unpollable descriptor for reading: `report` if it is true and, with
-// EV_CLEAR, news. Else (and after a report with EV_CLEAR) the knote is parked:
-// the offset of a file moves without notice, so it is looked at again before
-// each sleep; that a file grew is told by the backend. `gone`: it is not open
-// or another file; nothing was done.
+// Samples an unpollable descriptor for reading. `report`: it is true and, with EV_CLEAR, news.
+// Otherwise, and after a report with EV_CLEAR, the knote is parked: the offset of a file moves
+// without notice, so it is looked at again before each sleep. The backend reports when a file
+// grows. `gone`: it is not open, or another file; nothing was done.
 Verdict look_at_file(KnoteQueue& kq, FdKnote& kn, Sample& sample) KQ_REQUIRES(kq.mutex());
 
-// Looks at an unpollable knote and activates it if it is true, even if
-// with EV_CLEAR that is no news.
+// Looks at an unpollable knote and activates it if it is true, even with EV_CLEAR, where that may
+// be no news.
 void look_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 
-// The verb `look`; may also leave the knote to its edges.
+// The verb `look`. It may also leave the knote to its edges.
 void look_parked(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex());
 
-// After a report: looks at the knote before the next sleep, if with EV_CLEAR it may have left
-// something of which no edge will tell.
+// After a report: looks at the knote before the next sleep, if with EV_CLEAR something may be left
+// that no edge will report.
 void watch_leftover(KnoteQueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex());
 
-// How long the answer to "is it still the file that was registered?" is good for any report, in
-// ticks.
+// For how many ticks the answer to "is it still the file that was registered?" holds for any
+// report.
 inline constexpr uint32_t kOld = 8;
 
-// Which part of the reports is asked for whether it is still the file, once the last answer is
-// older than one tick.
+// One of so many reports is asked whether it is still the file, once the last answer is older than
+// one tick.
 inline constexpr uint32_t kAskedAmong = 8;
 
-// Whether a report of this pass is to be asked: is it still the file that was registered? The
-// kernel reports that one, whatever the number names now. Asking each time would cost too much;
-// but it is asked for a descriptor that is not busy, and otherwise now and then. (And always for
-// what waited on the queue.)
+// Whether to ask for a report of this pass: is it still the file that was registered? The kernel
+// reports that file, whatever the number names now. To ask each time would cost too much. So it is
+// asked for descriptors that are not busy, and now and then for others; and always for what waited
+// on the queue.
 inline bool is_to_be_asked(KnoteQueue& kq, const FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
     const uint32_t age = kq.tick() - kn.sequence;
     return age != 0 && (age >= kOld || kq.pass() % kAskedAmong == 0);
@@ -82,8 +81,8 @@ inline bool reached(const FdKnote& kn, const Sample& sample) {
     return sample.eof || (marked && !sample.unmarked ? sample.data >= kn.data : sample.active);
 }
 
-// Whether a knote that is not true can become so without an edge. Free space,
-// for one, grows silently as long as the kernel calls the socket writable.
+// Whether a knote that is not true can become true without an edge. For example, free space grows
+// silently as long as the kernel calls the socket writable.
 inline bool needs_recheck(const FdKnote& kn, const Sample& sample) {
     const bool grows = kn.filter == EVFILT_WRITE && (kn.saved_fflags & NOTE_LOWAT) != 0;
     return grows || sample.untold;
@@ -98,7 +97,7 @@ inline void fill(const Sample& sample, struct kevent& event) {
     if (sample.eof) event.flags |= EV_EOF;
 }
 
-// Where current_ready() has to ask.
+// current_ready(), where that has to ask the kernel.
 uint16_t ask_anew(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 
 // The kernel's Ready bits for a knote whose turn has come: those just reported,
@@ -109,11 +108,11 @@ KQ_INLINE uint16_t current_ready(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mut
     return ask_anew(kq, kn);
 }
 
-// Bits of a knote of which the kernel's word is not enough.
+// Bits of a knote for which the kernel's report is not enough.
 inline constexpr uint8_t kInDoubt = kDoubted | kForcedEdge | kLeftover;
 
-// Whether the kernel's word is enough for a descriptor, but for the amount: a pipe, or a stream
-// that was seen to be a connection and so is no listener; without a mark, and not doubted.
+// Whether the kernel's report is enough for a descriptor, except for the amount: it is a pipe, or a
+// stream that was seen to be a connection and so is no listener; it has no mark and is not doubted.
 template <Direction d>
 KQ_INLINE bool may_be_plain(const FdKnote& kn, const FdFacts& facts) {
     constexpr unsigned kOtherwise = kInDoubt | kUnpollable;
@@ -122,15 +121,16 @@ KQ_INLINE bool may_be_plain(const FdKnote& kn, const FdFacts& facts) {
         return d == Direction::read ? facts.readable_end : facts.writable_end;
     return is_stream(facts.kind) && facts.was_alive && !facts.has_ended;
 }
-// And what it has said: in use, at no end, without an error.
+// Whether what the kernel reports is plain, too: in use, not at its end, without an error.
 template <Direction d>
 KQ_INLINE bool is_plain(uint16_t ready) {
     constexpr unsigned kWanted = d == Direction::read ? kReadable : kWritable;
     return (ready & kWanted) != 0 && (ready & ~unsigned{kReadable | kWritable}) == 0;
 }
 
-// Whether the program does not want `data` counted (NOTE_COUNT_DATA), and needs not know more: then
-// it is 1. That the sending side of a stream was shut is told to those alone who ask.
+// Whether the program does not want `data` counted (NOTE_COUNT_DATA), and nothing else has to be
+// found out: then it is 1. The kernel does not report by itself that the sending side of a stream
+// was shut.
 template <Direction d>
 KQ_INLINE bool is_uncounted(KnoteQueue& kq, const FdKnote& kn, const FdFacts& facts, uint16_t ready)
     KQ_REQUIRES(kq.mutex()) {
@@ -138,7 +138,7 @@ KQ_INLINE bool is_uncounted(KnoteQueue& kq, const FdKnote& kn, const FdFacts& fa
            is_plain<d>(ready) && may_be_plain<d>(kn, facts);
 }
 
-// Looks at a knote whose turn has come for the usual event, without what process() has to weigh:
+// Looks at a knote whose turn has come for the usual event, without the special cases of process():
 // `yes`, and this is its `data`. `no`: process() is to be asked. `gone`: it is not the file that
 // was registered, which process() would not find out any more.
 enum class Plainly : uint8_t { yes, no, gone };
@@ -160,7 +160,7 @@ KQ_INLINE Plainly look_plainly(KnoteQueue& kq, FdKnote& kn, const FdFacts& facts
                                     : look_plainly<Direction::write>(kq, kn, facts, data);
 }
 
-// Where judge() has more to do than to fill the event.
+// judge(), where that has more to do than to fill the event.
 Verdict judge_otherwise(KnoteQueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event)
     KQ_REQUIRES(kq.mutex());
 

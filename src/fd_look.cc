@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What we are not notified of: files, conditions that no kernel reports, what an edge has left
-// behind. They are looked at before a sleep, and now and then. See fd_filter.h. Everything here
-// runs under the kqueue's mutex.
+// What the library is not notified of: files, conditions that no kernel reports, what an edge has
+// left behind. They are looked at before a sleep, and now and then. See fd_filter.h. Everything
+// here runs under the kqueue's mutex.
 #include "fd_filter.h"
 
 namespace kq::fd_filter {
@@ -34,7 +34,7 @@ Verdict look_at_file(KnoteQueue& kq, FdKnote& kn, Sample& sample) {
     }
     if (watch.facts.file_untold) parking = Parking::recheck;
     // With EV_CLEAR a change is news. More to read than before is news, too: the user moved the
-    // offset back. Less to read is just his reading.
+    // offset back. Less to read only shows that the program has read.
     const bool news = kn.ready == kChanged || sample.data > kn.data;
     kn.ready = 0;
     kn.data = static_cast<intptr_t>(sample.data);
@@ -51,7 +51,7 @@ void look_again(KnoteQueue& kq, FdKnote& kn) {
     const bool parked = kn.filter == EVFILT_READ && look_at_file(kq, kn, sample) == Verdict::parked;
     if (parked) return;
     kn.ready = kChanged;
-    kq.activate(kn);  // or it is gone: process() drops it
+    kq.activate(kn);  // if it is gone, process() drops it
 }
 
 // ---- what an edge has left untold ----
@@ -111,7 +111,7 @@ void look_parked(KnoteQueue& kq, Knote& base) {
             kq.park(kn, Parking::recheck);
             return;
         }
-        kn.sequence = kq.tick() - kOld;  // no kernel has said that it still is that file
+        kn.sequence = kq.tick() - kOld;  // no kernel has reported that it still is that file
     }
     if (ready)
         kq.activate(kn);

@@ -19,7 +19,7 @@ concept TellsStates = requires(B b, int fd, uint8_t what, Handle h, std::span<Ha
     { b.take_states(out) } -> std::same_as<size_t>;
 };
 
-// What the knotes of a descriptor want to be told, by their filters.
+// The StateChange bits that the knotes of a descriptor want.
 [[maybe_unused]] uint8_t wish(const FdWatch& watch) {
     uint8_t wanted = 0;
     for (const Knote* kn = watch.notes; kn != nullptr; kn = kn->chain) {
@@ -29,8 +29,8 @@ concept TellsStates = requires(B b, int fd, uint8_t what, Handle h, std::span<Ha
     return wanted;
 }
 
-// Tells the platform what the knotes of a descriptor want. Errors of watch_state(); ok where nobody
-// tells.
+// Tells the platform what the knotes of a descriptor want. Errors of watch_state(); ok where the
+// platform never reports.
 template <class B>
 Errno tell(B& backend, int fd, const FdWatch& watch) {
     if constexpr (TellsStates<B>)
@@ -54,13 +54,13 @@ bool is_told([[maybe_unused]] const StateKind& kind) {
         return false;
 }
 
-// Nobody tells when it becomes true: it is looked at.
+// The platform does not report when it becomes true, so it is looked at.
 void wait_for_looks(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     if (!is_told(kind) && !kn.has(kQueued) && !kn.has(kParked) && !kn.has(kDisabled))
         kq.park(kn, Parking::recheck);
 }
 
-// Begins, or begins anew: what is true now is reported, even with EV_CLEAR.
+// Begins, or begins anew. What is true now is reported, even with EV_CLEAR.
 void begin(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     kn.filter_bits &= static_cast<uint8_t>(~kReported);
     const Sample now = kind.ask(fd_of(kn), watch_of(kq, kn).facts, kn.saved_fflags);
@@ -74,7 +74,7 @@ Errno check_notes(const StateKind& kind, const struct kevent& change) {
     return (change.fflags & ~kind.served) == 0 ? Errno::ok : Errno::invalid;
 }
 
-// The kind of descriptor, of which nothing may be known yet.
+// The kind of a descriptor, which may not have been classified yet.
 Errno check_kind(const StateKind& kind, int fd, FdWatch& watch) {
     if (registry::may_be_live(fd) && registry::is_live(fd)) return Errno::invalid;
     Errno error = descriptor::check_open(fd);
@@ -102,7 +102,7 @@ Errno attach(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
-    // What is known may be of an earlier file of this number: then all of that is dropped.
+    // What is known may concern an earlier file of this number. Then all of its knotes are dropped.
     Errno error = fd_watch::check_same(kq, fd, watch);
     if (error != Errno::ok && error != Errno::no_entry) return error;
     error = check_kind(kind, fd, watch);
@@ -169,12 +169,13 @@ Verdict process(const StateKind& kind, KnoteQueue& kq, Knote& kn, struct kevent&
     return Verdict::report;
 }
 
-// Nobody told. With EV_CLEAR it has to have been false since it was reported.
+// The platform did not report this one. With EV_CLEAR it must have been false since it was
+// reported.
 void look(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
     const Sample now = kind.ask(fd_of(kn), watch_of(kq, kn).facts, kn.saved_fflags);
     const bool is_true = now.active || now.eof;
     if (!is_true) kn.filter_bits &= static_cast<uint8_t>(~kReported);
-    // What is closed is found by process().
+    // process() finds what is closed.
     if (now.closed || (is_true && (kn.filter_bits & kReported) == 0))
         kq.activate(kn);
     else

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What EVFILT_EXCEPT, EVFILT_EMPTY and EVFILT_PROCDESC share: each asks for one state of a
-// descriptor (StateKind), beside what the descriptor can be read and written.
+// descriptor (StateKind), apart from whether it can be read and written.
 //
-// Where the platform tells of such a state (watch_state() in capabilities.h), the knote waits for
-// that. What is not told is looked at before each sleep and every ParkedKnotes::kPeriod, as long as
-// it is not true. Lock: the kqueue's mutex.
+// Where the platform reports such a state (watch_state() in capabilities.h), the knote waits for
+// that report. Other states are looked at before each sleep and every ParkedKnotes::kPeriod, as
+// long as they are not true. Lock: the kqueue's mutex.
 #ifndef KQ_FD_STATE_H
 #define KQ_FD_STATE_H
 
@@ -23,10 +23,10 @@ struct StateKind {
     int16_t filter;
     uint32_t served;  // the fflags that a change may have; others are refused
     uint16_t nature;  // EV_ flags that each knote has
-    uint8_t told_by;  // StateChange bits that the platform is asked to tell of; 0: it never tells
+    uint8_t told_by;  // StateChange bits that the platform is to report; 0: it cannot
     // Whether a descriptor of this kind can have the state: ok, or what EV_ADD answers.
     Errno (*suits)(int fd, const FdFacts& facts);
-    // What it says now. `fflags` is what the knote asks for.
+    // What the descriptor says now. `fflags`: what the knote asks for.
     Sample (*ask)(int fd, const FdFacts& facts, uint32_t fflags);
     // Writes a true sample into the event.
     void (*fill)(const Sample& sample, struct kevent& event);
@@ -67,7 +67,7 @@ constexpr FilterOps ops(const char* name) {
     };
 }
 
-// After a wakeup Kind::states: activates the knotes of which the platform tells.
+// After a wakeup Kind::states: activates the knotes that the platform reports.
 void hear(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
 
 }  // namespace kq::fd_state

@@ -9,9 +9,9 @@
 namespace kq::fd_watch {
 namespace {
 
-// Whether the number still names the kqueue that is watched: not registered,
-// then, because that has moved to a new kernel queue (Kqueue::renew). The registry may
-// know a closed one by this number, which is any file by now.
+// Whether the number still names the kqueue that is watched: if so, it is not registered because
+// that kqueue has moved to a new kernel queue (Kqueue::renew). The registry may know a closed
+// kqueue by this number, which may now name any file.
 bool was_renewed(int fd, const FdWatch& watch) {
     return watch.facts.kind == FdKind::kqueue && registry::serial_of(fd) == watch.facts.identity &&
            registry::is_live(fd);
@@ -23,8 +23,8 @@ void start_afresh(FdFacts& facts) {
         armed = Mode::none;
 }
 
-// Registers the new kernel queue of a kqueue that is watched. What it has to tell may
-// have been told by the old one: counting says whether it is news.
+// Registers the new kernel queue of a kqueue that is watched. What it reports may have been
+// reported by the old one. Counting shows whether it is news.
 void follow(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     start_afresh(watch.facts);
     const Errno error = tell_or_forget(kq, fd, watch, bit(Direction::read));
@@ -47,7 +47,7 @@ bool follow_parked(KnoteQueue& kq, Knote& kn) {
 }
 
 Errno prepare_first(KnoteQueue& kq, uintptr_t ident) {
-    // The table grows with the largest number: not for one that nobody opened.
+    // The table grows with the largest number: so not for one that is not open.
     if (kq.watches().find(ident) == nullptr) {
         const Errno error = descriptor::check_open(static_cast<int>(ident));
         if (error != Errno::ok) return error;
@@ -85,7 +85,7 @@ void unlink(FdWatch& watch, Knote& kn) {
 
 namespace {
 
-// What the knote of a direction wants of the kernel now: see tell().
+// How the knote of a direction wants to be reported now: see tell().
 KQ_INLINE Mode wish(KnoteQueue& kq, const FdWatch& watch, Direction d, uint8_t rearm)
     KQ_REQUIRES(kq.mutex()) {
     FdKnote* kn = knote_for(watch, filter_of(d));
@@ -93,7 +93,7 @@ KQ_INLINE Mode wish(KnoteQueue& kq, const FdWatch& watch, Direction d, uint8_t r
     const bool rearms = (rearm & bit(d)) != 0;
     Mode want = mode_for(kn);
     if (!rearms && want == Mode::none && armed == Mode::level) want = Mode::level;  // lazy
-    // Has been reported and waits for its turn, which decides.
+    // It was reported and waits for its turn, which decides.
     if (!rearms && want == Mode::once && armed == Mode::none) want = Mode::none;
     // What is queued and was backed by level has to be announced from now on.
     if (kn != nullptr && want != Mode::level) kq.set_backed(*kn, false);
@@ -153,7 +153,7 @@ void settle_carried(KnoteQueue& kq, int fd, FdWatch& watch, Errno error) {
         forget(kq, fd);
     } else if (watch.facts.registered == 0 && watch.facts.kind == FdKind::unknown &&
                watch.notes != nullptr) {
-        // It says what file that is; where nothing is registered, nothing else would.
+        // This records which file it is. Without a registration nothing else would.
         (void)descriptor::classify(fd, watch.facts);
     }
 }
@@ -161,7 +161,7 @@ void settle_carried(KnoteQueue& kq, int fd, FdWatch& watch, Errno error) {
 void follow_renewed(KnoteQueue& kq) {
     kq.watches().for_each([&kq](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
         if (watch.facts.kind != FdKind::kqueue) return;
-        // What is not registered although it should be was refused the last time.
+        // If it is not registered although it should be, the last attempt was refused.
         const bool silent = mode_for(knote_for(watch, EVFILT_READ)) == Mode::none;
         if (watch.facts.registered == 0 && silent) return;
         const int number = static_cast<int>(fd);
@@ -178,8 +178,11 @@ void silence(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t directions) {
 }
 
 void forget(KnoteQueue& kq, int fd) {
-    trace_note(TraceLevel::events, kq.descriptor(),
-               "descriptor %d is closed or another file now, knotes dropped", fd);
+    if (trace_enabled(TraceLevel::events))
+        trace_note(TraceLevel::events, kq.descriptor(), "descriptor %d %s: its knotes are dropped",
+                   fd,
+                   descriptor::check_open(fd) == Errno::bad_descriptor ? "was closed"
+                                                                       : "names another file now");
     drop_all(kq, fd);
 }
 

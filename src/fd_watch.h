@@ -6,11 +6,11 @@
 // WRITE, each level, edge or once) into one interest told to the backend. Used
 // by fd_filter.cc and scan.cc. Lock: the kqueue's mutex, for everything here.
 //
-// Lazy where nobody can tell: a disabled level knote stays armed in the kernel
-// until it speaks; a spent one-shot leaves its silent registration behind, and
-// the next EV_ADD re-arms that with one call. The price is that a registration
-// can outlive its knotes, so each one carries a generation and each re-arming
-// asks the kernel whether the number still names the same open file.
+// Work is put off where no program can see a difference. A disabled level knote stays armed in the
+// kernel until that reports it. A spent one-shot leaves its silent registration behind, and the
+// next EV_ADD re-arms that with one call. The price is that a registration can outlive its knotes,
+// so each one carries a generation and each re-arming asks the kernel whether the number still
+// names the same open file.
 #ifndef KQ_FD_WATCH_H
 #define KQ_FD_WATCH_H
 
@@ -94,7 +94,7 @@ KQ_INLINE Errno prepare(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex())
     return watch != nullptr && watch->generation != 0 ? Errno::ok : prepare_first(kq, ident);
 }
 
-// The list of the watch's knotes.
+// Puts a knote on the list of the watch, and takes it off.
 void link(FdWatch& watch, Knote& kn);
 void unlink(FdWatch& watch, Knote& kn);
 

@@ -3,9 +3,10 @@
 //
 // A KnoteQueue (knote_queue.h), which owns the mutex, the backend, the knotes and the types that
 // say where they wait, and here the calls that drive it. run() is a kevent() call; the registry
-// makes, finds and destroys Kqueues. The code is in seven files: kqueue.cc (life, announcing),
+// makes, finds and destroys Kqueues. The code is in eight files: kqueue.cc (life, announcing),
 // change.cc (one changelist entry), scan.h (a call, and its first look), scan.cc and collect.cc
-// (collect, deliver, sleep), renew.cc (a new kernel queue), wide.cc (kevent64).
+// (collect, deliver, sleep), explain.cc (why nothing comes), renew.cc (a new kernel queue), wide.cc
+// (kevent64).
 //
 // The promise behind poll() on a kqueue and behind sleeping threads: whenever
 // the mutex is free, either nothing is queued that the kernel does not know of,
@@ -84,6 +85,9 @@ class Kqueue : public KnoteQueue {
     // holder is inside kevent(), and waiting here while holding another
     // kqueue's mutex could deadlock.
     int64_t count_pending(uint32_t& sequence) KQ_EXCLUDES(mutex_);
+
+    // Tracing: says once of each knote that stays silent why it does, if that can be seen.
+    void explain() KQ_EXCLUDES(mutex_);
 
     // What was collected by another kqueue, whose number has come to be that of this one.
     void take_over(Wakeup* wakeups, size_t count) KQ_EXCLUDES(mutex_);
@@ -166,6 +170,12 @@ class Kqueue : public KnoteQueue {
         KQ_REQUIRES(mutex_);
     void expire_timers(Clock clock) KQ_REQUIRES(mutex_);
     void read_mailbox() KQ_REQUIRES(mutex_);
+
+    // ---- explain.cc, if calls are traced ----
+    void explain_knotes() KQ_REQUIRES(mutex_);
+    // The thread goes to sleep for at most `wait`: how long it is to sleep, so that it says in the
+    // middle of a long sleep, too, what it has to say.
+    Nanos begin_traced_sleep(Nanos wait) KQ_REQUIRES(mutex_);
 
     // ---- renew.cc, where there is the capability ----
     // Replaces the kernel queue if it is haunted. True if it was.

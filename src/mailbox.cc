@@ -18,7 +18,7 @@ void note_used(Chunk& chunk, int end) {
 
 }  // namespace
 
-// Free ones are claimed by their descriptor, chunks are appended; no lock.
+// A free box is claimed by setting its descriptor; chunks are appended. No lock.
 Mailbox* take(int descriptor, uint32_t tag) {
     for (Chunk* chunk = &first_chunk;;) {
         for (int i = 0; i < kChunk; i++) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Mailbox: where the rest of the process leaves news for a kqueue.
 //
-// Signals come to the process, and one kernel source tells of all processes:
-// whoever hears of them first tells all kqueues that asked. They are told without
-// their mutex: what happened is noted in the mailbox, and the queue is rung
-// (Backend::post). A ring is heard by Kqueue::read_mailbox(), under the mutex.
+// Signals come to the process, and one kernel source reports on all processes. The thread that
+// receives such news passes it to all kqueues that asked, without their mutex: it notes in the
+// mailbox what happened, and rings the queue (Backend::post). Kqueue::read_mailbox() takes the news
+// in, under the mutex.
 //
-// A mailbox belongs to one Kqueue from take() to give_back(). Its memory is never
-// freed, and for_each() takes no lock: signal handlers walk through all of them.
-// One that comes too late finds a mailbox that wants nothing, or is somebody
-// else's: at worst a queue is rung for nothing.
+// A mailbox belongs to one Kqueue from take() to give_back(). Its memory is never freed, and
+// for_each() takes no lock: signal handlers walk through all of them. One that comes too late finds
+// a mailbox that wants nothing, or that belongs to another kqueue. At worst a queue is rung for
+// nothing.
 #ifndef KQ_MAILBOX_H
 #define KQ_MAILBOX_H
 
@@ -27,13 +27,13 @@ struct Letters {
     Letter* last = nullptr;
     int count = 0;
     int subscriptions = 0;  // while not 0 the queue hears of processes
-    bool kept = false;      // some could not be written, and are kept by their subscriptions
-    bool lost = false;      // some are not known at all
+    bool kept = false;      // some letters could not be written; their subscriptions keep them
+    bool lost = false;      // some news was lost
 };
 
 struct Mailbox {
     static constexpr int kNowhere = INT_MAX;  // as a descriptor: that of no file
-    // The kqueue's public descriptor; -1: nobody's. May have been closed by now.
+    // The kqueue's public descriptor, which may have been closed since; -1: the box is free.
     std::atomic<int> descriptor{-1};
     std::atomic<uint32_t> tag{0};  // that queue's, for Backend::post()
     // A bit for each signal (1 << number - 1) it watches.
@@ -50,11 +50,11 @@ struct Mailbox {
 
 namespace mailbox {
 
-// A mailbox of one's own that wants nothing; null: no memory.
+// A free mailbox, which belongs to the caller and wants nothing; null: no memory.
 Mailbox* take(int descriptor, uint32_t tag);
 void give_back(Mailbox& mailbox);
 
-// In a forked child: all are nobody's.
+// In a forked child: all boxes are free.
 void abandon_in_child();
 
 // ---- for for_each() ----

@@ -169,6 +169,12 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready);
 // Now, on a clock, as deadlines are given to Backend::settle.
 Nanos now(Clock clock);
 
+// The calling thread, as debuggers name it, if the system has such a number.
+uint64_t thread_number();
+
+// "SIGHUP"; null: no signal has this number, or it has no name.
+const char* signal_name(uintptr_t number);
+
 // A number that changes some 60 times a second, and costs nothing.
 uint32_t coarse_tick();
 

@@ -77,7 +77,11 @@ Result<int> create() {
     }
 }
 
-Result<Kqueue*> find(int fd) {
+namespace {
+
+// find(), and find_traced().
+template <bool tells_of_tracing>
+KQ_INLINE Result<Kqueue*> find_any(int fd) {
     // What is found out here may change at once: other threads make and find kqueues, too.
     constexpr int kAttempts = 16;
     for (int attempt = 0; attempt < kAttempts; attempt++) {
@@ -87,21 +91,42 @@ Result<Kqueue*> find(int fd) {
             if (error != Errno::ok) return error;
             continue;
         }
+        const unsigned caution = cells.caution.load(std::memory_order_relaxed);
+        Errno error = Errno::ok;
         if (kqueue->descriptor() == fd) {
-            if (!cells.careful.load(std::memory_order_relaxed) || kqueue->exists()) return kqueue;
-            retire(kqueue);
-        } else {
-            const Errno error = check_duplicate(fd, kqueue);
-            if (error == Errno::ok) return kqueue;
-            if (error != Errno::bad_descriptor) {
-                release_later(kqueue);
-                return error;
+            if (caution == 0) return kqueue;
+            if ((caution & kCareful) != 0 && !kqueue->exists()) {
+                retire(kqueue);
+                error = Errno::bad_descriptor;
             }
+        } else {
+            error = check_duplicate(fd, kqueue);
         }
+        if (tells_of_tracing && error == Errno::ok && (caution & kTraced) != 0)
+            error = Errno::traced;
+        if (error == Errno::ok) return kqueue;
         release_later(kqueue);
+        if (error != Errno::bad_descriptor) return error;
         // The number was that kqueue's. Whose is it now?
     }
     return Errno::bad_descriptor;
+}
+
+}  // namespace
+
+Result<Kqueue*> find(int fd) {
+    return find_any<true>(fd);
+}
+
+Result<Kqueue*> find_traced(int fd) {
+    return find_any<false>(fd);
+}
+
+void set_traced(bool traced) {
+    if (traced)
+        cells.caution.fetch_or(kTraced);
+    else
+        cells.caution.fetch_and(kCareful);
 }
 
 Kqueue* find_watched(int fd) {

@@ -34,8 +34,12 @@ Result<int> create();
 
 // The kqueue of this number, with a reference that must be given to release(). bad_descriptor:
 // there is none. Other errors: it may be a duplicate, but memory or descriptors are too short to
-// tell.
+// tell. traced: there is one, and calls are traced: the caller is to use find_traced().
 Result<Kqueue*> find(int fd);
+// As find(), whether calls are traced or not.
+Result<Kqueue*> find_traced(int fd);
+// Whether find() is to answer `traced` from now on. Any thread.
+void set_traced(bool traced);
 // As find(), but under the mutex of another kqueue. A duplicate that was not used before is not
 // recognised. Null: there is none.
 Kqueue* find_watched(int fd);

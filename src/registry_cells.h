@@ -63,6 +63,14 @@ struct Chunk {
     std::atomic<Cell*> cells[kChunk];
 };
 
+enum Caution : uint8_t {
+    // Some kqueue has, or had, a second number. From then on a number may have come to name another
+    // kqueue than before without any call that we would see: each call asks.
+    kCareful = 1,
+    // Calls are traced: find() answers Errno::traced.
+    kTraced = 2,
+};
+
 struct Cells {
     std::atomic<Chunk*> directory[kChunks];
     Mutex mutex;
@@ -81,9 +89,8 @@ struct Cells {
     static constexpr size_t kLost = 64;
     uint32_t lost[kLost] KQ_GUARDED_BY(mutex) = {};
     size_t lost_count KQ_GUARDED_BY(mutex) = 0;
-    // Some kqueue has, or had, a second number. From then on a number may have come to name another
-    // kqueue than before without any call that we would see: each call asks.
-    std::atomic<bool> careful{false};
+    // Why a call cannot take the short way: bits of Caution. One test for all of them.
+    std::atomic<uint8_t> caution{0};
     std::atomic<Cell*> dying{nullptr};  // for reap()
 };
 extern constinit Cells cells;

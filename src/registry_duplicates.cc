@@ -120,7 +120,7 @@ bool take_number(Cell& cell, int fd) KQ_REQUIRES(cells.mutex) {
     cell.kqueue()->move_to(fd);
     cell.fd = fd;
     place->store(&cell);
-    cells.careful.store(true);
+    cells.caution.fetch_or(kCareful);
     return true;
 }
 
@@ -226,7 +226,7 @@ Errno learn_duplicate(int fd) {
     const bool tagged = tag.ok() && tag.value() != 0;
     Cell* cell = tagged ? find_by_tag(tag.value()) : find_by_comparing(fd);
     if (cell == nullptr && !tagged) return tag.ok() ? Errno::bad_descriptor : tag.error();
-    cells.careful.store(true);
+    cells.caution.fetch_or(kCareful);
     if (cell == nullptr) {
         // It was closed long ago, and had no knotes: it begins anew.
         const bool adopts = Backend::kAdopts && !was_given_up(tag.value());
@@ -239,7 +239,7 @@ Errno learn_duplicate(int fd) {
 }
 
 void hand_over(int fd, Wakeup* wakeups, size_t count) {
-    cells.careful.store(true);  // the number still leads to its former kqueue
+    cells.caution.fetch_or(kCareful);  // the number still leads to its former kqueue
     const Result<Kqueue*> owner = find(fd);
     if (!owner.ok()) return;
     owner.value()->take_over(wakeups, count);

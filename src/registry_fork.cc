@@ -80,7 +80,7 @@ void discard_in_child(Cell& cell) KQ_NO_ANALYSIS {
 void forget_all() KQ_REQUIRES(cells.mutex) {
     cells.used_count = 0;
     cells.homeless = 0;
-    cells.careful.store(false);
+    cells.caution.fetch_and(kTraced);
     several.store(false);
     Kqueue::forget_serials();
     cells.dying.store(nullptr);

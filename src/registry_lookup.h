@@ -19,7 +19,7 @@ using Place = std::atomic<Cell*>;
 // The kqueue of this number, without a reference, as far as that is plain; null: it is not.
 // Where there is one thread.
 KQ_INLINE Kqueue* look_up_plain(int fd, const Place*& place) {
-    if (!single_threaded() || cells.careful.load(std::memory_order_relaxed)) return nullptr;
+    if (!single_threaded() || cells.caution.load(std::memory_order_relaxed) != 0) return nullptr;
     place = place_of(fd);
     Cell* cell = place == nullptr ? nullptr : place->load(std::memory_order_relaxed);
     if (cell == nullptr || cell->kqueue()->descriptor() != fd) return nullptr;

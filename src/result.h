@@ -35,6 +35,8 @@ enum class [[nodiscard]] Errno : int{
     // The number of the kqueue now is that of another one, and nothing was done: the call must
     // begin anew, there. The user never sees this.
     not_ours = -1,
+    // The call is to be traced: registry::find(). The user never sees this.
+    traced = -2,
 };
 
 // The errno of the C library call that just failed.

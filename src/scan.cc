@@ -305,12 +305,12 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     Nanos wait = kForever;
     if (deadline != kForever) wait = std::max(deadline - now(Clock::monotonic), Nanos{0});
     if (!Backend::kHearsClose && !single_threaded()) wait = std::min(wait, kCloseCheckPeriod);
+    if (trace_enabled(TraceLevel::events)) wait = begin_traced_sleep(wait);
     settle(After::sleep);
     Nanos pause = fruitless >= kUnhurried ? kPause : 0;
     if (renewal_.lingers()) pause = kLingerPause;
     const bool withdrew = mailbox_ != nullptr && signal_hub::withdraw(wait);
     Sleeper sleeper{this, backend_, std::min(wait, pause), wait, cancelled, withdrew, Errno::ok};
-    trace_sleep(descriptor(), wait);
     WideList* const wide = wide_.set_list(nullptr);  // others may deliver meanwhile
     mutex_.unlock();
     sleep_cancellable(sleeper);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "trace_names.h"
+#include "registry.h"
 
 namespace kq {
 namespace {
@@ -93,12 +93,13 @@ void wakeups(int kq, std::span<const Wakeup> reports) {
     }
 }
 
-void sleep(int kq, Nanos wait) {
+void sleep(int kq, Nanos wait, Nanos slice) {
     names::Text line;
     if (wait == kForever)
         line.append("%d: sleep until woken", kq);
     else
         line.append("%d: sleep for at most %" PRId64 " ns", kq, wait);
+    if (slice < wait) line.append(", but look again after %" PRId64 " ns", slice);
     print(line.c_str());
 }
 
@@ -116,12 +117,16 @@ void wake(int kq, Errno how) {
 
 }  // namespace trace_detail
 
-void trace_failure(TraceLevel at, const char* call, int kq, Errno error) {
+void trace_failure(TraceLevel at, const char* call, Errno error) {
     if (!trace_enabled(at)) return;
     names::Text line;
-    line.append("%d: %s -> ", kq, call);
+    line.append("-1: %s -> ", call);
     names::append(line, error);
     print(line.c_str());
+}
+
+void trace_line(TraceLevel at, int kq, const names::Text& text) {
+    trace_note(at, kq, "%s", text.c_str());
 }
 
 // NOLINTNEXTLINE(cert-dcl50-cpp): the compiler checks it
@@ -147,11 +152,19 @@ void trace_initialize() {
 
 TraceLevel trace_set_level(TraceLevel level) {
     const TraceLevel old = trace_detail::level.exchange(level);
+    // Another thread may set another level at the same time. Whoever comes last looks again.
+    bool traced = false;
+    do {
+        traced = trace_enabled(TraceLevel::trouble);
+        registry::set_traced(traced);
+    } while (traced != trace_enabled(TraceLevel::trouble));
     // At level 1 there may be nothing else to say. This line shows that tracing is on.
     if (old == TraceLevel::off && level != TraceLevel::off) {
         names::Text line;
-        line.append("traces at level %d (1: what fails, 2: and changes and events, 3: all)",
-                    static_cast<int>(level));
+        line.append(
+            "traces at level %d (1: what fails, 2: and calls, changes, events, why none "
+            "comes, 3: all)",
+            static_cast<int>(level));
         print(line.c_str());
     }
     return old;

@@ -3,8 +3,9 @@
 // KQUEUE_DEBUG or NOTE_DEBUG switches it on, at one of three levels. Each level shows what the one
 // below shows, and more.
 //
-// Switched off, it costs one predictable branch in each call. Any thread; no locks, so that a
-// function of the program may do what it likes.
+// Switched off, it costs one predictable branch in each change and each event. Calls as a whole
+// cost nothing: while it is on, the registry sends each call aside (traced_call.h). Any thread; no
+// locks, so that a function of the program may do what it likes.
 #ifndef KQ_TRACE_H
 #define KQ_TRACE_H
 
@@ -17,13 +18,14 @@
 #include "nanos.h"
 #include "platform_types.h"
 #include "result.h"
+#include "trace_names.h"
 
 namespace kq {
 
 enum class TraceLevel : uint8_t {
     off = 0,
     trouble,  // what fails or is out of the ordinary: little in a healthy program
-    events,   // a line for each change and event: what a program asks for, and what it gets
+    events,   // a line for each call, change and event; why a knote has none (explain.cc)
     all,      // reports of the kernel, sleeps, wakes: why it gets them
 };
 constexpr int kTraceLevels = 3;
@@ -33,7 +35,7 @@ extern std::atomic<TraceLevel> level;
 void change(int kq, const struct kevent& change, Errno error);
 void event(int kq, const struct kevent& event);
 void wakeups(int kq, std::span<const Wakeup> reports);
-void sleep(int kq, Nanos wait);
+void sleep(int kq, Nanos wait, Nanos slice);
 void wake(int kq, Errno how);
 }  // namespace trace_detail
 
@@ -65,9 +67,9 @@ inline void trace_change(int kq, const struct kevent& change, Errno error) {
 inline void trace_event(int kq, const struct kevent& event) {
     if (trace_enabled(TraceLevel::events)) trace_detail::event(kq, event);
 }
-// The thread goes to sleep for at most `wait`.
-inline void trace_sleep(int kq, Nanos wait) {
-    if (trace_enabled(TraceLevel::all)) trace_detail::sleep(kq, wait);
+// The thread goes to sleep for at most `wait`. It looks again after `slice`.
+inline void trace_sleep(int kq, Nanos wait, Nanos slice) {
+    if (trace_enabled(TraceLevel::all)) trace_detail::sleep(kq, wait, slice);
 }
 // The thread sleeps no longer; `how` is the answer of Backend::sleep().
 inline void trace_wake(int kq, Errno how) {
@@ -78,8 +80,11 @@ inline void trace_wakeups(int kq, std::span<const Wakeup> reports) {
     if (trace_enabled(TraceLevel::all)) trace_detail::wakeups(kq, reports);
 }
 
-// A call failed as a whole: no such kqueue, bad arguments, no means to make a kqueue.
-void trace_failure(TraceLevel at, const char* call, int kq, Errno error);
+// No kqueue was made, by kqueue() or one of its likes: bad arguments, or no means.
+void trace_failure(TraceLevel at, const char* call, Errno error);
+
+// A line of text about this kqueue.
+void trace_line(TraceLevel at, int kq, const names::Text& text);
 
 // Anything else, as printf(). Not for hot paths: the arguments are evaluated at any level.
 void trace_note(TraceLevel at, int kq, const char* format, ...)

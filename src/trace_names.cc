@@ -9,6 +9,7 @@
 
 #include "filter.h"
 #include "filter_numbers.h"
+#include "platform.h"
 
 namespace kq::names {
 namespace {
@@ -119,13 +120,13 @@ std::span<const Name> notes_of(short filter) {
     }
 }
 
+}  // namespace
+
 const char* name_of(short filter) {
     if (filter == EVFILT_LIBKQUEUE) return "EVFILT_LIBKQUEUE";
     const FilterOps* ops = find_filter(filter);
     return ops == nullptr ? nullptr : ops->name;
 }
-
-}  // namespace
 
 void Text::append(const char* format, ...) {  // NOLINT(cert-dcl50-cpp): the compiler checks it
     va_list arguments;
@@ -141,8 +142,14 @@ void Text::append_list(const char* format, va_list arguments) {
     if (used_ >= sizeof text_) used_ = sizeof text_ - 1;
 }
 
+void append_signal(Text& text, uintptr_t number) {
+    if (const char* name = signal_name(number)) text.append(" %s", name);
+}
+
 void append(Text& text, const struct kevent& kev) {
-    text.append("{ident %" PRIuPTR ", ", kev.ident);
+    text.append("{ident %" PRIuPTR, kev.ident);
+    if (kev.filter == EVFILT_SIGNAL) append_signal(text, kev.ident);
+    text.append(", ");
     if (const char* name = name_of(kev.filter))
         text.append("%s, ", name);
     else

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/event.h>
 
 #include "platform_types.h"
@@ -26,8 +27,15 @@ class Text {
     size_t used_ = 0;
 };
 
+// The name of a filter; null: there is no such filter.
+const char* name_of(short filter);
+
+// " SIGHUP", or nothing for a number without a name.
+void append_signal(Text& text, uintptr_t number);
+
 // {ident 5, EVFILT_READ, EV_ADD|EV_CLEAR, fflags NOTE_LOWAT, data 3, udata 0x0}
-// Bits without a name are in hexadecimal.
+// Bits without a name are in hexadecimal. A signal has its name: {ident 1 SIGHUP, EVFILT_SIGNAL,
+// ...
 void append(Text& text, const struct kevent& kev);
 
 // A name like EBADF, or the number.

@@ -7,7 +7,9 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "anchors.h"
 #include "check.h"
@@ -265,6 +267,10 @@ bool Backend::is_queue(int descriptor) {
 // Who rings a set leaves his tag in it, and what is known of a number may be long out of date.
 bool Backend::is_queue_of(int descriptor, uint32_t tag) {
     return anchors::is_set_of(descriptor, tag);
+}
+
+uint64_t thread_number() {
+    return static_cast<uint64_t>(syscall(SYS_gettid));
 }
 
 uint32_t coarse_tick() {

@@ -5,8 +5,8 @@
 namespace kq::epoll {
 namespace {
 
-// Turns the events of one lane from `done` on into wakeups, in place: so many of them are
-// `filled`. True if another lane has something, too.
+// Turns the events of one lane, from `done` on, into wakeups, in place. `filled`: how many there
+// are then. True if another lane has something, too.
 bool translate_lane(size_t done, size_t count, uint8_t lane, uint32_t tag, std::span<Wakeup> out,
                     size_t& filled) {
     const char* events = place_for_events(out);

@@ -17,8 +17,9 @@
 
 namespace kq::epoll {
 
-// epoll_ctl() with a handle; -1 and errno as that. A raw call: race detectors follow the wrapper's
-// use of numbers, and that a kqueue may be closed meanwhile is no mistake of ours.
+// epoll_ctl() with a handle; -1 and errno as that. A raw call, because race detectors follow
+// descriptors through the wrapper. They would report that another thread closes the kqueue at the
+// same time, which is allowed.
 inline int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
     epoll_event event{};
     event.events = events;
@@ -38,8 +39,8 @@ constexpr uint8_t lane_bit(int lane) {
     return static_cast<uint8_t>(1u << lane);
 }
 
-// epoll_wait() that does not wait, for `room` events: how many came, or an errno, negative. Never
-// interrupted.
+// epoll_wait() that does not wait, for `room` events. Returns how many came, or a negative errno.
+// It is never interrupted.
 inline long take_events(int epoll, char* events, size_t room) {
 #if defined(SYS_epoll_wait)  // not on newer architectures; cheaper by a tenth where it is
     return sys::answer(SYS_epoll_wait, epoll, events, static_cast<long>(room), 0);
@@ -48,9 +49,9 @@ inline long take_events(int epoll, char* events, size_t room) {
 #endif
 }
 
-// Where the kernel writes its events: into the end of the room for what they become. They are no
-// larger than wakeups, so these, written one by one from the beginning, never reach an event that
-// was not read yet. A buffer of their own would be a half more stack in each call.
+// Where the kernel writes its events: into the end of the room for what they become. An event is no
+// larger than a wakeup. So wakeups that are written one by one from the beginning never reach an
+// event that was not read yet. A separate buffer would take half as much stack again in each call.
 inline char* place_for_events(std::span<Wakeup> out) {
     static_assert(sizeof(epoll_event) <= sizeof(Wakeup));
     constexpr size_t kSpare = sizeof(Wakeup) - sizeof(epoll_event);
@@ -83,9 +84,9 @@ inline epoll_event event_at(const char* events, size_t i) {
     return event;
 }
 
-// What `count` events of lane 0 say, which are in their place, from `done` on; where lane 1 has
-// something, that follows. The handle of lane 1 has the tag; of another queue's it is reported as
-// it is.
+// Translates `count` events of lane 0, which are in their place, from `done` on. If lane 1 has
+// something, that follows. The handle of lane 1 has the tag; a handle with another queue's tag is
+// reported as it is.
 Result<size_t> translate_lanes(size_t done, size_t count, int lane1, uint32_t tag,
                                std::span<Wakeup> out);
 

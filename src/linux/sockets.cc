@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Sockets: readiness bits of Linux turned into filter results of BSD
-// (semantics 5.1.1, 5.1.2, 5.2). Stateless but for FdFacts; the lock is the
-// kqueue's.
+// Sockets: readiness bits of Linux turned into filter results of BSD (semantics 5.1.1, 5.1.2, 5.2).
+// No state except FdFacts. Lock: the kqueue's mutex.
 //
-// Hangups: a connection that was alive reports EPOLLRDHUP with EPOLLHUP, a
-// stream socket that never was connected EPOLLHUP alone, and that is not an
-// event on BSD. Errors: the kernel gives a pending one once, to the program.
-// Nothing here asks for it, nor reads or sends where one could be in the way.
+// Hangups: a connection that was alive reports EPOLLRDHUP with EPOLLHUP, a stream socket that was
+// never connected reports EPOLLHUP alone, and that is not an event on BSD. Errors: the kernel gives
+// a pending error once, and that is for the program. Nothing here asks for it, and nothing here
+// reads or sends where one could be pending.
 #include "sockets.h"
 
 #include <errno.h>
@@ -64,7 +63,7 @@ int64_t backlog(int fd, FdKind kind) {
     }
 }
 
-// A listener. Others may have accepted what the kernel told us of.
+// A listener. Another thread may have accepted what the kernel reported.
 [[gnu::noinline]] Sample accepting(int fd, FdKind kind, uint16_t ready) {
     Sample sample;
     sample.data = backlog(fd, kind);
@@ -77,15 +76,15 @@ int64_t backlog(int fd, FdKind kind) {
 
 using MemoryInfo = uint32_t[SK_MEMINFO_VARS];
 
-// What the kernel says of a socket's memory; false before Linux 4.12, and on emulators.
+// Asks for a socket's memory. False before Linux 4.12, and on emulators.
 KQ_INLINE bool ask_memory(int fd, MemoryInfo& info) {
     socklen_t size = sizeof info;
     constexpr size_t kNeeded = sizeof *info * (SK_MEMINFO_WMEM_QUEUED + 1);
     return sys::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 && size >= kNeeded;
 }
 
-// Memory that what was received takes, with the kernel's overhead: data, and the queue of errors.
-// 0 where the sender pays for it (AF_UNIX); -1: it cannot be told.
+// Memory that what was received takes, with the kernel's overhead: data, and the queue of errors. 0
+// where it is charged to the sender (AF_UNIX); -1: unknown.
 int64_t received_memory(int fd) {
     MemoryInfo info = {};
     return ask_memory(fd, info) ? int64_t{info[SK_MEMINFO_RMEM_ALLOC]} : -1;
@@ -93,7 +92,7 @@ int64_t received_memory(int fd) {
 
 // ---- errors ----
 
-// How long a queue of errors is not told of again, in ticks of 1/60 s: two seconds.
+// How long a queue of errors is not reported again, in ticks of 1/60 s: two seconds.
 constexpr uint8_t kErrorsPeriod = 120;
 
 // Whether the program wants the errors of this socket queued (IP_RECVERR).
@@ -102,11 +101,11 @@ bool queues_errors(int fd) {
            option(fd, IPPROTO_IPV6, IPV6_RECVERR, 0) > 0;
 }
 
-// poll() says POLLERR of a living socket of which nothing can be read. That is an error which the
-// next call is told, or the queue which MSG_ERRQUEUE reads, or both: nobody says which.
-// If nothing is queued it is the error. Time stamps and completions concern nobody who reads.
-// Where the program wants errors queued, what is queued may have been told to it already, and
-// stays until it reads that queue: an event now and then, and no busy loop.
+// poll() reports POLLERR for a living socket from which nothing can be read. It means an error that
+// the next call returns, or the queue that MSG_ERRQUEUE reads, or both; the kernel does not say
+// which. If nothing is queued, it is the error. Time stamps and completions do not concern readers.
+// Where the program wants errors queued, the queue may have been reported already, and stays until
+// the program reads it. So that is an event now and then, and not a busy loop.
 bool has_error(int fd, FdFacts& facts) {
     if (received_memory(fd) <= 0) return true;
     if (!queues_errors(fd)) return false;
@@ -124,22 +123,23 @@ void note_alive(FdFacts& facts) {
     facts.has_ended = false;
 }
 
-// A connection that hangs up, and does not say that the peer did. TCP and AF_UNIX are like that
-// before they are connected. Others may be so afterwards, too: then there is an error, or was.
+// A connection that hangs up, and does not say that the peer did. TCP and AF_UNIX are in that state
+// before they are connected. Other sockets may also be in it afterwards: then there is an error, or
+// there was one.
 bool has_hung_up(const FdFacts& facts, bool failed) {
     const bool known = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream;
     return !known && (failed || facts.has_ended);
 }
 
-// Not active. TCP tells when it gets connected, the others do not.
+// It is not active. The kernel reports when TCP gets connected, and does not for the others.
 Sample never_connected(const FdFacts& facts) {
     Sample sample;
     sample.untold = facts.kind != FdKind::tcp;
     return sample;
 }
 
-// Whether the sending side was shut, here or by the peer's leaving: the kernel
-// calls such a socket writable, and says why only to those who ask.
+// Whether the sending side was shut, here or because the peer has left. The kernel calls such a
+// socket writable, and only a query shows the reason.
 KQ_INLINE bool send_side_shut(int fd, FdKind kind, bool failed, bool& unconnected) {
     if (kind == FdKind::tcp) {
         uint8_t state = TCP_ESTABLISHED;  // the first byte of a tcp_info
@@ -151,8 +151,8 @@ KQ_INLINE bool send_side_shut(int fd, FdKind kind, bool failed, bool& unconnecte
     // Packet sockets have no attempt that neither sends nor allocates: allocating
     // would free again, and that makes an edge. A gap: see BUGS.md.
     if (kind != FdKind::unix_stream || failed) return false;
-    // On such a stream nothing is sent, and nobody can tell it was tried: unlike TCP it looks at
-    // no pending error, but at what was shut.
+    // On such a stream this sends nothing, and no program can notice it. Unlike TCP, it does not
+    // look at a pending error, only at what was shut.
     if (sys::send(fd, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) == 0) return false;
     unconnected = errno == ENOTCONN;
     return errno == EPIPE;
@@ -213,7 +213,7 @@ void count_datagrams(int fd, int bytes, Sample& sample) {
     if (one) {
         sample.uncounted = !surely;
     } else {
-        // Where the sender pays there may be any number behind the first.
+        // Where memory is charged to the sender there may be any number behind the first.
         sample.uncounted = memory <= 0;
         if (memory > sample.data) sample.data = memory;
     }
@@ -229,7 +229,7 @@ void count_packets(int fd, const FdFacts& facts, uint16_t ready, int bytes, Samp
         count_datagrams(fd, bytes, sample);
         return;
     }
-    // AF_UNIX counts all of them, and the sender pays; others count the first.
+    // AF_UNIX counts all of them, and charges the sender; others count the first.
     const int64_t memory = received_memory(fd);
     bool surely = false;
     if (memory > sample.data && !is_one(memory, bytes, surely)) sample.data = memory;
@@ -241,15 +241,15 @@ bool at_urgent_mark(int fd) {
     return sys::ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark != 0;
 }
 
-// A stream of which FIONREAD says 0, or nothing, and poll() that it can be read. FIONREAD counts up
-// to TCP's urgent mark only, and not what lies ready behind a protocol that decrypts or
+// A stream for which FIONREAD says 0, or fails, while poll() says that it can be read. FIONREAD
+// counts up to TCP's urgent mark only, and not what lies ready behind a protocol that decrypts or
 // collects (kTLS, MPTCP).
 void count_hidden(int fd, const FdFacts& facts, Sample& sample) {
     const bool at_mark = facts.kind == FdKind::tcp && at_urgent_mark(fd);
     if (!sample.eof) {
-        // Somebody may have read it meanwhile, or the end have come. Where poll() is refused, and
-        // select() asked, a hangup is POLLIN, too. So POLLOUT is asked for in its place; not at
-        // the mark, where that would be silence, and there is a connection.
+        // Another thread may have read the data, or the end has come. Where poll() is refused and
+        // select() is asked instead, a hangup is POLLIN, too. So POLLOUT is asked for in its place;
+        // except at the mark, where that would say nothing, and where there is a connection.
         const short now = sys::poll_now(fd, POLLIN | POLLRDHUP | (at_mark ? 0 : POLLOUT));
         if ((now & (POLLIN | POLLRDHUP | POLLHUP)) != POLLIN) return;
     }
@@ -261,10 +261,10 @@ void count_hidden(int fd, const FdFacts& facts, Sample& sample) {
         return;
     }
     sample.data = 1;
-    sample.unmarked = true;  // how much cannot be told, so no mark is to wait for it
+    sample.unmarked = true;  // the amount is unknown, so no mark is to wait for it
 }
 
-// Whatever is not simply bytes on a connection that is well. `bytes`: -1 if nobody counts them.
+// All cases except bytes on a connection in use. `bytes`: -1 if they cannot be counted.
 [[gnu::noinline]] Sample readable_otherwise(int fd, FdFacts& facts, uint16_t ready, int bytes) {
     Sample sample;
     const bool failed = (ready & kFailed) != 0;
@@ -302,8 +302,8 @@ Result<FdKind> classify(int fd) {
     const bool stream = type == SOCK_STREAM;
     const int domain = stream ? option(fd, SOL_SOCKET, SO_DOMAIN, -1) : AF_UNIX;
     const int protocol = domain == AF_UNIX ? 0 : option(fd, SOL_SOCKET, SO_PROTOCOL, -1);
-    // Asked through a program of a control group, which may have been short of it. What else
-    // it may answer, it answers always.
+    // A program of a control group may answer this call, and may have been short of memory. Other
+    // errors that it gives, it gives each time.
     if (errno == ENOMEM) return Errno::no_memory;
     if (!stream) return type == SOCK_SEQPACKET ? FdKind::seqpacket : FdKind::datagram;
     if (domain == AF_UNIX) return FdKind::unix_stream;
@@ -346,7 +346,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
     if ((ready & kHangup) != 0 && is_connected_kind(facts.kind)) {
         const short now = sys::poll_now(fd, POLLIN | POLLOUT | POLLRDHUP);
         sample.closed = (now & POLLNVAL) != 0;
-        // Without either it is connected again, or select() answered: what follows finds out.
+        // With neither, it is connected again, or select() has answered. The code below finds out.
         sample.eof = (now & POLLHUP) != 0;
         if ((now & (POLLHUP | POLLRDHUP)) == POLLHUP && !has_hung_up(facts, (now & POLLERR) != 0))
             return never_connected(facts);
@@ -362,7 +362,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
         if (!sample.eof) note_alive(facts);
     }
     if (failed && sample.eof) sample.error = connection::cause_of_end(fd, facts);
-    // An error that is pending is for the next call on the socket. A queue of them is not.
+    // A pending error is returned by the next call on the socket. A queue of errors is not.
     sample.unmarked = failed && !sample.eof && received_memory(fd) <= 0;
     sample.data = free_space(fd, sample.closed);
     if (sample.data < 1) sample.data = writable ? 1 : 0;

@@ -7,14 +7,14 @@
 
 namespace kq::sockets {
 
-// The kind of the socket fd; no_memory: cannot be told now.
+// The kind of the socket fd. no_memory: it cannot be found out now.
 Result<FdKind> classify(int fd);
 
 // As descriptor::readable() and writable(), for the kinds of classify().
 Sample readable(int fd, FdFacts& facts, uint16_t ready);
 Sample writable(int fd, FdFacts& facts, uint16_t ready);
 
-// The free space of a connection that is writable; 0 if writable() knows better.
+// The free space of a connection that is writable; 0: writable() has to find it out.
 int64_t plain_room(int fd, FdKind kind);
 
 }  // namespace kq::sockets

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Small questions about the system and this process: the rest of what platform.h asks for.
 #include <errno.h>
+#include <pthread.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +29,14 @@ Nanos to_monotonic(Nanos realtime, Nanos t) {
     if (realtime == kForever) return kForever;
     const Nanos left = std::min(realtime - now(Clock::realtime), kClockCheck);
     return t + std::max(left, Nanos{0});
+}
+
+// pthread_t is a number on some systems and a pointer on others.
+uint64_t thread_number() {
+    const pthread_t self = pthread_self();
+    uint64_t number = 0;
+    memcpy(&number, &self, std::min(sizeof number, sizeof self));
+    return number;
 }
 
 uint32_t coarse_tick() {

@@ -23,12 +23,13 @@ Direction other(Direction d) {
     return d == Direction::read ? Direction::write : Direction::read;
 }
 
-// What of the Ready bits concerns a direction.
+// Which of the Ready bits concern a direction.
 uint16_t concerning(uint16_t ready, Direction d) {
     return ready & (kEither | kClosed | (d == Direction::read ? kReadable : kWritable));
 }
 
-// More of it is news: what is to be read; of a kqueue what ever was in its port, and rings.
+// An amount of which more is news: the bytes to be read; for a kqueue, how many events its port
+// ever had, and its rings.
 int64_t amount_of(int fd, Direction d) {
     if (d == Direction::write) return 0;
     const int64_t bytes = amount::readable(fd);
@@ -74,14 +75,14 @@ void Associations::forget(int fd, Place& place) {
 
 // The first association of a number.
 Errno Associations::begin(int fd, FdFacts& facts, Place& place) {
-    forget(fd, place);  // whatever is known is of an earlier file
+    forget(fd, place);  // what is known is about an earlier file
     struct stat st {};
     if (sys::stat_number(fd, &st) != 0) return last_errno();
     if (facts.kind == FdKind::unknown) {
         const Errno error = descriptor::classify(fd, facts);
         if (error != Errno::ok) return error;
     }
-    // To a port these are ready, always.
+    // A port calls these ready at all times.
     if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) return Errno::not_permitted;
     const Errno error = edges_.prepare(fd);
     if (error != Errno::ok) return error;
@@ -99,7 +100,7 @@ Errno Associations::begin(int fd, FdFacts& facts, Place& place) {
     return Errno::ok;
 }
 
-// To be associated in settle().
+// Notes that settle() is to associate it.
 bool Associations::list(int fd, Place& place) {
     if (place.listed) return true;
     if (!grow_array(to_arm_, to_arm_capacity_, to_arm_count_ + 1)) return false;
@@ -114,7 +115,7 @@ Errno Associations::arm(int port, int fd, Place& place) {
     for (const Direction d : kBoth)
         if (place.mode[static_cast<size_t>(d)] != Mode::none && (place.spent & bit(d)) == 0)
             events |= events_for(d);
-    // A guard is for edges. It would report at once what has hung up and was told.
+    // A guard serves edges. It would report at once a hangup that was reported before.
     if (events == 0 && (place.spent == 0 || sys::poll_now(fd, 0) != 0)) {
         if (place.live) (void)ports::dissociate(port, fd);
         place.live = false;
@@ -126,17 +127,17 @@ Errno Associations::arm(int port, int fd, Place& place) {
     return error;
 }
 
-// Now, or in settle() if there is no room for it. Always ok.
+// Associates it now, or in settle() if there is no memory to note it. The answer is always ok.
 Errno Associations::arm_soon(int port, int fd, Place& place) {
     if (arm(port, fd, place) == Errno::no_memory) (void)list(fd, place);
     return Errno::ok;
 }
 
-// Whether the number still is the file that is registered. If so it is to be armed: asking the
-// kernel takes away what it was going to tell.
+// Whether the number still is the file that is registered. If it is, it has to be armed again: the
+// question takes a queued event out of the kernel.
 Errno Associations::check(int port, int fd, Place& place, bool in_transit) {
     Errno error = Errno::ok;
-    if (!place.registered)  // it was found before that it is not
+    if (!place.registered)  // an earlier call found that it is not
         return descriptor::check_open(fd) == Errno::ok ? Errno::no_entry : Errno::bad_descriptor;
     const bool was_live = place.live;
     if (was_live) {
@@ -147,8 +148,8 @@ Errno Associations::check(int port, int fd, Place& place, bool in_transit) {
     uint32_t identity = 0;
     if (!identify(fd, identity)) return Errno::bad_descriptor;
     if (identity != place.identity) return Errno::no_entry;
-    // Its event has been taken by a thread that sleeps; or the program has closed a duplicate of
-    // the port, and the kernel dropped all there was.
+    // A sleeping thread has taken its event. Or the program has closed a duplicate of the port, and
+    // the kernel has dropped all associations.
     if (error == Errno::no_entry && was_live && !in_transit) missing_ = true;
     return Errno::ok;
 }
@@ -165,7 +166,7 @@ bool Associations::probe(int port, bool in_transit) {
 }
 
 Errno Associations::still(int port, int fd, FdFacts& facts, bool in_transit) {
-    Place& place = *places_.find(static_cast<size_t>(fd));  // there is one: it is registered
+    Place& place = *places_.find(static_cast<size_t>(fd));  // it exists: the number is registered
     const bool was_live = place.live;
     const Errno error = check(port, fd, place, in_transit);
     if (error == Errno::ok) return was_live ? arm_soon(port, fd, place) : error;
@@ -174,7 +175,7 @@ Errno Associations::still(int port, int fd, FdFacts& facts, bool in_transit) {
     return error;
 }
 
-// What the core is told where the port takes no such descriptor.
+// What the core is answered where the port takes no such descriptor.
 Errno Associations::refusal(int fd, Errno error) const {
     if (error != Errno::bad_descriptor && error != Errno::invalid) return error;
     if (descriptor::check_open(fd) != Errno::ok) return Errno::bad_descriptor;
@@ -211,7 +212,7 @@ Errno Associations::watch(int port, int fd, Interest want, uint8_t rearm, Handle
     }
     const bool none = want[Direction::read] == Mode::none && want[Direction::write] == Mode::none;
     if (none) {
-        (void)ports::dissociate(port, fd);  // what was told stays in the kernel, silent
+        (void)ports::dissociate(port, fd);  // reported once: stays in the kernel, silent
         forget(fd, *place);
     } else {
         set_modes(fd, *place, want, rearm, facts);
@@ -234,16 +235,16 @@ Errno Associations::watch(int port, int fd, Interest want, uint8_t rearm, Handle
 
 // ---- reporting ----
 
-// Whether what is true of a number is to be told to a direction.
+// Whether Ready bits of a number are to be reported for a direction.
 bool Associations::concerns(const Place& place, Direction d, uint16_t ready) {
     const auto i = static_cast<size_t>(d);
     ready = concerning(ready, d);
     if (place.mode[i] == Mode::none || ready == 0) return false;
-    // The guard tells of nothing but that it has hung up since.
+    // The guard reports nothing except a hangup since.
     return (place.spent & bit(d)) == 0 || (ready & kEither & ~place.hangup[i]) != 0;
 }
 
-// Tells one direction, which it concerns. `seen`: what poll() says.
+// Reports one direction, if the event concerns it. `seen`: what poll() says.
 void Associations::tell(int fd, Place& place, Direction d, uint16_t ready, uint16_t seen,
                         Wakeup& out) {
     const auto i = static_cast<size_t>(d);
@@ -259,13 +260,13 @@ void Associations::tell(int fd, Place& place, Direction d, uint16_t ready, uint1
     out = {place.handle, ready, static_cast<uint8_t>(d)};
 }
 
-// An event says what was true when it was queued, of the directions that became ready first: it is
-// asked what is true now. What is not goes on as before.
+// An event says what was true when it was queued, and only of the directions that became ready
+// first. So poll() is asked what is true now. A direction that is not ready stays associated.
 size_t Associations::report(int port, const port_event_t& event, std::span<Wakeup> out) {
     const int fd = static_cast<int>(event.portev_object);
     Place* place = places_.find(static_cast<size_t>(fd));
     if (place == nullptr || !place->registered) {
-        (void)ports::dissociate(port, fd);  // of a queue that had the number before
+        (void)ports::dissociate(port, fd);  // it is of a queue that had the number before
         return 0;
     }
     place->live = false;
@@ -274,8 +275,8 @@ size_t Associations::report(int port, const port_event_t& event, std::span<Wakeu
         if (place->mode[static_cast<size_t>(d)] != Mode::none)
             events = static_cast<short>(events | events_for(d));
     const uint16_t ready = to_ready(sys::poll_now(fd, events));
-    // Closed meanwhile, or another file: still() will say so. Asked last, so that what poll() said
-    // was of this one.
+    // The number was closed since, or is another file: still() will say so. This is asked last, so
+    // that the answer of poll() was about this file.
     if ((ready & kClosed) != 0 || !is_same_file(fd, *place)) {
         leave(*place);
         return 0;
@@ -291,7 +292,8 @@ size_t Associations::report(int port, const port_event_t& event, std::span<Wakeu
         else
             place->first = d;
     }
-    // What found no room is wanted by this very call, if what was told comes to nothing.
+    // If the other direction found no room, it is armed now: this call needs it if what was
+    // reported turns out not to be true.
     if (all)
         (void)list(fd, *place);
     else
@@ -301,7 +303,7 @@ size_t Associations::report(int port, const port_event_t& event, std::span<Wakeu
 
 // ---- kqueues that are watched ----
 
-// What they find by looking their ports do not tell: whoever counts there finds it.
+// Their ports do not report what they find by looking. Counting their events finds it.
 void Associations::look_at_queues(std::span<Wakeup> out, size_t& count) {
     size_t kept = 0;
     for (size_t i = 0; i < queue_count_; i++) {
@@ -336,7 +338,7 @@ size_t Associations::look(int port, Nanos t, std::span<Wakeup> out, bool in_tran
         if (!places_.find(static_cast<size_t>(fd))->registered) return {kClosed, 0};
         return look_at(fd, d);
     };
-    // Not for another file. What has become of the number still() will say.
+    // The look must not report another file. still() will say what has become of the number.
     const auto unspend = [this, port, in_transit](int fd, Direction d) {
         Place& place = *places_.find(static_cast<size_t>(fd));
         place.spent &= static_cast<uint8_t>(~bit(d));
@@ -351,7 +353,8 @@ size_t Associations::look(int port, Nanos t, std::span<Wakeup> out, bool in_tran
     return count + drop_others(port, room.first(found), in_transit);
 }
 
-// Of what was found by looking: what is of the files that were registered. Answers how many.
+// Keeps of what was found by looking what concerns the files that were registered. Returns how
+// many.
 size_t Associations::drop_others(int port, std::span<Wakeup> found, bool in_transit) {
     size_t kept = 0;
     for (const Wakeup& wakeup : found) {
@@ -378,7 +381,7 @@ bool Associations::settle(int port) {
         if (!place.registered) continue;
         const Errno error = arm(port, fd, place);
         // The number may have been given to another file since the report. From here on the kernel
-        // ends the association when it is closed.
+        // ends the association when the number is closed.
         if (error == Errno::ok && !is_same_file(fd, place)) {
             if (place.live) (void)ports::dissociate(port, fd);
             leave(place);

@@ -12,11 +12,11 @@ namespace {
 
 constexpr size_t kBatch = 64;
 constexpr size_t kSifted = 16;
-// When to try again what there was no room for.
+// After how long to try again what found no room in the port.
 constexpr Nanos kRetry = 20 * kMillisecond;
-// How often it is asked whether the kernel still has what was associated.
+// How often the library asks whether the kernel still has the associations.
 constexpr Nanos kProbePeriod = 100 * kMillisecond;
-// How long what is looked at waits at most while the port alone fills all the room.
+// How long the things that are looked at wait at most while events of the port fill all the room.
 constexpr Nanos kTurn = 20 * kMillisecond;
 
 }  // namespace
@@ -40,11 +40,11 @@ void Backend::close_unpublished() {
     public_.store(-1);
 }
 
-// Another number was closed, with which the kernel has dropped all that was associated.
+// Another number of the port was closed, and with it the kernel has dropped all associations.
 void Backend::move_to(int descriptor) {
     public_.store(descriptor);
     (void)bells::move(*bell_, descriptor);
-    if (descriptor < 0) return;  // nobody knows which yet
+    if (descriptor < 0) return;  // the number is not known yet
     for (PortTimer& timer : timers_)
         timer.remove();
     fds_.list_all();
@@ -64,7 +64,7 @@ bool Backend::is_duplicate(int descriptor, int other) {
 // The associations are the parent's, and closing this copy leaves them alone.
 void Backend::abandon_in_child() {
     if (bell_ == nullptr) return;
-    // The user may have closed the kqueue before, and the number be his file now.
+    // The program may have closed the kqueue before, and the number may be its file now.
     if (exists()) sys::close(descriptor());
     public_.store(-1);
     bells::abandon_in_child();
@@ -102,7 +102,7 @@ class Backend::Answer {
         return true;
     }
     [[nodiscard]] size_t room() const { return out_.size() - count_; }
-    // The rest, to be filled by somebody who answers how much of it he has used.
+    // The free rest, for a function that returns how much of it it has used.
     [[nodiscard]] std::span<Wakeup> rest() const { return out_.subspan(count_); }
     void note(size_t used) { count_ += used; }
     [[nodiscard]] size_t count() const { return count_; }
@@ -112,13 +112,13 @@ class Backend::Answer {
     size_t count_ = 0;
 };
 
-// It was rung, if it was. Where there is no room to say so it is rung again.
+// Reports the ring, if there was one. Where there is no room for the report, it is rung again.
 void Backend::hear(Answer& answer) {
     if (!bell_->ring.hear()) return;
     if (!answer.tell(Handle(Handle::Kind::announcement, 0, 0))) bells::ring(*bell_);
 }
 
-// What this library itself has to tell.
+// What the library itself has to report.
 void Backend::collect_own(Answer& answer, Nanos t) {
     if (bell_->unsent.exchange(false)) hear(answer);
     for (const Clock clock : {Clock::monotonic, Clock::realtime}) {
@@ -170,7 +170,8 @@ void Backend::take_event(const port_event_t& event, Answer& answer) {
     }
 }
 
-// Each event is given a place. What needs two may take that of a later one, which comes again then.
+// Each event has one place. An event that needs two may take the place of a later one, which then
+// comes again.
 Errno Backend::collect_port(Answer& answer) {
     port_event_t event;
     while (answer.room() > 0 && inbox_.take({&event, 1}) == 1)
@@ -189,8 +190,8 @@ Errno Backend::collect_port(Answer& answer) {
     return Errno::ok;
 }
 
-// Nobody tells that the program has closed a duplicate of the port, with which all associations
-// end.
+// The kernel does not report that the program has closed a duplicate of the port. That ends all
+// associations.
 void Backend::probe(Nanos t) {
     probe_at_.store(kForever);
     if (t - probed_at_ < kProbePeriod) {
@@ -201,7 +202,7 @@ void Backend::probe(Nanos t) {
     if (fds_.probe(descriptor(), is_in_transit())) make_good();
 }
 
-// Any event may be missing: everything is to be told again.
+// Any event may be missing, so everything has to be reported again.
 void Backend::make_good() {
     fds_.list_all();
     files_.lost_all(descriptor());
@@ -211,8 +212,8 @@ void Backend::make_good() {
     hold_sent_ = wake_sent_ = false;
 }
 
-// What is in the port comes first, since what rang for the rest is in there, too; but where that
-// takes all the room the rest has its turn now and then.
+// The events of the port come first, because rings for all the rest are in the port, too. Where
+// they take all the room, the rest has its turn now and then.
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
     // Events of another kqueue must not be taken.
     if (!exists()) return Errno::bad_descriptor;
@@ -254,8 +255,9 @@ void Backend::set_deadline(Clock clock, Nanos t) {
     deadlines_[c].store(timers_[c].set(descriptor(), t) ? kForever : t);
 }
 
-// Takes what is in the port, out of turn, and makes come again what is still to be told: for news
-// of files, and tokens that were sent and cannot be taken back.
+// Takes all events out of the port, out of turn, and has those come again that are still to be
+// reported. This takes in news of files, and tokens, which cannot be taken back once they were
+// sent.
 void Backend::sift() {
     port_event_t events[kSifted];
     size_t count = 0;
@@ -273,7 +275,7 @@ void Backend::take_files(FileWatch::Tell tell, void* context) {
     files_.take(descriptor(), tell, context);
 }
 
-// The number may be another port's by now: nothing is to be done to that.
+// The number may name another port now, which must be left alone.
 bool Backend::send(port_bell::Token token) {
     return exists() && port_bell::send(*bell_, token) == Errno::ok;
 }
@@ -288,7 +290,7 @@ void Backend::settle(Nanos monotonic, Nanos realtime) {
     fds_.plan();
     set_deadline(Clock::monotonic, monotonic);
     set_deadline(Clock::realtime, realtime);
-    if (files_.has_news()) bells::ring(*bell_);  // there was no room to say so
+    if (files_.has_news()) bells::ring(*bell_);  // there was no room to report them
     if (held && !hold_sent_) hold_sent_ = send(port_bell::kHold);
     Nanos next = next_look(t);
     publish_look(t);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The kernel queue of Solaris and illumos: an event port. Contract: platform.h.
 //
-// The public descriptor is the port. What the kernel knows of is associated with it
-// (associations.h, files); what only the library knows is sent to it as a token (port_bell.h), one
-// of each kind in the queue at most. To wait is to take an event out of the queue: what a sleeping
-// thread took waits in the inbox for collect(). close() of the port wakes those who sleep in it.
+// The public descriptor is the port. Things that the kernel knows are associated with it
+// (associations.h, files). Things that only the library knows are sent to it as tokens
+// (port_bell.h), at most one of each kind at a time. To wait is to take an event out of the queue:
+// the event that a sleeping thread took waits in the inbox for collect(). close() of the port wakes
+// the threads that sleep in it.
 //
-// Lock: the kqueue's mutex, but for what platform.h exempts.
+// Lock: the kqueue's mutex, except for what platform.h exempts.
 #ifndef KQ_SOLARIS_BACKEND_H
 #define KQ_SOLARIS_BACKEND_H
 
@@ -41,7 +42,7 @@ class Backend {
     Backend& operator=(const Backend&) = delete;
 
     Errno open(uint32_t tag);
-    // Without a kqueue nobody knows of a port whose it is.
+    // Without a Kqueue it is not known to which one a port belongs.
     static constexpr bool kAdopts = false;
     static Errno adopt(int, uint32_t) { return Errno::unimplemented; }
     [[nodiscard]] static bool holds_descriptors() { return false; }
@@ -63,7 +64,8 @@ class Backend {
     static Result<int> visit_open(void (*visit)(void*, int), void* context) {
         return open_numbers::visit(visit, context);
     }
-    // With the events all they were told by is gone.
+    // The events were the only announcement of their sources, so everything has to be reported
+    // again.
     void note_collected(std::span<const Wakeup>) { lost_.store(true); }
     static void follow(int, int) {}
     Errno hear_signals();
@@ -114,23 +116,23 @@ class Backend {
     PortFiles files_;
     Children children_;
     PortTimer timers_[kClocks] = {PortTimer(Clock::monotonic), PortTimer(Clock::realtime)};
-    // What no timer of the port tells of, and sleeping threads wait for.
+    // Deadlines that no timer of the port reports, so that sleeping threads wait for them.
     std::atomic<Nanos> deadlines_[kClocks] = {kForever, kForever};
     Nanos wanted_[kClocks] = {kForever, kForever};
-    std::atomic<Nanos> look_at_{kForever};  // when files and children are to be looked at
+    std::atomic<Nanos> look_at_{kForever};  // when to look at files and children
     std::atomic<bool> hears_signals_{false};
     bool held_ = false;
-    bool hold_sent_ = false;           // its token is in the queue, or in somebody's hand
+    bool hold_sent_ = false;           // its token is in the queue, or was just taken out
     bool wake_sent_ = false;           // likewise
     bool sleepers_must_look_ = false;  // for blocked signals; settle() sees to it
     Nanos looked_at_ = 0;              // when collect_own() was first
     Nanos probed_at_ = 0;
     std::atomic<Nanos> probe_at_{kForever};  // when a sleeping thread has to come and ask again
-    // A thread was cancelled, and may have had an event in its hand.
+    // A thread was cancelled that may have taken an event out of the queue.
     mutable std::atomic<bool> lost_{false};
     mutable Inbox<port_event_t> inbox_;
     mutable Sleepers sleepers_;
-    // A thread has slept since, and nothing has ended that but time.
+    // A thread has slept since, and only its timeout has ended that.
     mutable std::atomic<bool> only_time_passed_{false};
 };
 

@@ -21,13 +21,14 @@ constexpr bool kGetnIsCancellationPoint = false;
 
 }  // namespace
 
-// When a sleeping thread has to go and collect() although no event comes; `t` is now.
+// When a sleeping thread has to wake and collect() although no event comes. `t` is the present
+// time.
 Nanos Backend::next_look(Nanos t) const {
     return std::min({fds_.next_look(), look_at_.load(), deadlines_[0].load(),
                      to_monotonic(deadlines_[1].load(), t)});
 }
 
-// Kqueues that watch this one wait for that, too.
+// Kqueues that watch this one wait for that moment, too.
 void Backend::publish_look(Nanos t) const {
     Nanos look = next_look(t);
     if (hears_signals_.load() && pending_signals::are_blocked_here())
@@ -35,8 +36,8 @@ void Backend::publish_look(Nanos t) const {
     bell_->look_at.store(look);
 }
 
-// A thread that sleeps. On its stack, and all its state: locals may be lost by the way
-// cancellation comes back here.
+// A thread that sleeps: all its state, on its stack. Plain local variables may be lost by the way
+// in which a cancellation comes back here.
 struct Backend::Wait {
     const Backend& backend;
     int port;
@@ -48,8 +49,8 @@ struct Backend::Wait {
     int error;
 };
 
-// It may have taken an event out of the queue: that is lost then, and whoever comes next makes good
-// for it.
+// The cancelled thread may have taken an event out of the queue. That event is lost, and the next
+// call makes everything come again.
 void Backend::cancelled(void* arg) {
     auto* wait = static_cast<Wait*>(arg);
     const Backend& backend = wait->backend;
@@ -59,10 +60,10 @@ void Backend::cancelled(void* arg) {
     backend.inbox_.leave();
 }
 
-// A thread may be cancelled in here. port_getn() is no cancellation point
+// A thread may be cancelled in this function. port_getn() is no cancellation point
 // (usr/src/lib/libc/port/threads/scalls.c of illumos has those), so the thread is cancelled
-// wherever it is. Not instrumented: one that is cancelled leaves without cleaning up the shadow of
-// its frame.
+// asynchronously. The function is not instrumented, because a cancelled thread leaves it without
+// cleaning up the sanitizer's shadow of its frame.
 __attribute__((noinline, no_sanitize("address"))) void Backend::get_cancellable(Wait& wait) {
     pthread_cleanup_push(&Backend::cancelled, &wait);
     wait.count = 1;
@@ -80,7 +81,7 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     const Nanos start = now(Clock::monotonic);
     const Nanos end = t == kForever ? kForever : saturating_add(start, t);
     Nanos until = std::min({end, next_look(start), probe_at_.load()});
-    // Signals that this thread blocks are told by no handler.
+    // No handler reports signals that this thread blocks.
     const bool hears = hears_signals_.load() || children_.are_watched();
     if (hears && pending_signals::are_blocked_here())
         until = std::min(until, start + pending_signals::kLookPeriod);

@@ -93,7 +93,7 @@ bool is_open(const Bell& bell) {
     return port_bell::is_open(static_cast<const PortBell&>(bell));
 }
 
-// The kernel merges nothing: one token is in the queue, or few.
+// The kernel does not merge events, so this keeps the number of tokens in the queue at one, or few.
 void ring(Bell& base) {
     auto& bell = static_cast<PortBell&>(base);
     bell.rings.fetch_add(1);

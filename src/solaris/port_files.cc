@@ -12,7 +12,7 @@
 namespace kq {
 namespace {
 
-// Newer systems tell truncations apart; what those are shows in the size.
+// Newer systems report truncations as such. Here the size shows them.
 #ifdef FILE_TRUNC
 constexpr int kWritten = FILE_MODIFIED | FILE_TRUNC;
 #else
@@ -21,8 +21,8 @@ constexpr int kWritten = FILE_MODIFIED;
 
 }  // namespace
 
-// Contents and attributes are compared: a write changes both, and events are merged. A rename is
-// one even if it looks like a change of attributes.
+// The core compares contents and attributes, because a write changes both and events are merged. A
+// rename is reported as one even if it looks like a change of attributes.
 uint32_t PortFiles::changes_of(int events) {
     uint32_t changes = (events & FILE_RENAME_FROM) != 0 ? kMoved : kUnknown;
     if ((events & FILE_ACCESS) != 0) changes |= kFileRead;
@@ -32,7 +32,7 @@ uint32_t PortFiles::changes_of(int events) {
     return changes;
 }
 
-// That it was removed, renamed or unmounted is told unasked.
+// The system reports unasked that a file was removed, renamed or unmounted.
 int PortFiles::events_for(uint32_t wanted) {
     constexpr uint32_t kOfEntries =
         kEntryChanged | kSubdirectoryChanged | kEntryMoved | kSubdirectoryMoved | kEntryRenamed;
@@ -52,7 +52,7 @@ PortFiles::~PortFiles() {
     free(objects_);
 }
 
-// The path by which the descriptor was opened, if it still leads to the file. Not on the stack.
+// The path by which the descriptor was opened, if it still leads to the file. On the heap.
 bool PortFiles::find_path(Object& object) {
     if (object.path == nullptr) object.path = static_cast<char*>(malloc(PATH_MAX));
     if (object.path == nullptr) return false;
@@ -67,7 +67,7 @@ bool PortFiles::find_path(Object& object) {
            named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
-// Has the system tell what changes from the last look on. If it does not it is looked at.
+// Has the system report what changes from the last look on. If it refuses, the file is looked at.
 void PortFiles::arm(int32_t watch) {
     Object* object = objects_[watch - 1];
     if (object == nullptr || object->armed) return;
@@ -115,7 +115,7 @@ Errno PortFiles::set(int port, int fd, uint32_t wanted, Handle handle, FdFacts& 
     const int32_t watch = facts.file_watch;
     if (error != Errno::ok || watch == 0) return error;
     const auto index = static_cast<size_t>(watch) - 1;
-    if (!grow_array(objects_, capacity_, index + 1)) return Errno::ok;  // it is looked at
+    if (!grow_array(objects_, capacity_, index + 1)) return Errno::ok;  // the file is looked at
     for (; count_ <= index; count_++)
         objects_[count_] = nullptr;
     const int events = events_for(wanted);
@@ -127,7 +127,8 @@ Errno PortFiles::set(int port, int fd, uint32_t wanted, Handle handle, FdFacts& 
     } else if (object->events == events) {
         return Errno::ok;
     }
-    // With the old times: what an event would have told that is taken back is told by the new one.
+    // With the old times: an event may be taken back here, and then the new association reports the
+    // same change.
     disarm(*object, true);
     object->events = events;
     arm(watch);
@@ -143,7 +144,7 @@ void PortFiles::report(const port_event_t& event) {
     const auto watch = static_cast<size_t>(reinterpret_cast<uintptr_t>(event.portev_user));
     if (watch == 0 || watch > count_) return;
     Object* object = objects_[watch - 1];
-    // Its number may have been used again.
+    // The number of the object may have been used again.
     if (object == nullptr || reinterpret_cast<uintptr_t>(&object->file) != event.portev_object)
         return;
     disarm(*object, false);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Watched files: PORT_SOURCE_FILE where the system tells, and looking (../posix/file_watch.h) where
-// it does not: no path, another file system, no room in the port.
+// Watched files: PORT_SOURCE_FILE where the system reports changes. Elsewhere they are looked at
+// (../posix/file_watch.h): no path, a file system that does not report, no room in the port.
 //
-// The system tells that a file changed, once, and is silent then; what has changed the core finds
-// out by comparing. A file is associated again before that, with the times that it had when it was
-// last looked at: what has changed since is told at once. It is known to the system by a path, so
-// after its name has changed by another one, if it has any.
+// The system reports once that a file changed, and then is silent. The core finds out by comparing
+// what has changed. Before that the file is associated again, with the times that it had at the
+// last look; so a change since then is reported at once. The system knows a file by a path. After a
+// rename that is another path, if there is one.
 //
 // Used by Backend; the kqueue's mutex.
 #ifndef KQ_SOLARIS_PORT_FILES_H
@@ -29,11 +29,12 @@ class PortFiles {
 
     // An event of the port.
     void report(const port_event_t& event);
-    // Looks where nobody tells; see FileWatch. True if there is something to take().
+    // Looks at the files that the system does not report; see FileWatch. True if there is something
+    // to take().
     bool look(Nanos t, bool early) { return looked_.look(t, early); }
     [[nodiscard]] Nanos next_look() const { return looked_.next_look(); }
     [[nodiscard]] bool has_news() const { return looked_.has_news(); }
-    // Whether the system tells of some.
+    // Whether the system reports changes of some files.
     [[nodiscard]] bool hears() const { return armed_ > 0; }
 
     // The kernel has dropped all associations.
@@ -41,7 +42,7 @@ class PortFiles {
 
     // What the events of a port say, as FileChange bits.
     static uint32_t changes_of(int events);
-    // And the other way round.
+    // FileChange bits as events of a port.
     static int events_for(uint32_t wanted);
 
   private:

@@ -22,7 +22,8 @@ bool make(int port, clockid_t clock, void* user, timer_t& id) {
 
 }  // namespace
 
-// The clock that is never set needs a privilege on old systems; the other one can measure as well.
+// On old systems the clock that is never set needs a privilege. The other clock can measure as
+// well.
 bool PortTimer::create(int port) {
     relative_ = false;
     exists_ = make(port, clock_ == Clock::monotonic ? CLOCK_HIGHRES : CLOCK_REALTIME, user(), id_);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The deadline of one clock as a timer of the port (timer_create(3C), SIGEV_PORT), which makes the
-// port readable for poll() and wakes who sleeps.
+// port readable for poll() and wakes sleeping threads.
 //
-// A process may have 32 such timers on illumos, so where none is to be had a sleeping thread waits
-// for the deadline itself, and poll() does not hear of it. The kqueue's mutex.
+// A process may have 32 such timers on illumos, so a kqueue may get none. Then a sleeping thread
+// waits for the deadline itself, and poll() does not find out. Lock: the kqueue's mutex.
 #ifndef KQ_SOLARIS_PORT_TIMER_H
 #define KQ_SOLARIS_PORT_TIMER_H
 
@@ -20,12 +20,12 @@ class PortTimer {
     PortTimer& operator=(const PortTimer&) = delete;
     ~PortTimer() { remove(); }
 
-    // It is to report to this port at this time, or earlier. One that moves away is left as it is,
-    // comes early, and is set anew then. False: there is no timer.
+    // Has it report to this port at this time, or earlier. A deadline that moves away leaves the
+    // timer as it is: it comes early, and is set anew then. False: there is no timer.
     bool set(int port, Nanos t);
     // It has reported.
     void heard() { set_ = kForever; }
-    // Its port has gone, or tells nothing any more.
+    // Its port is gone, or reports nothing any more.
     void remove();
     // In a forked child, which inherits none.
     void abandon_in_child() { exists_ = false; }

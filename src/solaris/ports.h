@@ -13,7 +13,7 @@
 namespace kq::ports {
 
 // EBADFD: the number is not open, is no port, or is being closed. EAGAIN: a limit of ports
-// (process.max-port-events) is reached, which kevent() has no other word for.
+// (process.max-port-events) is reached, for which kevent() has no other errno.
 inline Errno answer(int result) {
     if (result >= 0) return Errno::ok;
     if (errno == EBADFD) return Errno::bad_descriptor;
@@ -26,7 +26,7 @@ inline Errno associate(int port, int fd, int events) {
         port_associate(port, PORT_SOURCE_FD, static_cast<uintptr_t>(fd), events, nullptr));
 }
 
-// ok: it was armed, or its event waited in the queue, and was taken back. no_entry: neither.
+// ok: it was armed, or its event waited in the queue and was taken back. no_entry: neither was so.
 inline Errno dissociate(int port, int fd) {
     const sys::Uncancelled uncancelled;
     return answer(port_dissociate(port, PORT_SOURCE_FD, static_cast<uintptr_t>(fd)));
@@ -48,8 +48,8 @@ inline Errno send(int port, int events, void* user) {
     return answer(port_send(port, events, user));
 }
 
-// Takes what there is, at most `most` (not 0), without waiting. `count` is right whatever is
-// answered: events come with errors, too.
+// Takes the events there are, at most `most` (not 0), without waiting. `count` is right whatever
+// the answer is, because events may come together with an error.
 inline Errno take(int port, port_event_t* list, size_t most, size_t& count) {
     const sys::Uncancelled uncancelled;
     timespec at_once{};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The threads that sleep in one port, and until when each of them does at the latest.
+// The threads that sleep in one port, and until when each of them sleeps at the latest.
 //
-// What the library has to look at by itself (spent edges, files, children) nobody wakes a thread
-// for, so some sleeper has to wake in time. Who finds that none will sends a token, which wakes
-// one.
+// The kernel wakes no thread for things that the library has to look at (spent edges, files,
+// children). So some sleeper has to wake in time. A call that finds that none will do so sends a
+// token, which wakes one.
 //
-// Lock: a leaf of its own.
+// Lock: its own, under which no other lock is taken.
 #ifndef KQ_SOLARIS_SLEEPERS_H
 #define KQ_SOLARIS_SLEEPERS_H
 
@@ -39,7 +39,7 @@ class Sleepers {
         if (one.next != nullptr) one.next->previous = one.previous;
     }
 
-    // Whether there are some, and all of them sleep longer than that.
+    // Whether there are sleepers, and all of them sleep longer than until then.
     [[nodiscard]] bool oversleep(Nanos t) KQ_EXCLUDES(mutex_) {
         const Guard guard(mutex_);
         for (const Sleeping* one = first_; one != nullptr; one = one->next)

@@ -15,7 +15,7 @@
 
 namespace kq::afd {
 
-// How many polls a device is given.
+// How many polls share a device.
 constexpr int kMost = 32;
 
 struct Device {
@@ -84,7 +84,7 @@ Result<Device*> Devices::reserve() {
         CloseHandle(device->handle);
         return refused;
     }
-    // Nobody waits for the file itself.
+    // No thread waits on the file itself.
     SetFileCompletionNotificationModes(device->handle, FILE_SKIP_SET_EVENT_ON_HANDLE);
     device->polls = 1;
     device->next = first_;
@@ -111,7 +111,7 @@ void cancel(Poll& poll) {
     if (poll.cancelling) return;
     poll.cancelling = true;
     nt::StatusBlock result{};
-    // Not found: it has been answered meanwhile, and its packet is there.
+    // Not found: the poll was answered before that, and its packet is there.
     (void)NtCancelIoFileEx(poll.device->handle, reinterpret_cast<nt::StatusBlock*>(&poll.result),
                            &result);
 }
@@ -123,7 +123,8 @@ uint32_t events_of(Poll& poll) {
     return poll.info.one.events;
 }
 
-// Files that are opened so do one thing after the other; what is asked here never takes time.
+// A file that is opened in this way does one thing after the other. What is asked here never takes
+// time.
 Look look(uintptr_t socket, uint32_t events) {
     static constinit std::atomic<void*> shared{nullptr};
     void* device = shared.load();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// AFD: the kernel's side of Winsock, asked to tell when a socket is ready (IOCTL_AFD_POLL), which
-// is what select() is made of. The request is answered once, with what is true when it is made or
-// becomes true after it; the answer is a packet of the completion port that the device is bound to.
+// AFD: the kernel's side of Winsock. It can be asked to report when a socket is ready
+// (IOCTL_AFD_POLL); select() is built on that. A request is answered once, with what is true at
+// that time or becomes true later. The answer is a packet of the completion port to which the
+// device is bound.
 //
-// No lock: a Devices and its Polls belong to whoever has them.
+// No lock: a Devices and its Polls are guarded by their owner.
 #ifndef KQ_WINDOWS_AFD_H
 #define KQ_WINDOWS_AFD_H
 
@@ -14,7 +15,7 @@
 
 namespace kq::afd {
 
-// What is asked and told.
+// What is asked for and answered.
 enum Event : uint32_t {
     kReceive = 0x1,
     kSend = 0x4,
@@ -47,13 +48,13 @@ struct Poll {
         } one;
     } info;
     Device* device;   // from Devices::reserve()
-    uint32_t asked;   // while outstanding: for what
+    uint32_t asked;   // while outstanding: the events
     bool pending;     // a packet will come, or is there
     bool cancelling;  // cancel() was called for this one
 };
 
-// Devices that are bound to one port. One walks through all its polls each time, so it is given
-// few.
+// Devices that are bound to one port. A device walks through all its polls each time, so each has
+// only a few.
 class Devices {
   public:
     Devices() = default;
@@ -61,12 +62,12 @@ class Devices {
     Devices(const Devices&) = delete;
     Devices& operator=(const Devices&) = delete;
 
-    // Packets will have this key; their object is the Poll.
+    // Packets will have this key. Their object is the Poll.
     void bind(void* port, uintptr_t key) {
         port_ = port;
         key_ = key;
     }
-    // A device for one poll at a time: no_memory, too_many_open; no_entry: there is no AFD.
+    // A device for one poll at a time. Errors: no_memory, too_many_open; no_entry: there is no AFD.
     Result<Device*> reserve();
     static void give_back(Device& device);
     [[nodiscard]] uintptr_t key() const { return key_; }
@@ -77,12 +78,12 @@ class Devices {
     Device* first_ = nullptr;
 };
 
-// Asks for events of a socket (the base handle). Not while pending. Without an error a packet
-// comes.
+// Asks for events of a socket (the base handle). Not while the poll is pending. If there is no
+// error, a packet will come.
 Errno submit(Poll& poll, uintptr_t socket, uint32_t events);
-// Makes its packet come soon. Only while pending.
+// Makes the packet of the poll come soon. Only while it is pending.
 void cancel(Poll& poll);
-// What a packet says, once it was taken from the port; 0: it was cancelled.
+// The events of a packet that was taken from the port; 0: the poll was cancelled.
 uint32_t events_of(Poll& poll);
 
 // What is true of a socket now, without waiting.
@@ -92,7 +93,7 @@ struct Look {
 };
 Look look(uintptr_t socket, uint32_t events);
 
-// The socket below those of layered providers, which AFD knows. 0: the number is no socket.
+// The socket below layered providers, which is the one that AFD knows. 0: the number is no socket.
 uintptr_t base_of(int socket);
 
 }  // namespace kq::afd

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Alarm: ends a wait on time. The timeouts of waits have the grain of the system's tick (up to
-// 15.6 ms), timers of high resolution have not. One for each kqueue that ever waited for so short a
-// time; set by whoever is about to sleep, it wakes all who sleep.
+// Alarm: ends a wait on time. The timeouts of waits have the grain of the system's tick (up to 15.6
+// ms). Timers of high resolution do not. Each kqueue that ever waited for so short a time has one.
+// A thread that is about to sleep sets it, and it wakes all sleeping threads.
 //
-// set(): any thread, under no lock of its own making; one at a time.
+// set(): any thread, one at a time. Takes no lock.
 #ifndef KQ_WINDOWS_ALARM_H
 #define KQ_WINDOWS_ALARM_H
 
@@ -14,17 +14,17 @@ namespace kq {
 
 class Alarm {
   public:
-    // Waits that are longer need none.
+    // Longer waits need no alarm.
     static constexpr Nanos kLongest = 32 * kMillisecond;
 
     Alarm() = default;
     Alarm(const Alarm&) = delete;
     Alarm& operator=(const Alarm&) = delete;
 
-    // Wakes all who sleep at this time (monotonic), if nothing earlier is set. Without a timer of
-    // high resolution nothing happens, and waits end late.
+    // Wakes all sleeping threads at this time (monotonic), unless an earlier time is set. If there
+    // is no timer of high resolution nothing happens, and waits end late.
     void set(Bell& bell, Nanos at, Nanos now);
-    // At the end: nobody is woken any more.
+    // At the end: no thread is woken any more.
     void close();
 
   private:

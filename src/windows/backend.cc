@@ -94,7 +94,7 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
 Errno Backend::still(int fd, FdFacts& facts) {
     if ((facts.registered & kLookedAt) == 0) return sockets_.still(fd, facts);
     Errno error = Errno::no_entry;
-    if (facts.kind == FdKind::kqueue) {  // whose identity is the core's, and its tag
+    if (facts.kind == FdKind::kqueue) {  // its identity is set by the core: the tag
         if (bells::tag_of(fd) == facts.identity) return Errno::ok;
         error = descriptor::check_open(fd) == Errno::ok ? error : Errno::bad_descriptor;
     } else if (!numbers::is_socket(fd)) {
@@ -113,7 +113,7 @@ Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& process) 
 
 // ---- collecting ----
 
-// What this library itself has to tell, before the descriptors.
+// What the library itself has to report, before the descriptors.
 size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
     size_t count = 0;
     const auto tell = [&out, &count](Handle handle) {
@@ -122,7 +122,7 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
         return true;
     };
     if (bell_->has(Bell::kRung)) {
-        // Cleared first: who rings after this is heard the next time.
+        // Cleared first, so that the next call finds a ring that comes after this.
         bell_->clear(Bell::kRung);
         (void)tell(Handle(Handle::Kind::announcement, 0, 0));
     }
@@ -184,7 +184,8 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     size_t count = collect_own(out, t);
     count += sockets_.look_at_edges(out.subspan(count), t);
     sockets_.arm();
-    // In turns: where there is little room each could keep the other from being reported.
+    // The two take turns. Where there is little room, each could keep the other from being
+    // reported.
     looks_first_ = !looks_first_;
     if (looks_first_) count += looked_at_.look(out.subspan(count), t);
     count += collect_packets(out.subspan(count));

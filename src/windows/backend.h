@@ -2,12 +2,11 @@
 // The kernel queue of Windows: a completion port. Contract: platform.h.
 //
 // Four handles for a kqueue: the port, both ends of the pipe that is the public descriptor, an
-// event. Sockets are polled by AFD: a handle for each 32 of them, and as many for the process. Of
-// files their directories tell: a handle for each.
-// What no packet tells of is looked at; files are, too. Deadlines are the timeouts of those who
-// sleep.
+// event. AFD polls the sockets: a handle for each 32 of them, and as many again for the process.
+// Directories report on their files: a handle for each directory. What no packet reports is looked
+// at, and files are looked at as well. Deadlines are the timeouts of sleeping threads.
 //
-// Lock: the kqueue's mutex, but for what platform.h exempts.
+// Lock: the kqueue's mutex, except for what platform.h exempts.
 #ifndef KQ_WINDOWS_BACKEND_H
 #define KQ_WINDOWS_BACKEND_H
 
@@ -77,7 +76,7 @@ class Backend {
     SocketSet sockets_;
     LookedAt looked_at_;
     FileSet files_;
-    Wakeup left_{};  // for which there was no room
+    Wakeup left_{};  // there was no room for it
     bool is_left_ = false;
     bool looks_first_ = false;
     bool is_unpublished_ = false;  // the public descriptor is ours to close

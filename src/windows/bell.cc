@@ -28,7 +28,7 @@ void Bell::wake_all() {
 namespace bells {
 namespace {
 
-// The C library of Windows has so many descriptors at most.
+// The C library of Windows has at most so many descriptors.
 constexpr int kNumbers = 8192;
 
 constinit std::atomic<Bell*> by_number[kNumbers]{};
@@ -52,7 +52,7 @@ void give_back(Bell& bell) {
     unused = &bell;
 }
 
-// Lets `use` have the bell of a number, whose port is not closed meanwhile.
+// Calls `use` with the bell of a number. The port of the bell stays open until `use` returns.
 template <class Use>
 bool with_bell(int number, Use use) {
     if (number < 0 || number >= kNumbers) return false;
@@ -68,8 +68,8 @@ bool with_bell(int number, Use use) {
 
 constinit std::atomic<bool> sweeping{false};
 
-// The kqueues that were closed are freed, whether anybody uses the library or not. Not in the
-// callback: taking a kqueue down waits for its callback.
+// Frees the kqueues that were closed, even if no thread uses the library. The callback cannot do
+// this, because destroying a kqueue waits for its callback.
 DWORD WINAPI sweep(void* /*nothing*/) {
     sweeping.store(false);
     registry::sweep();
@@ -85,15 +85,14 @@ void CALLBACK on_closed(void* context, BOOLEAN /*timed_out*/) {
     if (!sweeping.exchange(true)) QueueUserWorkItem(sweep, nullptr, WT_EXECUTEDEFAULT);
 }
 
-// The library must stay where callbacks of it may be under way.
+// The library must stay loaded, because its callbacks may be running.
 void pin() {
     static constinit std::atomic<bool> pinned{false};
     if (pinned.exchange(true)) return;
     HMODULE self = nullptr;
     GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
                        reinterpret_cast<const wchar_t*>(&pin), &self);
-    // Programs that use sockets have done this; those that do not may ask about numbers all the
-    // same.
+    // Programs that use sockets have done this. Others may ask about numbers as well.
     WSADATA data;
     (void)WSAStartup(MAKEWORD(2, 2), &data);
 }
@@ -138,7 +137,7 @@ Errno open_pipe(Bell& bell, uint32_t tag) {
 }
 
 Errno open_parts(Bell& bell, uint32_t tag) {
-    // Threads that call kevent() are no pool of workers: all of them may run.
+    // Threads that call kevent() are no pool of workers, so all of them may run.
     constexpr DWORD kNoLimit = 0x7fffffff;
     bell.port.store(CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, kNoLimit));
     if (bell.port.load() == nullptr) return sys::last_error();
@@ -189,7 +188,7 @@ void close(Bell& bell, bool all) {
     if (bell.pipe != nullptr) {
         auto* request = reinterpret_cast<OVERLAPPED*>(bell.read);
         DWORD size = 0;
-        // The memory of the read is used again: it has to be over.
+        // The read has to be over, because its memory is used again.
         if (bell.closed != nullptr && CancelIoEx(bell.pipe, request) != 0)
             (void)GetOverlappedResult(bell.pipe, request, &size, TRUE);
     }

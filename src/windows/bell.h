@@ -2,8 +2,9 @@
 // Bells: how any thread wakes a kqueue, by the number of its public descriptor; and that number.
 //
 // The public descriptor is the writing end of a named pipe with one instance, wrapped by the C
-// library, so that close() and _close() work on it. The library keeps the reading end and is told
-// by the system when the last writing end is closed: sleepers are woken, and the kqueue is freed.
+// library, so that close() and _close() work on it. The library keeps the reading end, and the
+// system reports when the last writing end is closed. Then sleepers are woken, and the kqueue is
+// freed.
 //
 // The memory of bells is never freed, only used again. A Bell is in use from open() to close().
 // No lock: ring(), wake() and find() may be called under any lock.
@@ -19,7 +20,7 @@
 namespace kq {
 
 struct Bell {
-    // Why a thread must not sleep, but go and collect.
+    // Why a thread must collect and not sleep.
     enum Reason : uint32_t {
         kRung = 1,     // announced, and not collected yet
         kHeld = 2,     // announced
@@ -27,24 +28,24 @@ struct Bell {
         kKept = 8,     // something was dequeued that no collect() has reported yet
         kClosed = 16,  // the public descriptor is closed
     };
-    // The key of packets that say nothing.
+    // The key of packets that only wake a thread.
     static constexpr uintptr_t kWakeKey = 1;
 
     std::atomic<uint32_t> tag{0};  // 0: not in use
     std::atomic<uint32_t> reasons{0};
     std::atomic<uint32_t> sleepers{0};
-    std::atomic<bool> woken{false};  // a packet that says nothing is in the port
+    std::atomic<bool> woken{false};  // a packet that only wakes is in the port
     std::atomic<uint32_t> users{0};  // threads that use the port without the kqueue's mutex
     std::atomic<void*> port{nullptr};
-    std::atomic<bool> watched{false};     // by another kqueue, once
-    std::atomic<bool> looks{false};       // it has sources of which no packet tells
+    std::atomic<bool> watched{false};     // another kqueue watches it, or has watched it
+    std::atomic<bool> looks{false};       // it has sources that no packet reports
     std::atomic<int64_t> due{INT64_MAX};  // the next deadline, monotonic
     int number = -1;
     void* pipe = nullptr;    // our end
     void* writer = nullptr;  // the handle below the number
     void* closed = nullptr;  // an event
-    void* wait = nullptr;    // of the pool, for that
-    unsigned char read[64];  // where the system puts what a read needs, and the byte
+    void* wait = nullptr;    // of the thread pool, for `closed`
+    unsigned char read[64];  // what the system needs for a read, and the byte
     Bell* next = nullptr;
 
     void set(Reason reason) { reasons.fetch_or(reason); }
@@ -52,34 +53,36 @@ struct Bell {
     [[nodiscard]] bool has(Reason reason) const { return (reasons.load() & reason) != 0; }
     void put(Reason reason, bool on) { on ? set(reason) : clear(reason); }
 
-    // Lets one thread that sleeps go and collect. It wakes the next one if there is a reason left.
+    // Wakes one sleeping thread to collect. That wakes the next one if a reason is left.
     void wake();
-    // All of them: for some of them time is over.
+    // Wakes all sleeping threads, because the time of some of them is over.
     void wake_all();
 };
 
 namespace bells {
 
-// A bell with a port and a public descriptor: too_many_open, no_memory.
+// A bell with a port and a public descriptor. Errors: too_many_open, no_memory.
 Result<Bell*> open(uint32_t tag);
-// Nobody sleeps any more. The public descriptor is the user's to close, unless `all`.
+// No thread sleeps there any more. Closes the public descriptor only if `all`; otherwise the
+// program does that.
 void close(Bell& bell, bool all);
 
 // Whether the number still names this kqueue.
 bool exists(const Bell& bell);
-// Likewise, without asking the system: a file of the program that was just opened may have the
-// number and even the handle.
+// The same, without asking the system. A file that the program has just opened may have the number,
+// and even the handle.
 bool has_number(const Bell& bell);
 
-// Rings the kqueue of this number, if the number was one of ours and the tag is still its.
+// Rings the kqueue of this number, if the number was a kqueue's of this process and still has this
+// tag.
 Errno ring(int number, uint32_t tag);
 // The tag of the kqueue of this process that the number names; 0: none.
 uint32_t tag_of(int number);
-// Another kqueue watches this one from now on: it is to keep everything armed.
+// Another kqueue watches this one from now on, so this one has to keep everything armed.
 void note_watched(int number);
 
 // Whether the kqueue of this number may have something to report, as far as can be seen from
-// outside. bad_descriptor: it is none.
+// outside. bad_descriptor: it is no kqueue.
 Result<bool> may_have_news(int number, int64_t now, bool& sure);
 
 }  // namespace bells

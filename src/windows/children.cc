@@ -36,7 +36,7 @@ Errno open_process(int32_t pid, void*& process) {
         if (code == ERROR_INVALID_PARAMETER) return Errno::no_process;
         return code == ERROR_ACCESS_DENIED ? Errno::not_permitted : sys::from_code(code);
     }
-    // The last two bits of a number are ignored there.
+    // The system ignores the last two bits of a process id.
     if (GetProcessId(process) == static_cast<DWORD>(pid)) return Errno::ok;
     CloseHandle(process);
     process = nullptr;
@@ -58,7 +58,7 @@ Errno watch(void* port, uintptr_t key, int32_t pid, Handle handle, ProcessFacts&
     watch->port = port;
     watch->key = key;
     watch->handle = handle;
-    // The callback takes no time and no lock: it may run where the pool waits.
+    // The callback takes no time and no lock, so it may run in the thread of the pool that waits.
     if (RegisterWaitForSingleObject(&watch->wait, watch->process, on_exit, watch.get(), INFINITE,
                                     WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD) == 0) {
         const Errno refused = sys::last_error();
@@ -85,7 +85,8 @@ void unwatch(ProcessFacts& process) {
 namespace processes {
 namespace {
 
-// As wait() would say it. A process that an exception ended has the code of that.
+// The status as wait() would give it. A process that was ended by an exception has the code of that
+// exception.
 int status_of(DWORD code) {
     constexpr int kFloatingPoint = 8;
     switch (code) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Processes that one kqueue watches: a handle of each, for which the pool of the system waits. The
-// handle keeps the process id from being given to another one.
-// Used by Backend only; the kqueue's mutex.
+// Processes that one kqueue watches: a handle of each, on which the thread pool of the system
+// waits. The system does not give out the process id again while the handle is open. Used by
+// Backend only; the kqueue's mutex.
 #ifndef KQ_WINDOWS_CHILDREN_H
 #define KQ_WINDOWS_CHILDREN_H
 
@@ -9,11 +9,13 @@
 
 namespace kq::children {
 
-// As Backend::watch_process(): a packet of this key will come, of which handle_of() makes `handle`.
+// As Backend::watch_process(): a packet with this key will come, from which handle_of() makes
+// `handle`.
 Errno watch(void* port, uintptr_t key, int32_t pid, Handle handle, ProcessFacts& process);
 void unwatch(ProcessFacts& process);
 
-// What a packet says: a handle has 64 bits, which do not fit a pointer everywhere.
+// The handle that a packet stands for. It has 64 bits, which do not fit into a pointer everywhere,
+// so a packet cannot carry it.
 Handle handle_of(uintptr_t bytes, const void* object);
 
 }  // namespace kq::children

@@ -17,7 +17,7 @@ struct Room {
     afd::Devices devices;
     SlotTable<Watch*> by_number;
 };
-// Never taken down: watches may outlive every kqueue by a packet.
+// Never destroyed, because the last packet of a watch may come after every kqueue is gone.
 constinit Room* room KQ_GUARDED_BY(mutex) = nullptr;
 
 Errno prepare() KQ_REQUIRES(mutex) {
@@ -49,7 +49,7 @@ void take_in(Watch& watch) KQ_REQUIRES(mutex) {
         destroy(watch);
         return;
     }
-    KQ_CHECK(events != 0);  // only what nobody uses is cancelled
+    KQ_CHECK(events != 0);  // only unused watches are cancelled
     watch.closed.store(true, std::memory_order_release);
     unlist(watch);
 }
@@ -103,7 +103,7 @@ void release(Watch& watch) {
     if (--watch.users > 0) return;
     unlist(watch);
     if (watch.poll.pending)
-        afd::cancel(watch.poll);  // and is freed when its packet comes
+        afd::cancel(watch.poll);  // it is freed when its packet comes
     else
         destroy(watch);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which sockets were closed: the value of a SOCKET is given out again at once, and a poll that was
-// answered leaves nothing in the kernel that would notice.
+// Finds out which sockets were closed. The value of a SOCKET is given out again at once, and a poll
+// that was answered leaves nothing in the kernel that would notice.
 //
-// One for the process: each watched socket has a poll of its own, for kLocalClose and nothing else,
-// on a port that nobody waits for. closesocket() puts the packet there before it returns; whoever
-// is about to believe in a socket takes the packets first. A Watch is shared by all kqueues that
-// watch the socket.
+// There is one for the process. Each watched socket has a poll of its own, only for kLocalClose, on
+// a port on which no thread waits. closesocket() puts the packet there before it returns. Code that
+// relies on a socket takes these packets first. A Watch is shared by all kqueues that watch the
+// socket.
 //
-// Lock: a leaf of its own, inside a kqueue's mutex.
+// Lock: its own, taken inside a kqueue's mutex; no other lock is taken under it.
 #ifndef KQ_WINDOWS_CLOSES_H
 #define KQ_WINDOWS_CLOSES_H
 
@@ -29,9 +29,9 @@ struct Watch {
 Result<Watch*> acquire(int socket);
 void release(Watch& watch);
 
-// Takes in what was closed until now: Watch::closed is true of that.
+// Takes the packets: Watch::closed is true for all sockets closed until now.
 void notice();
-// Likewise, and whether this is the socket it was.
+// The same; and whether this socket is still the one that was watched.
 inline bool is_same(const Watch& watch) {
     notice();
     return !watch.closed.load(std::memory_order_acquire);

@@ -9,7 +9,7 @@
 namespace kq::descriptor {
 namespace {
 
-// Classifies it if need be. False: it is not open, or it cannot be what it was.
+// Classifies it if needed. False: it is not open, or cannot be the file it was.
 bool is_known(int fd, FdFacts& facts, uint16_t ready) {
     if ((ready & kClosed) != 0) return false;
     return facts.kind != FdKind::unknown || classify(fd, facts) == Errno::ok;
@@ -33,7 +33,7 @@ Errno classify(int fd, FdFacts& facts) {
     if (!numbers::is_socket(fd)) return files::classify(fd, facts);
     facts.kind = sockets::classify(fd);
     facts.readable_end = facts.writable_end = true;
-    facts.identity = 0;  // a socket has none that can be asked for
+    facts.identity = 0;  // sockets have no identity that can be asked for
     return Errno::ok;
 }
 

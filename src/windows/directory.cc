@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A directory whose changes the system tells. See directory.h.
+// A directory whose changes the system reports. See directory.h.
 #include "directory.h"
 
 #include <stdlib.h>

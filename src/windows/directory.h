@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Directory: one directory of which the system tells what happens in it (ReadDirectoryChangesW).
-// The answers are packets of a completion port. What happens between two requests the system keeps.
+// Directory: one directory in which the system reports changes (ReadDirectoryChangesW). The answers
+// are packets of a completion port. The system keeps what happens between two requests.
 //
-// No lock: a Directory belongs to a FileSet.
+// No lock: a Directory is guarded by its FileSet.
 #ifndef KQ_WINDOWS_DIRECTORY_H
 #define KQ_WINDOWS_DIRECTORY_H
 
@@ -19,8 +19,8 @@ struct FileName {
     const wchar_t* text = nullptr;
     size_t length = 0;
 
-    [[nodiscard]] bool is_like(FileName other) const;  // in the system's eyes: whatever the case
-    // It may be the short form of some other name.
+    [[nodiscard]] bool is_like(FileName other) const;  // as the system does: ignores case
+    // Whether it may be the short form of another name.
     [[nodiscard]] bool may_be_short() const;
 };
 
@@ -32,7 +32,7 @@ class FilePath {
     FilePath(const FilePath&) = delete;
     FilePath& operator=(const FilePath&) = delete;
 
-    // False: it has none that can be told, or memory is short.
+    // False: it has no path that can be found out, or memory is short.
     bool find(void* handle);
     [[nodiscard]] const wchar_t* text() const { return text_; }
     [[nodiscard]] FileName name() const { return {text_ + name_, length_ - name_}; }
@@ -49,7 +49,7 @@ class Directory : public Link {
   public:
     enum class What : uint8_t { added, removed, modified, renamed_from, renamed_to };
 
-    // What one packet tells, piece by piece.
+    // The records of one packet, one by one.
     class Records {
       public:
         explicit Records(const Directory& directory, size_t size)
@@ -67,15 +67,15 @@ class Directory : public Link {
     Directory& operator=(const Directory&) = delete;
 
     Errno open(const wchar_t* path);
-    // Asks for the first time. Packets have this key.
+    // The first request. Packets have this key.
     Errno start(void* port, uintptr_t key);
-    // Whose packet it is.
+    // The directory to which a packet belongs.
     static Directory& of_packet(void* object) { return *static_cast<Request*>(object)->directory; }
-    // Asks for what comes next. Not while pending.
+    // The next request. Not while one is pending.
     Errno ask();
-    // Makes the packet come soon. Only while pending.
+    // Makes the packet come soon. Only while a request is pending.
     void cancel();
-    // Waits until the system writes into this memory no more. Once, at the end.
+    // Waits until the system does not write into this memory any more. Once, at the end.
     void wait_for_the_last();
 
     // The packet has come: the memory may be used, and freed.
@@ -83,11 +83,11 @@ class Directory : public Link {
     [[nodiscard]] bool is_pending() const { return pending_; }
     [[nodiscard]] uint32_t identity() const { return identity_; }
 
-    List<Link> places;    // of those who want to know: FileSet's
-    bool orphan = false;  // nobody does any more
+    List<Link> places;    // of the files that want to know; used by FileSet
+    bool orphan = false;  // no file wants to know any more
 
   private:
-    static constexpr size_t kSize = 8192;  // what network drives take is 64 KiB at most
+    static constexpr size_t kSize = 8192;  // network drives take at most 64 KiB
 
     struct Request {
         alignas(8) unsigned char overlapped[32];

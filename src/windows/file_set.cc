@@ -19,7 +19,7 @@ struct FileSet::File : Link {  // on news_
     Handle handle;
     FdFacts facts;         // kind and identity
     FileState state;       // when last looked at
-    uint32_t changes = 0;  // not told yet, beside what can be seen
+    uint32_t changes = 0;  // not reported yet, apart from what a look shows
     Place parent;          // in the directory that holds it
     Place own;             // a directory's: in itself
     wchar_t* name = nullptr;
@@ -48,7 +48,7 @@ FileSet::File* FileSet::find(int fd) const {
 
 namespace {
 
-// Calls see() for each element; see() does not change the list.
+// Calls see() for each element. see() must not change the list.
 template <class T, class See>
 void for_each(List<T>& list, See see) {
     Link end;
@@ -65,7 +65,7 @@ void for_each(List<T>& list, See see) {
 
 // ---- what is watched ----
 
-// A place in the directory of this path, which is watched from now on if it was not.
+// A place in the directory of this path, which is watched from now on.
 Errno FileSet::watch(const wchar_t* path, Place& place) {
     Owned<Directory> fresh = make<Directory>();
     if (!fresh) return Errno::no_memory;
@@ -96,14 +96,15 @@ void FileSet::leave(Place& place) {
     if (!directory.places.empty()) return;
     directory.orphan = true;
     if (directory.is_pending()) {
-        directory.cancel();  // its memory goes with its packet
+        directory.cancel();  // its memory is freed with its packet
         return;
     }
     directory.unlink();
     Owned<Directory>(&directory).reset();
 }
 
-// Where it is now. If that cannot be told, or watched, there is looking.
+// Finds out in which directory the file is now. If that is unknown, or cannot be watched, the file
+// is only looked at.
 void FileSet::find_home(File& file) {
     leave(file.parent);
     FilePath path;
@@ -126,7 +127,7 @@ Errno FileSet::make_file(int fd, Handle handle, FdFacts& facts) {
     if (file->facts.kind != FdKind::directory && file->facts.kind != FdKind::regular)
         return Errno::ok;  // of no interest
     find_home(*file);
-    // Watched first: nothing is between.
+    // The watch is made before the look, so no change falls between them.
     error = descriptor::file_state(fd, file->facts, file->state);
     if (error != Errno::ok) {
         leave(file->own);
@@ -188,18 +189,18 @@ uint32_t of_entry(Directory::What what) {
         case Directory::What::renamed_from:
             return kEntryRenamed;
         default:
-            return 0;  // of the entry's contents, and the second half of a rename
+            return 0;  // it concerns the contents of the entry, or is the second half of a rename
     }
 }
 
-// Likewise of a file of that name.
+// The same for a file of that name.
 uint32_t of_name(Directory::What what) {
     switch (what) {
         case Directory::What::renamed_from:
             return kMoved;
-        case Directory::What::removed:  // or it is in another directory now
+        case Directory::What::removed:  // or it moved to another directory
             return kRemoved | kUnknown;
-        case Directory::What::renamed_to:  // another file took the name
+        case Directory::What::renamed_to:  // another file has taken the name
             return kRemoved;
         default:
             return 0;
@@ -211,7 +212,7 @@ uint32_t of_name(Directory::What what) {
 void FileSet::tell_of(Directory& directory, Directory::Records& records) {
     Directory::What what{};
     FileName name;
-    File* renamed = nullptr;  // whose new name is the next record
+    File* renamed = nullptr;  // the next record has its new name
     while (records.next(what, name)) {
         File* last = renamed;
         renamed = nullptr;
@@ -222,7 +223,7 @@ void FileSet::tell_of(Directory& directory, Directory::Records& records) {
                 return;
             }
             if (&file == last && what == Directory::What::renamed_to) {
-                // Without memory it has the former name here, and is looked at.
+                // If memory is short it keeps its old name here, and is only looked at.
                 (void)file.call(name);
                 return;
             }
@@ -236,7 +237,7 @@ void FileSet::tell_of(Directory& directory, Directory::Records& records) {
     }
 }
 
-// More happened than the system could keep, or it tells no more.
+// More happened than the system could keep, or it reports no more.
 void FileSet::tell_all(Directory& directory) {
     for_each(directory.places, [this](Link& link) {
         File& file = *static_cast<Place&>(link).file;
@@ -258,13 +259,13 @@ void FileSet::on_packet(void* object, uintptr_t bytes, long status) {
     } else {
         tell_all(directory);
     }
-    // If it is refused, as of a directory that was removed, there is looking.
+    // If the request is refused, as for a directory that was removed, its files are only looked at.
     (void)directory.ask();
 }
 
 // ---- looking ----
 
-// What has changed since the last look, beside what was told.
+// What has changed since the last look, apart from what was reported.
 uint32_t FileSet::look_at(File& file, uint32_t told) {
     FileState seen;
     if (descriptor::file_state(file.fd, file.facts, seen) != Errno::ok) return kUnknown;
@@ -285,7 +286,7 @@ void FileSet::look(Nanos t) {
         const uint32_t changes = look_at(*file, 0);
         if (changes != 0) note(*file, changes);
     });
-    // A twentieth of the time at most.
+    // Looks take at most a twentieth of the time.
     constexpr Nanos kShare = 20;
     const Nanos took = now(Clock::monotonic) - t;
     look_at_ = t + std::max(kPeriod, took * kShare);
@@ -298,7 +299,7 @@ void FileSet::take(Tell tell, void* context) {
         uint32_t changes = std::exchange(file.changes, 0);
         if ((changes & kRemoved) != 0) find_home(file);
         changes |= look_at(file, changes);
-        // Last: it may drop the file.
+        // This is last, because it may drop the file.
         if (changes != 0) tell(context, file.handle, changes);
     }
 }

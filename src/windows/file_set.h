@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// FileSet: the files and directories of which one kqueue wants to know what happens to them.
+// FileSet: the files and directories that one kqueue watches.
 //
-// The system tells of directories. So the one that holds a file is watched, a handle for each, and
-// what is told of the file's name is told of the file; a directory that is wanted itself is watched
-// as well. What has changed the core finds out by comparing. A system may tell of a write only when
-// the file is closed; and what a file is called elsewhere nobody tells. So all files are looked at
-// as well, every kPeriod, and told of if they have changed.
+// The system reports what happens in directories. So the directory that holds a file is watched,
+// with a handle for each directory, and what is reported for the name of the file counts as
+// reported for the file. A directory that is wanted itself is watched as well. The core finds out
+// by comparing what has changed. A system may report a write only when the file is closed, and does
+// not report what is done by other names of the file. So all files are also looked at, every
+// kPeriod, and are reported if they have changed.
 //
 // Used by Backend only; the kqueue's mutex.
 #ifndef KQ_WINDOWS_FILE_SET_H
@@ -27,12 +28,13 @@ class FileSet {
     FileSet(const FileSet&) = delete;
     FileSet& operator=(const FileSet&) = delete;
 
-    // Packets of this key are on_packet()'s.
+    // Packets with this key go to on_packet().
     void open(void* port, uintptr_t key) {
         port_ = port;
         key_ = key;
     }
-    // Drops all; the port is there still, and no packet is taken any more. Once, at the end.
+    // Drops all files. Called while the port is still there, but after the last packet was taken.
+    // Once, at the end.
     void close();
 
     // As Backend::watch_file(), Backend::take_files().
@@ -43,14 +45,14 @@ class FileSet {
     void on_packet(void* object, uintptr_t bytes, long status);
     // Looks at all files if it is time.
     void look(Nanos t);
-    // When that is; kForever: there is none.
+    // The time of the next look; kForever: there is nothing to look at.
     [[nodiscard]] Nanos next_look() const { return count_ == 0 ? kForever : look_at_; }
     // Whether there is something to take().
     [[nodiscard]] bool has_news() const { return !news_.empty(); }
 
   private:
     struct File;
-    struct Place : Link {  // of a file, in the directory that holds it or that it is
+    struct Place : Link {  // a file, in the directory that holds it, or in the directory that it is
         File* file = nullptr;
         Directory* directory = nullptr;
     };
@@ -70,7 +72,7 @@ class FileSet {
     uintptr_t key_ = 0;
     SlotTable<File*> by_number_;
     List<Directory> directories_;
-    List<File> news_;  // files that were told of, and the core does not know
+    List<File> news_;  // files with news that the core does not know yet
     size_t count_ = 0;
     Nanos look_at_ = 0;
 };

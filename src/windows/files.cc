@@ -48,7 +48,7 @@ uint16_t poll_pipe_for_reading(void* handle) {
     return ended ? uint16_t{kHangup} : uint16_t{0};
 }
 
-// Whether this system counts the free space of pipes, as an empty one shows: Wine does not.
+// Whether this system counts the free space of pipes. An empty pipe shows it. Wine does not count.
 bool counts_free_space() {
     static constinit std::atomic<int> known{0};
     if (known.load() != 0) return known.load() > 0;
@@ -70,13 +70,13 @@ uint16_t poll_pipe_for_writing(void* handle) {
     nt::PipeInformation pipe{};
     const long status =
         NtQueryInformationFile(handle, &result, &pipe, sizeof pipe, nt::kFilePipeLocalInformation);
-    if (status < 0) return kWritable;  // nobody can say
+    if (status < 0) return kWritable;  // it cannot be found out
     if (pipe.state == nt::kPipeClosing) return kFailed;
     const bool full = pipe.writable == 0 && pipe.outbound_quota != 0 && counts_free_space();
     return full ? uint16_t{0} : uint16_t{kWritable};
 }
 
-// Characters that wait: a key that is let go, or the mouse, is nothing to read.
+// Characters that wait. A key that is released, or the mouse, is nothing to read.
 int64_t keys_in_console(void* handle) {
     constexpr DWORD kMost = 64;
     INPUT_RECORD records[kMost];
@@ -104,7 +104,7 @@ Sample readable_file(void* handle) {
     return sample;
 }
 
-// Without the volume, which Wine does not find any more when the file was renamed.
+// Without the volume, which Wine does not find after the file was renamed.
 uint32_t identity_of_handle(void* handle) {
     const auto number = reinterpret_cast<uintptr_t>(handle);
     nt::StatusBlock result{};
@@ -156,7 +156,7 @@ uint16_t poll(int fd, Direction direction) {
     switch (GetFileType(handle)) {
         case FILE_TYPE_PIPE: {
             const uint32_t access = access_of(handle);
-            // The wrong end can tell that the other one is gone, and nothing else.
+            // The wrong end can show that the other end is gone, and nothing else.
             if (reads) {
                 if ((access & kRead) != 0) return poll_pipe_for_reading(handle);
                 return poll_pipe_for_writing(handle) & kFailed;

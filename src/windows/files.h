@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What descriptors of the C library say that are no sockets: files, pipes, consoles, devices.
-// For descriptor.cc and the rooms that look at them. No state, no lock.
+// What those descriptors of the C library say that are no sockets: files, pipes, consoles, devices.
+// For descriptor.cc and the files that look at them. No state, no lock.
 #ifndef KQ_WINDOWS_FILES_H
 #define KQ_WINDOWS_FILES_H
 
@@ -10,9 +10,9 @@ namespace kq::files {
 
 // Fills facts. bad_descriptor: not open.
 Errno classify(int fd, FdFacts& facts);
-// To tell another file of the same number. 0: not open.
+// A number that differs for another file of the same descriptor. 0: not open.
 uint32_t identity(int fd);
-// The file behind a handle, to tell whether two are the same. 0: that cannot be told.
+// A number for the file behind a handle, which shows whether two are the same. 0: unknown.
 uint32_t file_of_handle(void* handle);
 
 uint16_t poll(int fd, Direction direction);

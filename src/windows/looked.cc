@@ -44,8 +44,8 @@ void LookedAt::remove(int fd) {
         if (Entry* entry = find(fd, d)) take_out(*entry);
 }
 
-// Of a kqueue that looks itself nobody can say from outside whether it has something: it is
-// reported now and then, and then counts.
+// It cannot be seen from outside whether a kqueue that itself looks at things has something. So it
+// is reported now and then, and its events are counted then.
 bool LookedAt::is_news(Entry& entry, Nanos now) const {
     const uint16_t before = entry.ready;
     const int64_t amount = entry.amount;
@@ -78,7 +78,7 @@ size_t LookedAt::look(std::span<Wakeup> out, Nanos now) {
         }
         out[written++] = {entry.handle, entry.ready, static_cast<uint8_t>(entry.direction)};
         if (entry.mode == Mode::once)
-            take_out(entry);  // another one stands here now
+            take_out(entry);  // another entry is in this place now
         else
             i++;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// LookedAt: descriptors of which no packet tells: pipes, consoles, kqueues. Each collect() looks at
-// all of them, and a thread that sleeps every kPeriod.
+// LookedAt: descriptors that no packet reports: pipes, consoles, kqueues. Each collect() looks at
+// all of them, and a sleeping thread does every kPeriod.
 //
 // Levels are reported while they are true. An edge is reported when it becomes true, or when there
 // is more to read than before.
@@ -23,9 +23,9 @@ class LookedAt {
     LookedAt(const LookedAt&) = delete;
     LookedAt& operator=(const LookedAt&) = delete;
 
-    // How a direction is to be looked at from now on; with `none` not at all, which never fails.
-    // What is true is reported by the next look, whatever was reported before. no_memory.
-    // `queue`: it is a kqueue of this process.
+    // Sets how a direction is looked at from now on. With `none` it is not looked at, and the call
+    // never fails. The next look reports what is true, whatever was reported before. Error:
+    // no_memory. `queue`: it is a kqueue of this process.
     Errno set(int fd, Direction direction, Mode mode, Handle handle, bool queue);
     void remove(int fd);
 
@@ -37,11 +37,11 @@ class LookedAt {
         int fd;
         Direction direction;
         Mode mode;
-        bool queue;  // a kqueue: what it has cannot be counted from here
+        bool queue;  // it is a kqueue, whose events cannot be counted from here
         Handle handle;
-        uint16_t ready;   // when last looked at
+        uint16_t ready;   // at the last look
         int64_t amount;   // likewise
-        Nanos looked_at;  // a kqueue: when it was last reported without being sure
+        Nanos looked_at;  // of a kqueue: when it was last reported although it was not certain
     };
 
     bool is_news(Entry& entry, Nanos now) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What ntdll.dll has and <windows.h> does not declare. <winternl.h> has only some of it, and
-// differently in each tool-chain. For the .cc files of this directory alone.
+// Declares what ntdll.dll has and <windows.h> does not declare. <winternl.h> has only a part of it,
+// which differs between tool-chains. Only for the .cc files of this directory.
 #ifndef KQ_WINDOWS_NT_H
 #define KQ_WINDOWS_NT_H
 

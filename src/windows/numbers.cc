@@ -20,7 +20,8 @@ bool is_socket(int number) {
 #if defined(_UCRT)
 namespace {
 
-// The universal C library ends the process for a number that is not open, unless told otherwise.
+// The universal C library ends the process for a number that is not open, unless it has a handler
+// for that.
 void ignore(const wchar_t* /*expression*/, const wchar_t* /*function*/, const wchar_t* /*file*/,
             unsigned /*line*/, uintptr_t /*reserved*/) {}
 

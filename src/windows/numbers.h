@@ -8,7 +8,8 @@ namespace kq::numbers {
 
 bool is_socket(int number);
 
-// The handle below a descriptor of the C library; null: it is not open. Quiet for all numbers.
+// The handle below a descriptor of the C library; null: it is not open. No number makes the C
+// library complain.
 void* handle_of(int number);
 
 }  // namespace kq::numbers

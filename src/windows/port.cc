@@ -10,12 +10,12 @@
 namespace kq {
 namespace {
 
-// The clock on the wall may be set while a thread sleeps.
+// The wall clock may be set while a thread sleeps.
 constexpr Nanos kLongestByWall = kSecond;
 
 constexpr Nanos kUnit = 100;  // of the kernel's times, in ns
 
-// Less than for ever, and far enough.
+// Less than kForever, and long enough.
 constexpr Nanos kLongest = 1000 * 3600 * kSecond;
 
 size_t remove(void* port, nt::Completion* out, uint32_t most, Nanos t) {
@@ -72,7 +72,7 @@ Errno Port::sleep(Nanos t) {
     const Errno error = inbox_.enter();
     if (error != Errno::ok) return error;
     const Nanos end = t == kForever ? kForever : saturating_add(now(Clock::monotonic), t);
-    // Who sets a reason, or an earlier deadline, after this sees that a thread sleeps.
+    // A thread that sets a reason, or an earlier deadline, after this sees that this thread sleeps.
     bell_->sleepers.fetch_add(1);
     Sleeper me{};
     const Nanos until = adopt(me, end);
@@ -89,7 +89,7 @@ Errno Port::sleep(Nanos t) {
     }
     leave(me);
     bell_->sleepers.fetch_sub(1);
-    // The call that ends so wakes the next one: wake_if_needed().
+    // The call that ends in this way wakes the next thread: wake_if_needed().
     if (bell_->has(Bell::kClosed)) return Errno::bad_descriptor;
     if (got || bell_->reasons.load() != 0) return Errno::ok;
     return now(Clock::monotonic) >= end ? Errno::timed_out : Errno::ok;

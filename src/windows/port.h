@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Port: waiting on the completion port of a kqueue, by many threads at once.
 //
-// To wait on a port is to take a packet out of it. So a thread that sleeps keeps what it took in
-// the inbox, until somebody collects. One packet wakes one thread, and that is enough: whoever is
-// woken collects, and wakes the next one if anything is left.
+// To wait on a port is to take a packet out of it. So a sleeping thread puts what it took into the
+// inbox, until a thread collects. One packet wakes one thread. That is enough, because a woken
+// thread collects, and wakes the next one if anything is left.
 //
-// Each thread that sleeps has adopted the deadlines there were when it began. If an earlier one
-// comes and nobody who sleeps knows of it, one of them is woken to adopt it.
+// Each sleeping thread has adopted the deadlines there were when it began. If an earlier deadline
+// comes that no sleeping thread knows, one of them is woken to adopt it.
 //
-// sleep() is called without the kqueue's mutex; all else under it. Lock: a leaf, for the sleepers.
+// sleep() is called without the kqueue's mutex; all else under it. Lock: one for the sleepers,
+// under which no other is taken.
 #ifndef KQ_WINDOWS_PORT_H
 #define KQ_WINDOWS_PORT_H
 
@@ -38,16 +39,16 @@ class Port {
 
     void use(Bell& bell) { bell_ = &bell; }
 
-    // At the end, before the bell is closed; nobody sleeps any more.
+    // At the end, before the bell is closed, when no thread sleeps any more.
     void close() KQ_NO_ANALYSIS { alarm_.close(); }
 
     // As Backend::sleep().
     Errno sleep(Nanos t) KQ_EXCLUDES(mutex_);
 
-    // Takes what there is, as fits: what sleepers took first.
+    // Takes the packets there are, as many as fit; those that sleepers took come first.
     size_t take(std::span<Packet> out);
 
-    // The next moment at which a thread that sleeps has to go and collect, on each clock.
+    // The next moment at which a sleeping thread has to wake and collect, on each clock.
     void set_deadlines(Nanos monotonic, Nanos realtime) KQ_EXCLUDES(mutex_);
 
     // Wakes a thread if there is a reason not to sleep.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Signals of Windows: those of the C library, of the console, and what kq_raise() makes. Contract:
-// namespace signals of platform.h. Under the signal hub's mutex, but for the handlers.
+// namespace signals of platform.h. Under the signal hub's mutex, except for the handlers.
 //
-// A handler of the C library is gone when it is called, and is installed again inside; the
-// program's is called after ours. Console events come first to us, on a thread of their own.
+// The C library removes a handler when it calls it, so each handler installs itself again. The
+// program's handler is called after ours. Console events come to the library first, on a thread of
+// their own.
 #include <signal.h>
 
 #include <atomic>
@@ -23,7 +24,8 @@ using Action = void (*)(int);
 #endif
 constexpr int kHangup = 1;
 
-// Those for which the C library takes a handler that is not about a fault of the program.
+// The signals for which the C library takes a handler, without those that report a fault of the
+// program.
 constexpr int kCaught[] = {SIGINT, SIGTERM, SIGBREAK, SIGABRT};
 
 constinit std::atomic<bool> started[signal_hub::kLastSignal + 1] = {};
@@ -48,7 +50,8 @@ void handler(int number) {
     do_as_wanted(number);
 }
 
-// Installs ours, if it is not there, and notes what was. True if the program had changed it.
+// Installs the library's handler, if it is not there, and keeps the one before. True if the program
+// had changed it.
 bool install(int number) {
     const Action before = ::signal(number, handler);
     if (before == SIG_ERR || before == handler) return false;
@@ -72,7 +75,8 @@ BOOL WINAPI on_console(DWORD event) {
     if (!started[number].load() || !signal_hub::arrived(number)) return FALSE;
     if (is_caught(number)) (void)install(number);
     do_as_wanted(number);
-    // The process ends when this returns; whoever hears of it has the time that the system gives.
+    // The process ends when this returns. A thread that gets the event has the time that the system
+    // gives.
     if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) Sleep(INFINITE);
     return TRUE;
 }
@@ -91,7 +95,7 @@ Errno start(int number) {
 void stop(int number) {
     if (!started[number].exchange(false) || !is_caught(number)) return;
     const Action now = ::signal(number, wanted[number].load());
-    if (now != handler && now != SIG_ERR) (void)::signal(number, now);  // the program's, since
+    if (now != handler && now != SIG_ERR) (void)::signal(number, now);  // set by the program
 }
 
 bool refresh(uint64_t set) {
@@ -115,6 +119,31 @@ void put_back() {}
 void abandon_in_child() {}
 
 }  // namespace kq::signals
+
+namespace kq {
+
+const char* signal_name(uintptr_t number) {
+    switch (number) {
+        case SIGABRT:
+            return "SIGABRT";
+        case SIGBREAK:
+            return "SIGBREAK";
+        case SIGFPE:
+            return "SIGFPE";
+        case SIGILL:
+            return "SIGILL";
+        case SIGINT:
+            return "SIGINT";
+        case SIGSEGV:
+            return "SIGSEGV";
+        case SIGTERM:
+            return "SIGTERM";
+        default:
+            return nullptr;
+    }
+}
+
+}  // namespace kq
 
 // ---- <kqueue/signal.h> ----
 

@@ -21,7 +21,7 @@ struct SocketSet::Socket {
     Handle handle;
     int fd;
     Mode mode[kDirections];   // wanted
-    bool spent[kDirections];  // an edge that was told, and may be there still
+    bool spent[kDirections];  // an edge that was reported, and may still be ready
     bool orphan;              // to be freed when its packet comes
     bool listed;
     Socket* next;  // while listed
@@ -51,7 +51,7 @@ void SocketSet::close() {
     take_the_last();
 }
 
-// The kernel writes into what is outstanding until its packet is taken.
+// The kernel writes into outstanding polls until their packets are taken.
 void SocketSet::take_the_last() {
     constexpr int kPatience = 100;
     for (int i = 0; outstanding_ > 0 && i < kPatience; i++) {
@@ -63,7 +63,7 @@ void SocketSet::take_the_last() {
             if (done[k].key == reinterpret_cast<void*>(devices_.key()))
                 (void)on_packet(done[k].context, {});
     }
-    // Rather leaked than written to.
+    // To leak the memory is better than to have the kernel write into freed memory.
 }
 
 Result<SocketSet::Socket*> SocketSet::make_socket(int fd) {
@@ -90,7 +90,7 @@ Result<SocketSet::Socket*> SocketSet::make_socket(int fd) {
     return socket.release();
 }
 
-// Not watched any more; its memory goes with its last packet.
+// The socket is not watched any more. Its memory is freed with its last packet.
 void SocketSet::drop(Socket& socket) {
     for (const Direction d : kBoth)
         (void)edges_.remove(socket.fd, d);
@@ -122,7 +122,7 @@ SocketSet::Socket* SocketSet::find(int fd) const {
 
 Errno SocketSet::still(int fd, FdFacts& facts) {
     const Socket* socket = find(fd);
-    // Closed here, and open elsewhere, nobody tells.
+    // The kernel does not report a socket that is closed here and open in another process.
     const bool same =
         socket != nullptr && closes::is_same(*socket->close) && numbers::is_socket(fd);
     if (same) return Errno::ok;
@@ -195,7 +195,7 @@ void SocketSet::arm_one(Socket& socket) {
     if (wanted == 0) return;
     wanted |= afd::kLocalClose;
     if (socket.poll.pending) {
-        // Else what is asked is answered when it is true.
+        // Otherwise the poll is answered when something of it is true.
         if ((wanted & ~socket.poll.asked) != 0) afd::cancel(socket.poll);
         return;
     }
@@ -235,7 +235,7 @@ SpentEdges::Look SocketSet::sample(const Socket& socket, Direction d) const {
     return {sockets::ready_for(look.events), amount};
 }
 
-// A direction that a packet speaks of. False: nothing to tell.
+// A direction that a packet concerns. False: there is nothing to report.
 bool SocketSet::report(Socket& socket, Direction d, uint32_t events, Wakeup& out) {
     Mode& mode = socket.mode[at(d)];
     if (mode == Mode::none || socket.spent[at(d)]) return false;
@@ -243,10 +243,10 @@ bool SocketSet::report(Socket& socket, Direction d, uint32_t events, Wakeup& out
     if (ready == 0) return false;
     if (mode == Mode::edge) {
         const SpentEdges::Look seen = sample(socket, d);
-        if (seen.ready == 0) return false;  // not any more
+        if (seen.ready == 0) return false;  // it is not ready any more
         ready = seen.ready;
         socket.spent[at(d)] = true;
-        // After its end nothing will be news.
+        // After the end nothing can be news.
         const bool ended = (ready & (kHangup | kReadHangup)) != 0 && seen.amount == 0;
         if (!ended) edges_.add(socket.fd, d, socket.handle, seen, now(Clock::monotonic));
     }

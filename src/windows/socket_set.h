@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // SocketSet: the sockets that one kqueue watches, each with one poll of AFD for both directions.
 //
-// Two polls of one socket on one port are mixed up by the system; so what is wanted of it is
-// merged. A poll is answered once. What was told by level is asked for again at the next collect();
-// of what was told by edge SpentEdges looks when it ends. A poll that asks for too little is
-// cancelled, and made anew when its packet has come; one that asks for too much is sifted then.
+// The system mixes up two polls of one socket on one port, so the wishes of both directions are
+// merged. A poll is answered once. A level that was reported is asked for again at the next
+// collect(). For an edge that was reported, SpentEdges looks when it ends. A poll that asks for too
+// little is cancelled, and made anew when its packet has come. If a poll asks for too much, the
+// rest is ignored when its packet comes.
 //
-// Whether a number still is the socket that is watched, `closes` says.
-// Used by Backend only; the kqueue's mutex.
+// `closes` finds out whether a number still is the socket that is watched. Used by Backend only;
+// the kqueue's mutex.
 #ifndef KQ_WINDOWS_SOCKET_SET_H
 #define KQ_WINDOWS_SOCKET_SET_H
 
@@ -36,22 +37,22 @@ class SocketSet {
         devices_.bind(port, key);
     }
 
-    // Drops all; the port is there still. Once, at the end.
+    // Drops all sockets, while the port is still there. Once, at the end.
     void close();
 
     // As Backend::watch() and still(), for numbers that are sockets or are registered as such.
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
     Errno still(int fd, FdFacts& facts);
 
-    // Asks the kernel for all that is to be asked for.
+    // Makes all polls that have to be made.
     void arm();
     [[nodiscard]] bool is_armed() const { return first_unarmed_ == nullptr; }
 
     // A packet has come. Writes up to two wakeups.
     size_t on_packet(void* object, std::span<Wakeup> out);
-    // Edges that were told: writes those that are news.
+    // Looks at edges that were reported, and writes those that are news.
     size_t look_at_edges(std::span<Wakeup> out, Nanos now);
-    // When somebody who sleeps has to go and collect because of these; kForever: never.
+    // When a sleeping thread has to wake and collect because of these edges; kForever: never.
     [[nodiscard]] Nanos next_look() const;
 
   private:
@@ -73,10 +74,10 @@ class SocketSet {
     afd::Devices devices_;
     SlotTable<Socket*> by_number_;
     SpentEdges edges_;
-    Socket* first_unarmed_ = nullptr;  // in the order in which they were told: all get their turns
+    Socket* first_unarmed_ = nullptr;  // in the order of their reports, so that each has its turn
     Socket* last_unarmed_ = nullptr;
     size_t outstanding_ = 0;   // polls whose packets were not taken yet
-    bool is_refused_ = false;  // the system has refused a poll: to be tried again
+    bool is_refused_ = false;  // the system has refused a poll, which is to be tried again
 };
 
 }  // namespace kq

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What a socket says now. See sockets.h.
 //
-// SO_ERROR is never asked for: it is the program's, and is given once. Why a connection failed AFD
-// tells with the event, as often as it is asked.
+// SO_ERROR is never asked for, because it is given once, and is for the program. AFD says with the
+// event why a connection failed, each time it is asked.
 #include "sockets.h"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ bool is_listener(int fd) {
     return option(fd, SO_ACCEPTCONN, 0) != 0;
 }
 
-// What ended a connection, as AFD says it.
+// The error that ended a connection, as AFD gives it.
 uint32_t cause_of_end(const afd::Look& look) {
     if ((look.events & afd::kConnectFail) != 0) {
         const Errno error = sys::from_status(look.status);
@@ -84,7 +84,7 @@ int64_t bytes_readable(int fd) {
 Sample readable(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
     if (ready == 0) return sample;
-    if (is_listener(fd)) {  // how many wait nobody can say
+    if (is_listener(fd)) {  // how many wait cannot be found out
         sample.active = (ready & kReadable) != 0;
         sample.data = sample.active ? 1 : 0;
         sample.unmarked = true;

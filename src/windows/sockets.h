@@ -7,16 +7,16 @@
 
 namespace kq::sockets {
 
-// AFD's events of a direction, and what they are in words of the core.
+// AFD's events of a direction, and the same as Ready bits.
 uint32_t events_for(Direction direction);
 uint16_t ready_for(uint32_t events);
 
 FdKind classify(int fd);
 uint16_t poll(int fd, Direction direction);
-// FIONREAD; 0 if nobody counts.
+// FIONREAD; 0 if it cannot be counted.
 int64_t bytes_readable(int fd);
 
-// As of namespace descriptor.
+// As in namespace descriptor.
 Sample readable(int fd, const FdFacts& facts, uint16_t ready);
 Sample writable(int fd, const FdFacts& facts, uint16_t ready);
 

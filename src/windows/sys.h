@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The headers of the system, for the .cc files of this directory alone, and its errors as Errno.
+// The headers of the system, only for the .cc files of this directory, and its errors as Errno.
 #ifndef KQ_WINDOWS_SYS_H
 #define KQ_WINDOWS_SYS_H
 
@@ -16,7 +16,7 @@ Errno from_code(unsigned long code);
 inline Errno last_error() {
     return from_code(GetLastError());
 }
-// Likewise of what the kernel answers.
+// The same for an answer of the kernel.
 Errno from_status(long status);
 
 }  // namespace kq::sys

@@ -37,11 +37,15 @@ void threading::yield() {
     (void)SwitchToThread();
 }
 
+uint64_t thread_number() {
+    return GetCurrentThreadId();
+}
+
 // ---- clocks ----
 
 namespace {
 
-// Since when the clock of files counts, in its units of 100 ns.
+// The Unix epoch on the clock of files, which counts units of 100 ns from 1601.
 constexpr int64_t kEpoch = 116444736000000000;
 
 Nanos monotonic_now() {
@@ -78,7 +82,7 @@ Errno set_file_poll_interval(int64_t /*interval*/) {
 
 // ---- stderr ----
 
-// A program with windows has none: the debugger is told, too.
+// A program with windows has no stderr, so the debugger gets the line, too.
 void say(const char* line) {
     char text[512];
     (void)snprintf(text, sizeof text, "%.*s\n", static_cast<int>(sizeof text - 2), line);

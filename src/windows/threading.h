@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Threads and locks of Windows. Contract: platform.h, "threads".
 //
-// <windows.h> is not included: the core includes this header, and is to be spared its macros.
+// <windows.h> is not included: the core includes this header, and must not get the macros of that
+// one.
 #ifndef KQ_THREADING_H
 #define KQ_THREADING_H
 

@@ -6,7 +6,7 @@
 set -eu
 posix='abort bsd_signal calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
 getpid getsockname getsockopt ioctl kill lseek malloc memcpy memmove memset nanosleep pipe poll
-pthread_atfork pthread_getspecific pthread_key_create pthread_mutex_lock pthread_mutex_trylock
+pthread_atfork pthread_self pthread_getspecific pthread_key_create pthread_mutex_lock pthread_mutex_trylock
 pthread_mutex_unlock pthread_setcancelstate pthread_setcanceltype qsort pthread_setspecific pthread_sigmask raise read realloc
 sched_yield sigaction sigaddset sigemptyset sigismember sigpending sigqueue sigtimedwait snprintf
 sockatmark stderr sysconf vsnprintf waitid write isatty'

@@ -306,6 +306,14 @@ bool Backend::is_queue(int descriptor) {
     return file != nullptr && file->queue != nullptr;
 }
 
+const char* signal_name(uintptr_t /*number*/) {
+    return nullptr;
+}
+
+uint64_t thread_number() {
+    return 1;
+}
+
 uint32_t coarse_tick() {
     return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
 }

@@ -3,6 +3,7 @@
 #include "trace_names.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <cstring>
 #include <string>
@@ -36,11 +37,17 @@ TEST(TraceNames, FlagsAndNotesOfEachFilter) {
     EXPECT_EQ(text(5, EVFILT_TIMER, 0, NOTE_NSECONDS, -1),
               "{ident 5, EVFILT_TIMER, 0x0, fflags NOTE_NSECONDS, data -1, udata 0x0}");
     EXPECT_EQ(text(5, EVFILT_SIGNAL, EV_CLEAR | 0x800, 1, 0),
-              "{ident 5, EVFILT_SIGNAL, EV_CLEAR|0x800, fflags 0x1, data 0, udata 0x0}");
+              "{ident 5 SIGTRAP, EVFILT_SIGNAL, EV_CLEAR|0x800, fflags 0x1, data 0, udata 0x0}");
     EXPECT_EQ(text(5, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG_FUNC, 0),
               "{ident 5, EVFILT_LIBKQUEUE, EV_ADD, fflags NOTE_DEBUG_FUNC, data 0, udata 0x0}");
     EXPECT_EQ(text(5, 99, EV_ADD, 0, 0),
               "{ident 5, filter 99, EV_ADD, fflags 0x0, data 0, udata 0x0}");
+}
+
+TEST(TraceNames, SignalsWithoutANameAreNumbers) {
+    EXPECT_NE(text(SIGINT, EVFILT_SIGNAL, 0, 0, 0).find("{ident 2 SIGINT, "), std::string::npos);
+    EXPECT_NE(text(4711, EVFILT_SIGNAL, 0, 0, 0).find("{ident 4711, "), std::string::npos);
+    EXPECT_NE(text(SIGINT, EVFILT_USER, 0, 0, 0).find("{ident 2, "), std::string::npos);
 }
 
 TEST(TraceNames, TheControlBitsOfUserEventsAreANumber) {
