@@ -91,14 +91,53 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
     });
 }
 
-// Only changes, and no room for answers.
-[[gnu::noinline]] int kevent_change(int kq, const struct kevent* changelist, int nchanges) {
+// Only changes, and no room for answers: 0 is the answer, unless one of them failed.
+[[gnu::noinline]] int kevent_change_any(int kq, const struct kevent* changelist, int nchanges) {
     const int saved = errno;
     const Result<Kqueue*> found = registry::find_in_place(kq);
     if (!found.ok()) return refuse("kevent", kq, found.error());
     const Result<int> result = found.value()->change(changelist, nchanges);
     return end_call("kevent", found.value(), result, saved,
                     [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
+}
+
+[[gnu::noinline, gnu::cold]] int end_badly(Kqueue* queue, Errno error,
+                                           const struct kevent* changelist, int nchanges) {
+    const int kq = queue->descriptor();
+    return end_call("kevent", queue, error, 0,
+                    [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
+}
+
+// The same where it is plain what the number is, and there is one thread.
+[[gnu::noinline]] int kevent_change_alone(int kq, const struct kevent* changelist, int nchanges) {
+    const registry::Place* place = nullptr;
+    Kqueue* const queue = registry::look_up_plain(kq, place);
+    if (queue == nullptr) return kevent_change_any(kq, changelist, nchanges);
+    const int saved = errno;
+    if (!registry::take_plain(queue, place)) {
+        registry::finish_release_of(queue);
+        return kevent_change_any(kq, changelist, nchanges);
+    }
+    const Result<int> result = queue->change_alone(changelist, nchanges);
+    if (!result.ok()) return end_badly(queue, result.error(), changelist, nchanges);
+    if (!registry::release_plain(queue)) registry::finish_release(queue);
+    errno = saved;
+    return 0;
+}
+
+[[gnu::noinline]] int kevent_change(int kq, const struct kevent* changelist, int nchanges) {
+    return single_threaded() ? kevent_change_alone(kq, changelist, nchanges)
+                             : kevent_change_any(kq, changelist, nchanges);
+}
+
+// No changes, but something is pending here already, or to be seen to.
+[[gnu::noinline]] int kevent_take(Kqueue* queue, struct kevent* eventlist, int nevents,
+                                  const timespec* timeout) {
+    const int saved = errno;
+    const int kq = queue->descriptor();
+    const Result<int> result = queue->take(eventlist, nevents, timeout, cancelled);
+    return end_call("kevent", queue, result, saved,
+                    [=] { return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout); });
 }
 
 // One that has looked, and is not at its end.
@@ -159,13 +198,14 @@ int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent*
     if (nchanges > 0 && nevents == 0) return kq::kevent_change(kq, changelist, nchanges);
     // Most calls, in place and without a frame that is worth the name: nothing is changed, nothing
     // waits, and so the kernel alone has the answer.
+    if (nchanges != 0 || nevents <= 0 || (timeout != nullptr && !kq::is_valid(*timeout)))
+        return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
     const kq::registry::Place* place = nullptr;
     kq::Kqueue* const queue = kq::registry::look_up_plain(kq, place);
-    if (nchanges != 0 || nevents <= 0 || queue == nullptr || !queue->is_at_rest() ||
-        (timeout != nullptr && !kq::is_valid(*timeout)))
-        return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
+    if (queue == nullptr) return kq::kevent_any(kq, nullptr, 0, eventlist, nevents, timeout);
     if (!kq::registry::take_plain(queue, place))
         return kq::kevent_overtaken(queue, kq, eventlist, nevents, timeout);
+    if (!queue->is_at_rest()) return kq::kevent_take(queue, eventlist, nevents, timeout);
     kq::Kqueue::Look look;
     if (!queue->finds_nothing(look, nevents, timeout))
         return kq::kevent_looked(queue, look, eventlist, nevents, timeout);

@@ -122,6 +122,19 @@ KQ_INLINE Errno tell(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm)
     return error == Errno::no_entry ? tell_again(kq, fd, watch, rearm) : error;
 }
 
+// As tell() of a knote that is on the list, enabled and pollable, to be told again.
+KQ_INLINE Errno arm(KnoteQueue& kq, int fd, FdWatch& watch, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    const Direction d = direction_of(kn);
+    const auto other = static_cast<Direction>(1 - static_cast<int>(d));
+    const bool alone = watch.notes == &kn && kn.chain == nullptr;
+    if (!alone || watch.facts.armed_for(other) != Mode::none || !watches_one<Backend>())
+        return tell_all(kq, fd, watch, bit(d));
+    const Mode mode = mode_for(&kn);
+    if (mode != Mode::level) kq.set_backed(kn, false);
+    const Errno error = watch_one(kq.backend(), fd, d, mode, handle_of(fd, watch), watch.facts);
+    return error == Errno::no_entry ? tell_again(kq, fd, watch, bit(d)) : error;
+}
+
 // As tell(); if the number turns out to name another open file (no_entry) or
 // none (bad_descriptor), all its knotes are dropped.
 Errno tell_or_forget(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());

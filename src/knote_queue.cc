@@ -33,10 +33,8 @@ Errno KnoteQueue::drop(Knote& kn) {
 }
 
 void KnoteQueue::free_detached(Knote& kn) {
-    deactivate(kn);
-    if (kn.has(kExtended)) wide_.forget(kn);
+    end(kn);
     find_filter(kn.filter)->destroy(*this, &kn);
-    knotes_.fetch_sub(1);
 }
 
 Mailbox* KnoteQueue::mailbox() {

@@ -125,7 +125,14 @@ class KnoteQueue {
     void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
-    // Frees a knote that is in no index and has no source any more.
+    // A knote that is in no index and has no source any more: it waits nowhere, and is not one of
+    // this queue's. To be freed.
+    void end(Knote& kn) KQ_REQUIRES(mutex_) {
+        deactivate(kn);
+        if (kn.has(kExtended)) wide_.forget(kn);
+        knotes_.fetch_sub(1);
+    }
+    // The same, and frees it.
     void free_detached(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- what the kernel says ----

@@ -4,7 +4,8 @@
 // In a process with one thread only its signal handlers look numbers up or retire a kqueue
 // meanwhile. So a reference is one instruction, and then the number is looked at again, as find()
 // does it: a handler that ran before that may have closed the kqueue and used the cell for another.
-// What is not plain is left to registry.cc. For api.cc.
+// What is not plain is left to registry.cc. For api.cc; and
+// what the filters of descriptors ask in place.
 #ifndef KQ_REGISTRY_LOOKUP_H
 #define KQ_REGISTRY_LOOKUP_H
 
@@ -70,6 +71,12 @@ KQ_INLINE void release_and_reap(Kqueue* kqueue) {
         release(kqueue);
         reap();
     }
+}
+
+// Whether the number ever was a kqueue's, as far as is known. If not, is_live() is false.
+KQ_INLINE bool may_be_live(int fd) {
+    const Place* place = place_of(fd);
+    return place != nullptr && place->load(std::memory_order_acquire) != nullptr;
 }
 
 }  // namespace kq::registry
