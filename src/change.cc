@@ -83,6 +83,11 @@ Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
 template Errno Kqueue::create_knote(OfDescriptors verbs, const struct kevent& change);
 template Errno Kqueue::create_knote(ByTable verbs, const struct kevent& change);
 
+Result<int> Kqueue::apply_all(const struct kevent* changes, int nchanges) {
+    bool stopped = false;
+    return apply_changes(changes, nchanges, nullptr, 0, stopped);
+}
+
 // It waits on the queue for its report, whatever the change or its filter did to it.
 void Kqueue::force(Knote& kn) {
     kn.flags |= EV_ONESHOT;

@@ -185,9 +185,9 @@ KQ_INLINE Result<int> Kqueue::apply_changes(const struct kevent* changes, int nc
     return written;
 }
 
-// The same of one change, of a descriptor, and no room for an answer.
-KQ_INLINE Result<int> Kqueue::apply_descriptor(const struct kevent& change) {
-    const Errno error = register_by<OfDescriptors>(change);
+// The same of one change, and no room for an answer.
+KQ_INLINE Result<int> Kqueue::apply_one(const struct kevent& change) {
+    const Errno error = register_change(change);
     const bool receipt = (change.flags & EV_RECEIPT) != 0;
     if (error == Errno::ok && !receipt && !trace_enabled(TraceLevel::trouble)) return 0;
     Result<int> end = 0;

@@ -145,6 +145,7 @@ void Kqueue::read_mailbox() {
 }
 
 void Kqueue::expire_timers(Clock clock) {
+    timers_.note_moved();  // the backend's timer has fired, perhaps too early
     const Nanos t = now(clock);
     while (TimerKnote* timer = timers_.take_due(clock, t))
         activate(*timer);

@@ -84,7 +84,11 @@ class KnoteQueue {
 
     // ---- knotes whose ident is not a descriptor ----
 
-    Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_);
+    KQ_INLINE Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_) {
+        return index_.find(Knote::hash_key(filter, ident), [filter, ident](const Knote& kn) {
+            return kn.ident == ident && kn.filter == filter;
+        });
+    }
     Errno index(Knote& kn) KQ_REQUIRES(mutex_);
     void unindex(Knote& kn) KQ_REQUIRES(mutex_);
     // visit(knote) may remove and free that knote, and change no other of the index.

@@ -108,7 +108,9 @@ class Kqueue : public KnoteQueue {
     [[gnu::noinline]] int answer_change(const struct kevent& change, Errno error,
                                         struct kevent* events, int nevents, int written,
                                         Result<int>& end) KQ_REQUIRES(mutex_);
-    Result<int> apply_descriptor(const struct kevent& change) KQ_REQUIRES(mutex_);
+    Result<int> apply_one(const struct kevent& change) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> apply_all(const struct kevent* changes, int nchanges)
+        KQ_REQUIRES(mutex_);
     Errno register_change(const struct kevent& change) KQ_REQUIRES(mutex_);
     template <class Verbs>
     [[gnu::noinline]] Errno create_knote(Verbs verbs, const struct kevent& change)
@@ -204,27 +206,46 @@ class Kqueue : public KnoteQueue {
     KQ_INLINE void settle(After what) KQ_REQUIRES(mutex_) {
         if (active_.unbacked() != 0 || !announcing_.is_quiet()) announce(what);
         // After that: it may collect, and so hear of a deadline that then has to be set anew.
+        if (!settles_times<Backend>() || timers_.moved()) settle_times();
+    }
+    KQ_INLINE void settle_times() KQ_REQUIRES(mutex_) {
+        timers_.note_told();
         Nanos monotonic = timers_.earliest(Clock::monotonic);
         if (parked_.deadline() < monotonic) monotonic = parked_.deadline();
         backend_.settle(monotonic, timers_.earliest(Clock::realtime));
     }
-    // Whether settle() has nothing to do after changes that moved no timer.
-    [[nodiscard]] bool is_settled() const KQ_REQUIRES(mutex_) {
+    // Whether settle() has nothing to do, and end_call() neither.
+    [[nodiscard]] KQ_INLINE bool is_settled() const KQ_REQUIRES(mutex_) {
         return settles_times<Backend>() && active_.unbacked() == 0 && announcing_.is_silent() &&
-               parked_.empty();
+               !timers_.moved() && astray_count_ == 0;
+    }
+    // The end of a call that needs no more than that.
+    KQ_INLINE void settle_and_end(After what) KQ_RELEASE(mutex_) {
+        if (__builtin_expect(is_settled(), 1)) {
+            mutex_.unlock();
+            return;
+        }
+        settle(what);
+        end_call();
+    }
+    [[gnu::noinline]] void settle_and_end_changes() KQ_RELEASE(mutex_) {
+        settle(After::changes);
+        end_call();
     }
     // Out of line: in most calls there is nothing to announce.
     [[gnu::noinline]] void announce(After what) KQ_REQUIRES(mutex_);
     void ring_as_promised() KQ_EXCLUDES(mutex_);
     void pay(uint8_t owed) KQ_EXCLUDES(mutex_);
-    // What is around every kevent() call: `body` runs under the mutex and ends with settle().
+    // What is around every kevent() call: `body` runs under the mutex, and says after what it is to
+    // be settled.
     template <class Body>
     KQ_INLINE Result<int> in_one_call(Body body) KQ_EXCLUDES(mutex_) {
         mutex_.lock();
         (void)renew_if_haunted();
         call_.begin();
-        const Result<int> result = body();
-        end_call();
+        After what = After::changes;
+        const Result<int> result = body(what);
+        settle_and_end(what);
         return result;
     }
     KQ_INLINE void end_call() KQ_RELEASE(mutex_) {

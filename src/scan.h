@@ -148,8 +148,7 @@ KQ_INLINE Result<int> Kqueue::finish(Look& look, struct kevent* events, int neve
                                      const timespec* timeout,
                                      void (*cancelled)(void*)) KQ_NO_ANALYSIS {
     const Result<int> result = scan_looked(look, events, nevents, timeout, cancelled);
-    settle(After::delivery);
-    end_call();
+    settle_and_end(After::delivery);
     return result;
 }
 
@@ -157,57 +156,41 @@ KQ_INLINE Result<int> Kqueue::finish(Look& look, struct kevent* events, int neve
 
 KQ_INLINE Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
                                   int nevents, const timespec* timeout, void (*cancelled)(void*)) {
-    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+    return in_one_call([&](After& what) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
         bool stopped = false;
         Result<int> result = 0;
         if (nchanges != 0) result = apply_changes(changes, nchanges, events, nevents, stopped);
-        const bool scans = !stopped && nevents != 0;
-        if (scans) result = scan(events, nevents, timeout, cancelled);
-        settle(scans ? After::delivery : After::changes);
-        return result;
+        if (stopped || nevents == 0) return result;
+        what = After::delivery;
+        return scan(events, nevents, timeout, cancelled);
     });
 }
 
 KQ_INLINE Result<int> Kqueue::change(const struct kevent* changes, int nchanges) {
-    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
-        bool stopped = false;
-        const Result<int> result = apply_changes(changes, nchanges, nullptr, 0, stopped);
-        settle(After::changes);
-        return result;
+    return in_one_call([&](After& /*what*/) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+        return apply_all(changes, nchanges);
     });
 }
 
-// Most calls of this kind have one change, of a descriptor. What is true then the kernel shows, and
-// no timer was moved: so there is nothing to settle, except if that cannot be polled (a file
-// is queued, or parked), or something else is pending here.
 KQ_INLINE Result<int> Kqueue::change_alone(const struct kevent* changes,
                                            int nchanges) KQ_NO_ANALYSIS {
     mutex_.lock_alone();
     (void)renew_if_haunted();
     call_.begin();
-    Result<int> result = 0;
-    if (nchanges == 1 && is_of_descriptors(changes->filter)) {
-        result = apply_descriptor(*changes);
-        if (__builtin_expect(is_settled(), 1)) {
-            mutex_.unlock_alone();
-            return result;
-        }
-    } else {
-        bool stopped = false;
-        result = apply_changes(changes, nchanges, nullptr, 0, stopped);
-    }
-    settle(After::changes);
-    end_call();
+    const Result<int> result = nchanges == 1 ? apply_one(*changes) : apply_all(changes, nchanges);
+    if (__builtin_expect(is_settled(), 1))
+        mutex_.unlock_alone();
+    else
+        settle_and_end_changes();
     return result;
 }
 
 // Only for what is there.
 KQ_INLINE Result<int> Kqueue::take(struct kevent* events, int nevents, const timespec* timeout,
                                    void (*cancelled)(void*)) {
-    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
-        const Result<int> result = scan(events, nevents, timeout, cancelled);
-        settle(After::delivery);
-        return result;
+    return in_one_call([&](After& what) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+        what = After::delivery;
+        return scan(events, nevents, timeout, cancelled);
     });
 }
 
