@@ -167,6 +167,25 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
     return 0;
 }
 
+// No changes. Most of these calls are done here, without a frame that is worth the name: nothing
+// waits, and so the kernel alone has the answer.
+[[gnu::noinline]] int kevent_collect(int kq, const struct kevent* changelist, int nchanges,
+                                     struct kevent* eventlist, int nevents,
+                                     const timespec* timeout) {
+    if (nchanges != 0 || nevents <= 0 || (timeout != nullptr && !is_valid(*timeout)))
+        return kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
+    const registry::Place* place = nullptr;
+    Kqueue* const queue = registry::look_up_plain(kq, place);
+    if (queue == nullptr) return kevent_any(kq, nullptr, 0, eventlist, nevents, timeout);
+    if (!registry::take_plain(queue, place))
+        return kevent_overtaken(queue, kq, eventlist, nevents, timeout);
+    if (!queue->is_at_rest()) return kevent_take(queue, eventlist, nevents, timeout);
+    Kqueue::Look look;
+    if (!queue->finds_nothing(look, nevents, timeout))
+        return kevent_looked(queue, look, eventlist, nevents, timeout);
+    return registry::release_plain(queue) ? 0 : end_silently(queue);
+}
+
 }  // namespace
 }  // namespace kq
 
@@ -195,21 +214,10 @@ int kqueuex(unsigned int flags) {
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
-    if (nchanges > 0 && nevents == 0) return kq::kevent_change(kq, changelist, nchanges);
-    // Most calls, in place and without a frame that is worth the name: nothing is changed, nothing
-    // waits, and so the kernel alone has the answer.
-    if (nchanges != 0 || nevents <= 0 || (timeout != nullptr && !kq::is_valid(*timeout)))
-        return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
-    const kq::registry::Place* place = nullptr;
-    kq::Kqueue* const queue = kq::registry::look_up_plain(kq, place);
-    if (queue == nullptr) return kq::kevent_any(kq, nullptr, 0, eventlist, nevents, timeout);
-    if (!kq::registry::take_plain(queue, place))
-        return kq::kevent_overtaken(queue, kq, eventlist, nevents, timeout);
-    if (!queue->is_at_rest()) return kq::kevent_take(queue, eventlist, nevents, timeout);
-    kq::Kqueue::Look look;
-    if (!queue->finds_nothing(look, nevents, timeout))
-        return kq::kevent_looked(queue, look, eventlist, nevents, timeout);
-    return kq::registry::release_plain(queue) ? 0 : kq::end_silently(queue);
+    if (nchanges <= 0)
+        return kq::kevent_collect(kq, changelist, nchanges, eventlist, nevents, timeout);
+    if (nevents == 0) return kq::kevent_change(kq, changelist, nchanges);
+    return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
 }
 
 int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,

@@ -83,9 +83,19 @@ Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
 template Errno Kqueue::create_knote(OfDescriptors verbs, const struct kevent& change);
 template Errno Kqueue::create_knote(ByTable verbs, const struct kevent& change);
 
-Result<int> Kqueue::apply_all(const struct kevent* changes, int nchanges) {
-    bool stopped = false;
-    return apply_changes(changes, nchanges, nullptr, 0, stopped);
+// As apply_changes(), any number of them.
+Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struct kevent* events,
+                               int nevents, bool& stopped) {
+    int written = 0;
+    for (int i = 0; i < nchanges; i++) {
+        const Errno error = register_change(changes[i]);
+        if (!is_to_be_answered(changes[i], error)) continue;
+        Result<int> end = 0;
+        written = answer_change(changes[i], error, events, nevents, written, end);
+        stopped = written != 0;
+        if (written < 0) return end;
+    }
+    return written;
 }
 
 // It waits on the queue for its report, whatever the change or its filter did to it.

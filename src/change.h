@@ -163,6 +163,12 @@ KQ_INLINE Errno Kqueue::register_by(const struct kevent& change) {
     return error;
 }
 
+// Whether answer_change() has anything to do.
+inline bool is_to_be_answered(const struct kevent& change, Errno error) {
+    return error != Errno::ok || (change.flags & EV_RECEIPT) != 0 ||
+           trace_enabled(TraceLevel::trouble);
+}
+
 KQ_INLINE Errno Kqueue::register_change(const struct kevent& change) {
     return is_of_descriptors(change.filter) ? register_by<OfDescriptors>(change)
                                             : register_by<ByTable>(change);
@@ -170,29 +176,16 @@ KQ_INLINE Errno Kqueue::register_change(const struct kevent& change) {
 
 // Applies the changes in order. A failure or receipt takes a slot of the
 // eventlist; where there is none left the call ends: `stopped`.
+// Most calls with changes have one, which has nothing to answer.
 KQ_INLINE Result<int> Kqueue::apply_changes(const struct kevent* changes, int nchanges,
                                             struct kevent* events, int nevents, bool& stopped) {
-    int written = 0;
-    for (int i = 0; i < nchanges; i++) {
-        const Errno error = register_change(changes[i]);
-        const bool receipt = (changes[i].flags & EV_RECEIPT) != 0;
-        if (error == Errno::ok && !receipt && !trace_enabled(TraceLevel::trouble)) continue;
-        Result<int> end = 0;
-        written = answer_change(changes[i], error, events, nevents, written, end);
-        stopped = written != 0;
-        if (written < 0) return end;
-    }
-    return written;
-}
-
-// The same of one change, and no room for an answer.
-KQ_INLINE Result<int> Kqueue::apply_one(const struct kevent& change) {
-    const Errno error = register_change(change);
-    const bool receipt = (change.flags & EV_RECEIPT) != 0;
-    if (error == Errno::ok && !receipt && !trace_enabled(TraceLevel::trouble)) return 0;
+    if (nchanges != 1) return apply_list(changes, nchanges, events, nevents, stopped);
+    const Errno error = register_change(*changes);
+    if (__builtin_expect(!is_to_be_answered(*changes, error), 1)) return 0;
     Result<int> end = 0;
-    (void)answer_change(change, error, nullptr, 0, 0, end);
-    return end;
+    const int written = answer_change(*changes, error, events, nevents, 0, end);
+    stopped = written != 0;
+    return written < 0 ? end : written;
 }
 
 }  // namespace kq

@@ -71,7 +71,7 @@ inline FdKnote* knote_for(const FdWatch& watch, int16_t filter) {
 }
 
 // How the kernel shall report a knote (null, disabled, unpollable: not at all).
-inline Mode mode_for(const FdKnote* kn) {
+KQ_INLINE Mode mode_for(const FdKnote* kn) {
     if (kn == nullptr || kn->has(kDisabled) || (kn->filter_bits & kUnpollable) != 0)
         return Mode::none;
     // Ready by the kernel's measure is not yet true by the user's: edges, and we compare.

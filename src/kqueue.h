@@ -108,8 +108,8 @@ class Kqueue : public KnoteQueue {
     [[gnu::noinline]] int answer_change(const struct kevent& change, Errno error,
                                         struct kevent* events, int nevents, int written,
                                         Result<int>& end) KQ_REQUIRES(mutex_);
-    Result<int> apply_one(const struct kevent& change) KQ_REQUIRES(mutex_);
-    [[gnu::noinline]] Result<int> apply_all(const struct kevent* changes, int nchanges)
+    [[gnu::noinline]] Result<int> apply_list(const struct kevent* changes, int nchanges,
+                                             struct kevent* events, int nevents, bool& stopped)
         KQ_REQUIRES(mutex_);
     Errno register_change(const struct kevent& change) KQ_REQUIRES(mutex_);
     template <class Verbs>

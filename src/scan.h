@@ -168,7 +168,8 @@ KQ_INLINE Result<int> Kqueue::run(const struct kevent* changes, int nchanges, st
 
 KQ_INLINE Result<int> Kqueue::change(const struct kevent* changes, int nchanges) {
     return in_one_call([&](After& /*what*/) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
-        return apply_all(changes, nchanges);
+        bool stopped = false;
+        return apply_changes(changes, nchanges, nullptr, 0, stopped);
     });
 }
 
@@ -177,7 +178,8 @@ KQ_INLINE Result<int> Kqueue::change_alone(const struct kevent* changes,
     mutex_.lock_alone();
     (void)renew_if_haunted();
     call_.begin();
-    const Result<int> result = nchanges == 1 ? apply_one(*changes) : apply_all(changes, nchanges);
+    bool stopped = false;
+    const Result<int> result = apply_changes(changes, nchanges, nullptr, 0, stopped);
     if (__builtin_expect(is_settled(), 1))
         mutex_.unlock_alone();
     else
