@@ -125,11 +125,6 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
     return 0;
 }
 
-[[gnu::noinline]] int kevent_change(int kq, const struct kevent* changelist, int nchanges) {
-    return single_threaded() ? kevent_change_alone(kq, changelist, nchanges)
-                             : kevent_change_any(kq, changelist, nchanges);
-}
-
 // No changes, but something is pending here already, or to be seen to.
 [[gnu::noinline]] int kevent_take(Kqueue* queue, struct kevent* eventlist, int nevents,
                                   const timespec* timeout) {
@@ -167,8 +162,8 @@ KQ_INLINE int end_call(const char* name, Kqueue* queue, Result<int> result, int 
     return 0;
 }
 
-// No changes. Most of these calls are done here, without a frame that is worth the name: nothing
-// waits, and so the kernel alone has the answer.
+// No changes, and one thread. Most of these calls are done here, without a frame that is worth the
+// name: nothing waits, and so the kernel alone has the answer.
 [[gnu::noinline]] int kevent_collect(int kq, const struct kevent* changelist, int nchanges,
                                      struct kevent* eventlist, int nevents,
                                      const timespec* timeout) {
@@ -214,10 +209,14 @@ int kqueuex(unsigned int flags) {
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
-    if (nchanges <= 0)
-        return kq::kevent_collect(kq, changelist, nchanges, eventlist, nevents, timeout);
-    if (nevents == 0) return kq::kevent_change(kq, changelist, nchanges);
-    return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
+    if (kq::single_threaded()) {
+        if (nchanges <= 0)
+            return kq::kevent_collect(kq, changelist, nchanges, eventlist, nevents, timeout);
+        if (nevents == 0) return kq::kevent_change_alone(kq, changelist, nchanges);
+    }
+    return nchanges > 0 && nevents == 0
+               ? kq::kevent_change_any(kq, changelist, nchanges)
+               : kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
 }
 
 int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,

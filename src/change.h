@@ -12,8 +12,8 @@
 
 namespace kq {
 
-// What is done to a knote by way of its filter. Most are of descriptors: OfDescriptors has the verbs
-// of these in place, ByTable those of any filter.
+// What is done to a knote by way of its filter. Most are of descriptors: OfDescriptors has the
+// verbs of these in place, ByTable those of any filter.
 constexpr bool is_of_descriptors(int16_t filter) {
     return filter == EVFILT_READ || filter == EVFILT_WRITE;
 }
@@ -70,15 +70,12 @@ struct ByTable {
         KQ_REQUIRES(kq.mutex()) {
         return ops_->create(kq, change);
     }
-    void destroy(KnoteQueue& kq, Knote* kn) const KQ_REQUIRES(kq.mutex()) {
-        ops_->destroy(kq, kn);
-    }
+    void destroy(KnoteQueue& kq, Knote* kn) const KQ_REQUIRES(kq.mutex()) { ops_->destroy(kq, kn); }
     [[nodiscard]] Errno attach(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) {
         return ops_->attach(kq, kn);
     }
     static Errno drop(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) { return kq.drop(kn); }
-    Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) const
-        KQ_REQUIRES(kq.mutex()) {
+    Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) const KQ_REQUIRES(kq.mutex()) {
         return ops_->process(kq, kn, event);
     }
     [[nodiscard]] Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) const
@@ -95,9 +92,7 @@ struct ByTable {
     [[nodiscard]] Errno enable(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) {
         return ops_->enable(kq, kn);
     }
-    void disable(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) {
-        ops_->disable(kq, kn);
-    }
+    void disable(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) { ops_->disable(kq, kn); }
 
   private:
     const FilterOps* ops_;

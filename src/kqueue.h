@@ -118,8 +118,7 @@ class Kqueue : public KnoteQueue {
     template <class Verbs>
     Errno register_by(const struct kevent& change) KQ_REQUIRES(mutex_);
     template <class Verbs>
-    Errno modify_knote(Verbs verbs, Knote& kn, const struct kevent& change)
-        KQ_REQUIRES(mutex_);
+    Errno modify_knote(Verbs verbs, Knote& kn, const struct kevent& change) KQ_REQUIRES(mutex_);
     [[gnu::cold, gnu::noinline]] void force(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- scan.cc, collect.cc ----

@@ -60,8 +60,8 @@ constexpr bool tells_once() {
 // Three more, for a backend whose kernel's reports have to be put into our words: collect() in two
 // steps. look() is the first, and answers how many reports there are, or an errno, negative.
 // told_at() is each of them, in their order, where it is of a descriptor, of an announcement or of
-// files, and nothing else: else its handle is of another kind. take_rest() is the second step, for what follows the first `done` of
-// `count`, and answers as collect() does.
+// files, and nothing else: else its handle is of another kind. take_rest() is the second step, for
+// what follows the first `done` of `count`, and answers as collect() does.
 //     long look(std::span<Wakeup> out);
 //     static Wakeup told_at(std::span<Wakeup> out, size_t i);
 //     Result<size_t> take_rest(std::span<Wakeup> out, size_t count, size_t done);

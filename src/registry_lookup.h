@@ -20,7 +20,7 @@ using Place = std::atomic<Cell*>;
 // The kqueue of this number, without a reference, as far as that is plain; null: it is not.
 // Where there is one thread.
 KQ_INLINE Kqueue* look_up_plain(int fd, const Place*& place) {
-    if (!single_threaded() || cells.careful.load(std::memory_order_relaxed)) return nullptr;
+    if (cells.careful.load(std::memory_order_relaxed)) return nullptr;
     place = place_of(fd);
     Cell* cell = place == nullptr ? nullptr : place->load(std::memory_order_relaxed);
     if (cell == nullptr || cell->kqueue()->descriptor() != fd) return nullptr;
@@ -52,8 +52,37 @@ KQ_INLINE bool release_plain(Kqueue* kqueue) {
     if (!release_plain(kqueue)) finish_release(kqueue);
 }
 
+// The kqueue of this number, with a reference, as far as that is plain, where there are several
+// threads: as find_known() and find() do it, the number looked at again when it has one.
+KQ_INLINE Kqueue* find_among_threads(int fd) {
+    if (cells.careful.load(std::memory_order_relaxed)) return nullptr;
+    const Place* place = place_of(fd);
+    Cell* cell = place == nullptr ? nullptr : place->load(std::memory_order_acquire);
+    if (cell == nullptr) return nullptr;
+    if constexpr (Backend::kHas.fork)
+        if (is_copy_of_process()) return nullptr;
+    cell->word.fetch_add(kReference);
+    if (place->load() == cell && cell->kqueue()->descriptor() == fd) return cell->kqueue();
+    drop_reference(*cell);
+    return nullptr;
+}
+
+// Takes one reference off, where there are several threads and it is not the last one. False:
+// nothing was done, release() is to be asked.
+KQ_INLINE bool release_among_threads(Kqueue* kqueue) {
+    Cell& cell = *Cell::of(kqueue);
+    uint64_t word = cell.word.load(std::memory_order_relaxed);
+    const uint64_t next = word - kReference;
+    return references_of(word) > 0 && next != word_of(State::retired) &&
+           cell.word.compare_exchange_strong(word, next);
+}
+
 // As find(), in place where that is plain.
 KQ_INLINE Result<Kqueue*> find_in_place(int fd) {
+    if (!single_threaded()) {
+        Kqueue* kqueue = find_among_threads(fd);
+        return kqueue != nullptr ? Result<Kqueue*>(kqueue) : find(fd);
+    }
     const Place* place = nullptr;
     Kqueue* kqueue = look_up_plain(fd, place);
     if (kqueue != nullptr) {
@@ -68,7 +97,7 @@ KQ_INLINE void release_and_reap(Kqueue* kqueue) {
     if (single_threaded()) {
         if (!release_plain(kqueue)) finish_release(kqueue);
     } else {
-        release(kqueue);
+        if (!release_among_threads(kqueue)) release(kqueue);
         reap();
     }
 }

@@ -36,8 +36,8 @@ class TimerQueue {
     // Puts a timer that has joined its clock into the heap, or takes it out.
     void start(TimerKnote& timer);
     void stop(TimerKnote& timer);
-    // Another deadline for one that waits, and goes on waiting. If it is pushed back, no deadline is
-    // earlier than before: the backend may wake us for nothing, once.
+    // Another deadline for one that waits, and goes on waiting. If it is pushed back, no deadline
+    // is earlier than before: the backend may wake us for nothing, once.
     void move(TimerKnote& timer, Nanos deadline) {
         if (deadline < timer.deadline) moved_ = true;
         timer.deadline = deadline;
@@ -50,9 +50,9 @@ class TimerQueue {
         return top == nullptr ? kForever : top->deadline;
     }
 
-    // Whether an earlier deadline was set, or the kernel has told of one, since the backend was last
-    // told of the earliest: only then there may be something to tell it. Deadlines that are not of timers,
-    // but are told with them, are noted here, too.
+    // Whether an earlier deadline was set, or the kernel has told of one, since the backend was
+    // last told of the earliest: only then there may be something to tell it. Deadlines that are
+    // not of timers, but are told with them, are noted here, too.
     [[nodiscard]] bool moved() const { return moved_; }
     void note_moved() { moved_ = true; }
     void note_told() { moved_ = false; }
