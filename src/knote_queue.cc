@@ -31,11 +31,6 @@ void KnoteQueue::free_detached(Knote& kn) {
     find_filter(kn.filter)->destroy(*this, &kn);
 }
 
-Mailbox* KnoteQueue::mailbox() {
-    if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor(), serial_);
-    return mailbox_;
-}
-
 // ---- where a knote waits ----
 
 void KnoteQueue::park(Knote& kn, Parking where) {

@@ -66,7 +66,10 @@ class KnoteQueue {
     // Memory for the knotes of descriptors.
     Spares& fd_knotes() KQ_REQUIRES(mutex_) { return fd_knotes_; }
     // This queue's mailbox, made when it is first asked for; null: no memory.
-    Mailbox* mailbox() KQ_REQUIRES(mutex_);
+    Mailbox* mailbox() KQ_REQUIRES(mutex_) {
+        if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor(), serial_);
+        return mailbox_;
+    }
 
     // As exists(), asked once in a call; bad_descriptor: it does not.
     Errno check_exists() KQ_REQUIRES(mutex_) {
