@@ -74,6 +74,13 @@ class ActiveQueue {
         return kn;
     }
 
+    // Where there is one, and no marker: that one, taken off the queue.
+    Knote& take_only() {
+        Knote* kn = knotes_.front();
+        remove(*kn);
+        return *kn;
+    }
+
   private:
     void append(Knote& kn, unsigned status) {
         if ((status & kBacked) == 0) unbacked_++;

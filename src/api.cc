@@ -124,8 +124,8 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     });
 }
 
-// Only changes, and no room for answers.
-[[gnu::noinline]] int kevent_change(int kq, const struct kevent* changelist, int nchanges) {
+// Only changes, and no room for answers: 0 is the answer, unless one of them failed.
+[[gnu::noinline]] int kevent_change_any(int kq, const struct kevent* changelist, int nchanges) {
     const int saved = errno;
     const Result<Kqueue*> found = registry::find_in_place(kq);
     if (!found.ok())
@@ -133,6 +133,40 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     const Result<int> result = found.value()->change(changelist, nchanges);
     return end_call(found.value(), result, saved,
                     [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
+}
+
+[[gnu::noinline, gnu::cold]] int end_badly(Kqueue* queue, Errno error,
+                                           const struct kevent* changelist, int nchanges) {
+    const int kq = queue->descriptor();
+    return end_call(queue, error, 0,
+                    [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
+}
+
+// The same where it is plain what the number is, and there is one thread.
+[[gnu::noinline]] int kevent_change_alone(int kq, const struct kevent* changelist, int nchanges) {
+    const registry::Place* place = nullptr;
+    Kqueue* const queue = registry::look_up_plain(kq, place);
+    if (queue == nullptr) return kevent_change_any(kq, changelist, nchanges);
+    const int saved = errno;
+    if (!registry::take_plain(queue, place)) {
+        registry::finish_release_of(queue);
+        return kevent_change_any(kq, changelist, nchanges);
+    }
+    const Result<int> result = queue->change_alone(changelist, nchanges);
+    if (!result.ok()) return end_badly(queue, result.error(), changelist, nchanges);
+    if (!registry::release_plain(queue)) registry::finish_release(queue);
+    errno = saved;
+    return 0;
+}
+
+// No changes, but something is pending here already, or to be seen to.
+[[gnu::noinline]] int kevent_take(Kqueue* queue, struct kevent* eventlist, int nevents,
+                                  const timespec* timeout) {
+    const int saved = errno;
+    const int kq = queue->descriptor();
+    const Result<int> result = queue->take(eventlist, nevents, timeout, cancelled);
+    return end_call(queue, result, saved,
+                    [=] { return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout); });
 }
 
 // One that has looked, and is not at its end.
@@ -160,6 +194,25 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     registry::finish_release(queue);
     errno = saved;
     return 0;
+}
+
+// No changes, and one thread. Most of these calls are done here, without a frame that is worth the
+// name: nothing waits, and so the kernel alone has the answer.
+[[gnu::noinline]] int kevent_collect(int kq, const struct kevent* changelist, int nchanges,
+                                     struct kevent* eventlist, int nevents,
+                                     const timespec* timeout) {
+    if (nchanges != 0 || nevents <= 0 || (timeout != nullptr && !is_valid(*timeout)))
+        return kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
+    const registry::Place* place = nullptr;
+    Kqueue* const queue = registry::look_up_plain(kq, place);
+    if (queue == nullptr) return kevent_any(kq, nullptr, 0, eventlist, nevents, timeout);
+    if (!registry::take_plain(queue, place))
+        return kevent_overtaken(queue, kq, eventlist, nevents, timeout);
+    if (!queue->is_at_rest()) return kevent_take(queue, eventlist, nevents, timeout);
+    Kqueue::Look look;
+    if (!queue->finds_nothing(look, nevents, timeout))
+        return kevent_looked(queue, look, eventlist, nevents, timeout);
+    return registry::release_plain(queue) ? 0 : end_silently(queue);
 }
 
 }  // namespace
@@ -191,20 +244,14 @@ int kqueuex(unsigned int flags) {
 
 int kevent(int kq, const struct kevent* changelist, int nchanges, struct kevent* eventlist,
            int nevents, const struct timespec* timeout) {
-    if (nchanges > 0 && nevents == 0) return kq::kevent_change(kq, changelist, nchanges);
-    // Most calls, in place and without a frame that is worth the name: nothing is changed, nothing
-    // waits, and so the kernel alone has the answer.
-    const kq::registry::Place* place = nullptr;
-    kq::Kqueue* const queue = kq::registry::look_up_plain(kq, place);
-    if (nchanges != 0 || nevents <= 0 || queue == nullptr || !queue->is_at_rest() ||
-        (timeout != nullptr && !kq::is_valid(*timeout)))
-        return kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
-    if (!kq::registry::take_plain(queue, place))
-        return kq::kevent_overtaken(queue, kq, eventlist, nevents, timeout);
-    kq::Kqueue::Look look;
-    if (!queue->finds_nothing(look, nevents, timeout))
-        return kq::kevent_looked(queue, look, eventlist, nevents, timeout);
-    return kq::registry::release_plain(queue) ? 0 : kq::end_silently(queue);
+    if (kq::single_threaded()) {
+        if (nchanges <= 0)
+            return kq::kevent_collect(kq, changelist, nchanges, eventlist, nevents, timeout);
+        if (nevents == 0) return kq::kevent_change_alone(kq, changelist, nchanges);
+    }
+    return nchanges > 0 && nevents == 0
+               ? kq::kevent_change_any(kq, changelist, nchanges)
+               : kq::kevent_any(kq, changelist, nchanges, eventlist, nevents, timeout);
 }
 
 int kevent64(int kq, const struct kevent64_s* changelist, int nchanges,

@@ -54,15 +54,15 @@ int Kqueue::answer_change(const struct kevent& change, Errno error, struct keven
     return written + 1;
 }
 
-Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
+template <class Verbs>
+Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
     // Filters without a descriptor would not notice that the kqueue was closed, the others would
     // register with whatever has its number now, unless they ask by themselves: which they do, but
     // for another queue that watches the same descriptor.
     const bool asks = !registry::several.load(std::memory_order_relaxed) &&
-                      (change.flags & EV_DISABLE) == 0 && ops.asks_queue != nullptr &&
-                      ops.asks_queue(*this, change.ident);
+                      (change.flags & EV_DISABLE) == 0 && verbs.asks_queue(*this, change.ident);
     if (!asks && check_exists() != Errno::ok) return Errno::bad_descriptor;
-    const Result<Knote*> created = ops.create(*this, change);
+    const Result<Knote*> created = verbs.create(*this, change);
     if (!created.ok()) return created.error();
     Knote& kn = *created.value();
     kn.ident = change.ident;
@@ -70,14 +70,32 @@ Errno Kqueue::create_knote(const FilterOps& ops, const struct kevent& change) {
     kn.udata = change.udata;
     kn.flags = static_cast<uint16_t>(kn.flags | kept_flags(change.flags));
     if ((change.flags & EV_DISABLE) != 0) kn.set(kDisabled);
-    const Errno error = ops.attach(*this, kn);
+    const Errno error = verbs.attach(*this, kn);
     if (error == Errno::ok) {
         knotes_.fetch_add(1);
     } else {
         deactivate(kn);
-        ops.destroy(*this, &kn);
+        verbs.destroy(*this, &kn);
     }
     return error;
+}
+
+template Errno Kqueue::create_knote(OfDescriptors verbs, const struct kevent& change);
+template Errno Kqueue::create_knote(ByTable verbs, const struct kevent& change);
+
+// As apply_changes(), any number of them.
+Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struct kevent* events,
+                               int nevents, bool& stopped) {
+    int written = 0;
+    for (int i = 0; i < nchanges; i++) {
+        const Errno error = register_change(changes[i]);
+        if (!is_to_be_answered(changes[i], error)) continue;
+        Result<int> end = 0;
+        written = answer_change(changes[i], error, events, nevents, written, end);
+        stopped = written != 0;
+        if (written < 0) return end;
+    }
+    return written;
 }
 
 // It waits on the queue for its report, whatever the change or its filter did to it.

@@ -12,43 +12,108 @@
 
 namespace kq {
 
-// Verbs of FilterOps, in place for most knotes, which are of descriptors.
+// What is done to a knote by way of its filter. Most are of descriptors: OfDescriptors has the
+// verbs of these in place, ByTable those of any filter.
 constexpr bool is_of_descriptors(int16_t filter) {
     return filter == EVFILT_READ || filter == EVFILT_WRITE;
 }
-KQ_INLINE Result<Knote*> find_knote(KnoteQueue& kq, const FilterOps& ops,
-                                    const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
-    if (is_of_descriptors(change.filter)) return fd_filter::find(kq, change.ident, change.filter);
-    return ops.find(kq, change.ident);
-}
-KQ_INLINE Errno enable_knote(KnoteQueue& kq, const FilterOps& ops, Knote& kn)
-    KQ_REQUIRES(kq.mutex()) {
-    return is_of_descriptors(kn.filter) ? fd_filter::enable(kq, kn) : ops.enable(kq, kn);
-}
-KQ_INLINE void disable_knote(KnoteQueue& kq, const FilterOps& ops, Knote& kn)
-    KQ_REQUIRES(kq.mutex()) {
-    if (is_of_descriptors(kn.filter))
+struct OfDescriptors {
+    explicit OfDescriptors(int16_t filter) : filter_(filter) {}
+    [[nodiscard]] static bool known() { return true; }
+    [[nodiscard]] static Errno absent(uintptr_t ident) { return fd_filter::absent(ident); }
+    [[nodiscard]] KQ_INLINE static bool asks_queue(KnoteQueue& kq, uintptr_t ident)
+        KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::asks_queue(kq, ident);
+    }
+    [[nodiscard]] KQ_INLINE static Result<Knote*> create(KnoteQueue& kq,
+                                                         const struct kevent& change)
+        KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::create(kq, change);
+    }
+    static void destroy(KnoteQueue& kq, Knote* kn) KQ_REQUIRES(kq.mutex()) {
+        fd_filter::destroy(kq, kn);
+    }
+    [[nodiscard]] static Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::attach(kq, kn);
+    }
+    static Errno drop(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::drop(kq, kn);
+    }
+    [[nodiscard]] KQ_INLINE Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) const
+        KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::find(kq, ident, filter_);
+    }
+    KQ_INLINE static Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change)
+        KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::modify(kq, kn, change);
+    }
+    // Whether a change triggers what it is about.
+    [[nodiscard]] static bool triggers(const struct kevent& /*change*/) { return false; }
+    KQ_INLINE static Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+        return fd_filter::enable(kq, kn);
+    }
+    KQ_INLINE static void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
         fd_filter::disable(kq, kn);
-    else
-        ops.disable(kq, kn);
-}
+    }
+
+  private:
+    int16_t filter_;
+};
+struct ByTable {
+    explicit ByTable(int16_t filter) : ops_(find_filter(filter)) {}
+    [[nodiscard]] bool known() const { return ops_ != nullptr; }
+    [[nodiscard]] Errno absent(uintptr_t ident) const { return ops_->absent(ident); }
+    [[nodiscard]] bool asks_queue(KnoteQueue& kq, uintptr_t ident) const KQ_REQUIRES(kq.mutex()) {
+        return ops_->asks_queue != nullptr && ops_->asks_queue(kq, ident);
+    }
+    [[nodiscard]] Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) const
+        KQ_REQUIRES(kq.mutex()) {
+        return ops_->create(kq, change);
+    }
+    void destroy(KnoteQueue& kq, Knote* kn) const KQ_REQUIRES(kq.mutex()) { ops_->destroy(kq, kn); }
+    [[nodiscard]] Errno attach(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) {
+        return ops_->attach(kq, kn);
+    }
+    static Errno drop(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) { return kq.drop(kn); }
+    Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) const KQ_REQUIRES(kq.mutex()) {
+        return ops_->process(kq, kn, event);
+    }
+    [[nodiscard]] Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) const
+        KQ_REQUIRES(kq.mutex()) {
+        return ops_->find(kq, ident);
+    }
+    [[nodiscard]] Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) const
+        KQ_REQUIRES(kq.mutex()) {
+        return ops_->modify(kq, kn, change);
+    }
+    [[nodiscard]] static bool triggers(const struct kevent& change) {
+        return change.filter == EVFILT_USER && (change.fflags & NOTE_TRIGGER) != 0;
+    }
+    [[nodiscard]] Errno enable(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) {
+        return ops_->enable(kq, kn);
+    }
+    void disable(KnoteQueue& kq, Knote& kn) const KQ_REQUIRES(kq.mutex()) { ops_->disable(kq, kn); }
+
+  private:
+    const FilterOps* ops_;
+};
 
 // A change of an existing knote. Its nature (ONESHOT, CLEAR, DISPATCH, RECEIPT)
 // stays what the creating EV_ADD said; so does being disabled, unless EV_ENABLE
 // is given; what is pending stays pending.
-KQ_INLINE Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change) {
+template <class Verbs>
+KQ_INLINE Errno Kqueue::modify_knote(Verbs verbs, Knote& kn, const struct kevent& change) {
     // A bare EV_ENABLE or EV_DISABLE leaves the filter's request alone (D-11),
     // except a trigger that comes with it. So does EV_FORCEONESHOT.
     const bool bare = (change.flags & EV_ADD) == 0 &&
                       (change.flags & (EV_ENABLE | EV_DISABLE | EV_FORCEONESHOT)) != 0;
-    const bool triggers = change.filter == EVFILT_USER && (change.fflags & NOTE_TRIGGER) != 0;
-    if (!bare || triggers) {
-        const Errno error = ops.modify(*this, kn, change);
+    if (!bare || verbs.triggers(change)) {
+        const Errno error = verbs.modify(*this, kn, change);
         if (error != Errno::ok) return error;
     }
     if ((change.flags & EV_ENABLE) != 0 && kn.has(kDisabled)) {
         kn.clear(kDisabled);
-        const Errno error = enable_knote(*this, ops, kn);
+        const Errno error = verbs.enable(*this, kn);
         if (is_gone(error)) return error;  // and dropped
         if (error != Errno::ok) {
             kn.set(kDisabled);
@@ -60,7 +125,7 @@ KQ_INLINE Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const stru
         const bool was_active = kn.has(kActive);
         deactivate(kn);
         if (was_active) kn.set(kActive);  // remembered until EV_ENABLE; not queued meanwhile
-        disable_knote(*this, ops, kn);
+        verbs.disable(*this, kn);
     }
     if ((change.flags & EV_KEEPUDATA) == 0) kn.udata = change.udata;
     if ((change.flags & EV_FORCEONESHOT) != 0) kn.set(kForced);
@@ -68,45 +133,54 @@ KQ_INLINE Errno Kqueue::modify_knote(const FilterOps& ops, Knote& kn, const stru
     return Errno::ok;
 }
 
-KQ_INLINE Errno Kqueue::register_change(const struct kevent& change) {
+template <class Verbs>
+KQ_INLINE Errno Kqueue::register_by(const struct kevent& change) {
     const unsigned flags = change.flags;
     if ((flags & EV_ENABLE) != 0 && (flags & EV_DISABLE) != 0) return Errno::invalid;
-    const FilterOps* ops = find_filter(change.filter);
-    if (ops == nullptr) return Errno::invalid;
+    const Verbs verbs(change.filter);
+    if (!verbs.known()) return Errno::invalid;
     if ((flags & EV_ADD) != 0 && (flags & EV_KEEPUDATA) != 0) return Errno::invalid;
 
-    const Result<Knote*> found = find_knote(*this, *ops, change);
+    const Result<Knote*> found = verbs.find(*this, change.ident);
     if (!found.ok()) return found.error();
     Knote* kn = found.value();
     if (kn == nullptr) {
-        if ((flags & EV_ADD) == 0) return ops->absent(change.ident);
-        return create_knote(*ops, change);
+        if ((flags & EV_ADD) == 0) return verbs.absent(change.ident);
+        return create_knote(verbs, change);
     }
     // It would be changed in the place of another queue's.
     if (registry::several.load(std::memory_order_relaxed) && check_exists() != Errno::ok)
         return Errno::bad_descriptor;
     const bool remove = (flags & EV_DELETE) != 0;
-    const Errno error = remove ? drop(*kn) : modify_knote(*ops, *kn, change);
+    const Errno error = remove ? verbs.drop(*this, *kn) : modify_knote(verbs, *kn, change);
     // The ident has come to mean something else since; its knotes are gone.
-    if (error == Errno::no_entry && (flags & EV_ADD) != 0) return create_knote(*ops, change);
+    if (error == Errno::no_entry && (flags & EV_ADD) != 0) return create_knote(verbs, change);
     return error;
+}
+
+// Whether answer_change() has anything to do.
+inline bool is_to_be_answered(const struct kevent& change, Errno error) {
+    return error != Errno::ok || (change.flags & EV_RECEIPT) != 0 ||
+           trace_enabled(TraceLevel::trouble);
+}
+
+KQ_INLINE Errno Kqueue::register_change(const struct kevent& change) {
+    return is_of_descriptors(change.filter) ? register_by<OfDescriptors>(change)
+                                            : register_by<ByTable>(change);
 }
 
 // Applies the changes in order. A failure or receipt takes a slot of the
 // eventlist; where there is none left the call ends: `stopped`.
+// Most calls with changes have one, which has nothing to answer.
 KQ_INLINE Result<int> Kqueue::apply_changes(const struct kevent* changes, int nchanges,
                                             struct kevent* events, int nevents, bool& stopped) {
-    int written = 0;
-    for (int i = 0; i < nchanges; i++) {
-        const Errno error = register_change(changes[i]);
-        const bool receipt = (changes[i].flags & EV_RECEIPT) != 0;
-        if (error == Errno::ok && !receipt && !trace_enabled(TraceLevel::trouble)) continue;
-        Result<int> end = 0;
-        written = answer_change(changes[i], error, events, nevents, written, end);
-        stopped = written != 0;
-        if (written < 0) return end;
-    }
-    return written;
+    if (nchanges != 1) return apply_list(changes, nchanges, events, nevents, stopped);
+    const Errno error = register_change(*changes);
+    if (__builtin_expect(!is_to_be_answered(*changes, error), 1)) return 0;
+    Result<int> end = 0;
+    const int written = answer_change(*changes, error, events, nevents, 0, end);
+    stopped = written != 0;
+    return written < 0 ? end : written;
 }
 
 }  // namespace kq

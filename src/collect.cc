@@ -141,10 +141,11 @@ void Kqueue::dispatch(const Wakeup& wakeup) {
 void Kqueue::read_mailbox() {
     look_at_signals(*this);
     if (mailbox_->queue_was_renewed.exchange(false)) fd_watch::follow_renewed(*this);
-    proc::read_letters(*this);
+    if (mailbox_->has_subscribed.load(std::memory_order_relaxed)) proc::read_letters(*this);
 }
 
 void Kqueue::expire_timers(Clock clock) {
+    timers_.note_moved();  // the backend's timer has fired, perhaps too early
     const Nanos t = now(clock);
     while (TimerKnote* timer = timers_.take_due(clock, t))
         activate(*timer);

@@ -6,10 +6,12 @@
 #include <limits.h>
 
 #include "registry.h"
+#include "registry_lookup.h"
 
 namespace kq::fd_filter {
 
 using fd_watch::after_delete;
+using fd_watch::arm;
 using fd_watch::bit;
 using fd_watch::check_same;
 using fd_watch::fd_of;
@@ -98,7 +100,8 @@ Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
         look_again(kq, static_cast<FdKnote&>(kn));
         return Errno::ok;
     }
-    error = tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
+    error = arm(kq, fd, watch, static_cast<FdKnote&>(kn));
+    if (is_gone(error)) forget(kq, fd);
     if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
     if (error == Errno::ok) note_identity(kq, kn, watch);
     return for_user(error);
@@ -157,27 +160,6 @@ Errno absent(uintptr_t ident) {
     return error == Errno::ok ? Errno::no_entry : error;
 }
 
-Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) {
-    Errno error = check_notes(change);
-    if (error == Errno::ok) error = fd_watch::prepare(kq, change.ident);
-    if (error != Errno::ok) return error;
-    auto* kn = kq.fd_knotes().make<FdKnote>();
-    if (kn == nullptr) return Errno::no_memory;
-    kn->saved_fflags = change.fflags;
-    kn->data = change.data;
-    return kn;
-}
-
-void destroy(KnoteQueue& kq, Knote* kn) {
-    kq.fd_knotes().destroy(static_cast<FdKnote*>(kn));
-}
-
-// True where a silent registration is re-armed: see asks_public() in optional_members.h.
-bool asks_queue(KnoteQueue& kq, uintptr_t ident) {
-    const FdWatch* watch = kq.watches().find(ident);
-    return watch != nullptr && asks_public<Backend>(watch->facts);
-}
-
 Errno attach(KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
@@ -191,7 +173,7 @@ Errno attach(KnoteQueue& kq, Knote& kn) {
     }
     if (kn.has(kDisabled)) return attach_disabled(kq, watch, kn);
     link(watch, kn);
-    Errno error = tell(kq, fd, watch, bit(direction_of(kn)));
+    Errno error = arm(kq, fd, watch, static_cast<FdKnote&>(kn));
     if (error == Errno::no_entry) {  // it was: begin afresh, if the kqueue's number still is ours
         unlink(watch, kn);
         forget(kq, fd);
@@ -226,7 +208,7 @@ void unwatch(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
 
 }  // namespace
 
-Errno detach(KnoteQueue& kq, Knote& kn) {
+KQ_INLINE Errno detach_in_place(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     unlink(watch, kn);
@@ -242,11 +224,27 @@ Errno detach(KnoteQueue& kq, Knote& kn) {
     const bool silent = watch.facts.armed_for(direction_of(kn)) == Mode::none;
     const bool delivered = kn.has(kActive) && !kn.has(kQueued);
     if (silent && delivered && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
-    const Errno error =
-        silent ? check_same(kq, fd, watch) : tell_or_forget(kq, fd, watch, bit(direction_of(kn)));
+    Errno error = Errno::ok;
+    if (silent) {
+        error = check_same(kq, fd, watch);
+    } else {
+        error = tell(kq, fd, watch, bit(direction_of(kn)));
+        if (is_gone(error)) forget(kq, fd);
+    }
     // With no registration left, nothing would show that the number is reused.
     if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return after_delete(error);
+}
+
+Errno detach(KnoteQueue& kq, Knote& kn) {
+    return detach_in_place(kq, kn);
+}
+
+Errno drop(KnoteQueue& kq, Knote& kn) {
+    const Errno answer = detach_in_place(kq, kn);
+    kq.end(kn);
+    destroy(kq, &kn);
+    return answer;
 }
 
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) {

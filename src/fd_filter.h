@@ -20,14 +20,35 @@ inline Result<Knote*> find(KnoteQueue& kq, uintptr_t ident, int16_t filter)
     return watch == nullptr ? nullptr : fd_watch::note_of(*watch, filter);
 }
 Errno absent(uintptr_t ident);
-Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex());
-void destroy(KnoteQueue& kq, Knote* kn) KQ_REQUIRES(kq.mutex());
+KQ_INLINE Result<Knote*> create(KnoteQueue& kq, const struct kevent& change)
+    KQ_REQUIRES(kq.mutex()) {
+    // NOTE_LOWAT, or nothing, is what is asked for nearly always.
+    Errno error = (change.fflags & ~uint32_t{NOTE_LOWAT}) == 0
+                      ? Errno::ok
+                      : check_notes(change.filter, change.fflags);
+    if (error == Errno::ok) error = fd_watch::prepare(kq, change.ident);
+    if (error != Errno::ok) return error;
+    auto* kn = kq.fd_knotes().make<FdKnote>();
+    if (kn == nullptr) return Errno::no_memory;
+    kn->saved_fflags = change.fflags;
+    kn->data = change.data;
+    return kn;
+}
+inline void destroy(KnoteQueue& kq, Knote* kn) KQ_REQUIRES(kq.mutex()) {
+    kq.fd_knotes().destroy(static_cast<FdKnote*>(kn));
+}
 Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
-bool asks_queue(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex());
+// Where a silent registration is re-armed: see asks_public() in optional_members.h.
+inline bool asks_queue(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
+    const FdWatch* watch = kq.watches().find(ident);
+    return watch != nullptr && asks_public<Backend>(watch->facts);
+}
 Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
+// As KnoteQueue::drop().
+Errno drop(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex());
 Errno enable_now(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
-inline Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+KQ_INLINE Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const Mode armed = fd_watch::watch_of(kq, kn).facts.armed_for(direction_of(kn));
     const Mode wanted = fd_watch::mode_for(static_cast<FdKnote*>(&kn));
     // It is still armed, and its report was not collected yet: that will come.
@@ -35,7 +56,7 @@ inline Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return enable_now(kq, kn);
 }
 void stop_watching(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
-inline void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+KQ_INLINE void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     kq.set_backed(kn, false);
     kn.clear(kActive);  // enable() arms it afresh, and it will be reported if still true
     if ((kn.filter_bits & kWatched) != 0) stop_watching(kq, kn);

@@ -5,6 +5,7 @@
 
 #include "filter_numbers.h"
 #include "registry.h"
+#include "registry_lookup.h"
 
 namespace kq::fd_state {
 

@@ -70,16 +70,21 @@ inline FdKnote* knote_for(const FdWatch& watch, int16_t filter) {
     return static_cast<FdKnote*>(note_of(watch, filter));
 }
 
+// How the kernel shall report a knote that is enabled and pollable.
+KQ_INLINE Mode mode_when_enabled(const FdKnote& kn) {
+    // Ready by the kernel's measure is not yet true by the user's: edges, and we compare.
+    if ((kn.filter_bits & kForcedEdge) != 0 || (kn.saved_fflags & NOTE_LOWAT) != 0)
+        return Mode::edge;
+    if ((kn.flags & EV_CLEAR) != 0) return Mode::edge;
+    if ((kn.flags & (EV_ONESHOT | EV_DISPATCH)) != 0) return Mode::once;
+    return Mode::level;
+}
+
 // How the kernel shall report a knote (null, disabled, unpollable: not at all).
-inline Mode mode_for(const FdKnote* kn) {
+KQ_INLINE Mode mode_for(const FdKnote* kn) {
     if (kn == nullptr || kn->has(kDisabled) || (kn->filter_bits & kUnpollable) != 0)
         return Mode::none;
-    // Ready by the kernel's measure is not yet true by the user's: edges, and we compare.
-    if ((kn->filter_bits & kForcedEdge) != 0 || (kn->saved_fflags & NOTE_LOWAT) != 0)
-        return Mode::edge;
-    if ((kn->flags & EV_CLEAR) != 0) return Mode::edge;
-    if ((kn->flags & (EV_ONESHOT | EV_DISPATCH)) != 0) return Mode::once;
-    return Mode::level;
+    return mode_when_enabled(*kn);
 }
 
 // What the kernel gives back for this descriptor and this open file.
@@ -120,6 +125,19 @@ KQ_INLINE Errno tell(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm)
     if (mode != Mode::level && kn != nullptr) kq.set_backed(*kn, false);
     const Errno error = watch_one(kq.backend(), fd, d, mode, handle_of(fd, watch), watch.facts);
     return error == Errno::no_entry ? tell_again(kq, fd, watch, rearm) : error;
+}
+
+// As tell() of a knote that is on the list, enabled and pollable, to be told again.
+KQ_INLINE Errno arm(KnoteQueue& kq, int fd, FdWatch& watch, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
+    const Direction d = direction_of(kn);
+    const auto other = static_cast<Direction>(1 - static_cast<int>(d));
+    const bool alone = watch.notes == &kn && kn.chain == nullptr;
+    if (!alone || watch.facts.armed_for(other) != Mode::none || !watches_one<Backend>())
+        return tell_all(kq, fd, watch, bit(d));
+    const Mode mode = mode_when_enabled(kn);
+    if (mode != Mode::level) kq.set_backed(kn, false);
+    const Errno error = watch_one(kq.backend(), fd, d, mode, handle_of(fd, watch), watch.facts);
+    return error == Errno::no_entry ? tell_again(kq, fd, watch, bit(d)) : error;
 }
 
 // As tell(); if the number turns out to name another open file (no_entry) or

@@ -21,7 +21,7 @@ struct Request {
 };
 
 // What a change asks for; invalid if it makes no sense.
-Result<Request> parse(const struct kevent& change, bool oneshot) {
+KQ_INLINE Result<Request> parse(const struct kevent& change, bool oneshot) {
     const unsigned unit = change.fflags & ~unsigned{NOTE_ABSOLUTE};
     const bool absolute = (change.fflags & NOTE_ABSOLUTE) != 0;
     Nanos scale = 0;

@@ -9,12 +9,6 @@ namespace kq {
 
 // ---- index ----
 
-Knote* KnoteQueue::find_indexed(int16_t filter, uintptr_t ident) {
-    return index_.find(Knote::hash_key(filter, ident), [filter, ident](const Knote& kn) {
-        return kn.ident == ident && kn.filter == filter;
-    });
-}
-
 Errno KnoteQueue::index(Knote& kn) {
     if (!index_.reserve()) return Errno::no_memory;
     index_.insert(&kn);
@@ -33,15 +27,8 @@ Errno KnoteQueue::drop(Knote& kn) {
 }
 
 void KnoteQueue::free_detached(Knote& kn) {
-    deactivate(kn);
-    if (kn.has(kExtended)) wide_.forget(kn);
+    end(kn);
     find_filter(kn.filter)->destroy(*this, &kn);
-    knotes_.fetch_sub(1);
-}
-
-Mailbox* KnoteQueue::mailbox() {
-    if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor(), serial_);
-    return mailbox_;
 }
 
 // ---- where a knote waits ----
@@ -50,8 +37,9 @@ void KnoteQueue::park(Knote& kn, Parking where) {
     parked_.add(kn, where);
     if (where == Parking::idle || parked_.deadline() != kForever) return;
     // What cannot have a deadline (short of descriptors) is still looked at before each sleep.
-    if (backend_.prepare_clock(Clock::monotonic) == Errno::ok)
-        parked_.set_deadline(saturating_add(now(Clock::monotonic), ParkedKnotes::kPeriod));
+    if (backend_.prepare_clock(Clock::monotonic) != Errno::ok) return;
+    parked_.set_deadline(saturating_add(now(Clock::monotonic), ParkedKnotes::kPeriod));
+    timers_.note_moved();
 }
 
 }  // namespace kq

@@ -66,7 +66,10 @@ class KnoteQueue {
     // Memory for the knotes of descriptors.
     Spares& fd_knotes() KQ_REQUIRES(mutex_) { return fd_knotes_; }
     // This queue's mailbox, made when it is first asked for; null: no memory.
-    Mailbox* mailbox() KQ_REQUIRES(mutex_);
+    Mailbox* mailbox() KQ_REQUIRES(mutex_) {
+        if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor(), serial_);
+        return mailbox_;
+    }
 
     // As exists(), asked once in a call; bad_descriptor: it does not.
     Errno check_exists() KQ_REQUIRES(mutex_) {
@@ -84,7 +87,11 @@ class KnoteQueue {
 
     // ---- knotes whose ident is not a descriptor ----
 
-    Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_);
+    KQ_INLINE Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_) {
+        return index_.find(Knote::hash_key(filter, ident), [filter, ident](const Knote& kn) {
+            return kn.ident == ident && kn.filter == filter;
+        });
+    }
     Errno index(Knote& kn) KQ_REQUIRES(mutex_);
     void unindex(Knote& kn) KQ_REQUIRES(mutex_);
     // visit(knote) may remove and free that knote, and change no other of the index.
@@ -125,7 +132,14 @@ class KnoteQueue {
     void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
-    // Frees a knote that is in no index and has no source any more.
+    // A knote that is in no index and has no source any more: it waits nowhere, and is not one of
+    // this queue's. To be freed.
+    void end(Knote& kn) KQ_REQUIRES(mutex_) {
+        deactivate(kn);
+        if (kn.has(kExtended)) wide_.forget(kn);
+        knotes_.fetch_sub(1);
+    }
+    // The same, and frees it.
     void free_detached(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- what the kernel says ----

@@ -66,14 +66,18 @@ class Kqueue : public KnoteQueue {
     // Whether nothing waits here and nothing is to be seen to: what the kernel says is all there is
     // to say. In a process with one thread.
     [[nodiscard]] bool is_at_rest() const;
+    // A call without changes where that is not so.
+    Result<int> take(struct kevent* events, int nevents, const timespec* timeout,
+                     void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
     // A call without changes, where is_at_rest(): looks. True: there is nothing, and that is the
     // answer. Else finish() is to be called; the mutex is held meanwhile.
     bool finds_nothing(Look& look, int nevents, const timespec* timeout);
     Result<int> finish(Look& look, struct kevent* events, int nevents, const timespec* timeout,
                        void (*cancelled)(void*));
 
-    // The changes of a call that has no room for answers: as run().
+    // The changes of a call that has no room for answers: as run(). And where there is one thread.
     Result<int> change(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
+    Result<int> change_alone(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
 
     // Likewise one kevent64() call; the flags are known ones.
     Result<int> run_wide(const struct kevent64_s* changes, int nchanges, struct kevent64_s* events,
@@ -108,11 +112,17 @@ class Kqueue : public KnoteQueue {
     [[gnu::noinline]] int answer_change(const struct kevent& change, Errno error,
                                         struct kevent* events, int nevents, int written,
                                         Result<int>& end) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> apply_list(const struct kevent* changes, int nchanges,
+                                             struct kevent* events, int nevents, bool& stopped)
+        KQ_REQUIRES(mutex_);
     Errno register_change(const struct kevent& change) KQ_REQUIRES(mutex_);
-    [[gnu::noinline]] Errno create_knote(const FilterOps& ops, const struct kevent& change)
+    template <class Verbs>
+    [[gnu::noinline]] Errno create_knote(Verbs verbs, const struct kevent& change)
         KQ_REQUIRES(mutex_);
-    Errno modify_knote(const FilterOps& ops, Knote& kn, const struct kevent& change)
-        KQ_REQUIRES(mutex_);
+    template <class Verbs>
+    Errno register_by(const struct kevent& change) KQ_REQUIRES(mutex_);
+    template <class Verbs>
+    Errno modify_knote(Verbs verbs, Knote& kn, const struct kevent& change) KQ_REQUIRES(mutex_);
     [[gnu::cold, gnu::noinline]] void force(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- scan.cc, collect.cc ----
@@ -156,6 +166,9 @@ class Kqueue : public KnoteQueue {
     Result<int> hand_out(Look& look, struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     [[gnu::noinline]] Result<int> hand_out_rest(Look& look, size_t used, struct kevent* events,
                                                 int nevents, int count) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> hand_out_news(Look& look, const Wakeup& news,
+                                                struct kevent* events, int nevents)
+        KQ_REQUIRES(mutex_);
     Result<bool> take_in_rest(Look& look, size_t used, int nevents, int count) KQ_REQUIRES(mutex_);
     Result<int> go_on(bool more, struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
     size_t deliver_straight(Look& look, struct kevent* events, int& count) KQ_REQUIRES(mutex_);
@@ -164,7 +177,8 @@ class Kqueue : public KnoteQueue {
     void note_served(const struct kevent* events, int count, bool served) KQ_REQUIRES(mutex_);
     bool deliver_one(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
     [[gnu::noinline]] bool deliver_judged(Knote& kn, struct kevent& event) KQ_REQUIRES(mutex_);
-    void note_reported(Knote& kn, unsigned flags) KQ_REQUIRES(mutex_);
+    template <class Verbs>
+    void note_reported(Verbs verbs, Knote& kn, unsigned flags) KQ_REQUIRES(mutex_);
     void look_at(Parking where, int most) KQ_REQUIRES(mutex_);
     Errno sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*))
         KQ_REQUIRES(mutex_);
@@ -201,22 +215,46 @@ class Kqueue : public KnoteQueue {
     KQ_INLINE void settle(After what) KQ_REQUIRES(mutex_) {
         if (active_.unbacked() != 0 || !announcing_.is_quiet()) announce(what);
         // After that: it may collect, and so hear of a deadline that then has to be set anew.
+        if (!settles_times<Backend>() || timers_.moved()) settle_times();
+    }
+    KQ_INLINE void settle_times() KQ_REQUIRES(mutex_) {
+        timers_.note_told();
         Nanos monotonic = timers_.earliest(Clock::monotonic);
         if (parked_.deadline() < monotonic) monotonic = parked_.deadline();
         backend_.settle(monotonic, timers_.earliest(Clock::realtime));
+    }
+    // Whether settle() has nothing to do, and end_call() neither.
+    [[nodiscard]] KQ_INLINE bool is_settled() const KQ_REQUIRES(mutex_) {
+        return settles_times<Backend>() && active_.unbacked() == 0 && announcing_.is_silent() &&
+               !timers_.moved() && astray_count_ == 0;
+    }
+    // The end of a call that needs no more than that.
+    KQ_INLINE void settle_and_end(After what) KQ_RELEASE(mutex_) {
+        if (__builtin_expect(is_settled(), 1)) {
+            mutex_.unlock();
+            return;
+        }
+        settle(what);
+        end_call();
+    }
+    [[gnu::noinline]] void settle_and_end_changes() KQ_RELEASE(mutex_) {
+        settle(After::changes);
+        end_call();
     }
     // Out of line: in most calls there is nothing to announce.
     [[gnu::noinline]] void announce(After what) KQ_REQUIRES(mutex_);
     void ring_as_promised() KQ_EXCLUDES(mutex_);
     void pay(uint8_t owed) KQ_EXCLUDES(mutex_);
-    // What is around every kevent() call: `body` runs under the mutex and ends with settle().
+    // What is around every kevent() call: `body` runs under the mutex, and says after what it is to
+    // be settled.
     template <class Body>
     KQ_INLINE Result<int> in_one_call(Body body) KQ_EXCLUDES(mutex_) {
         mutex_.lock();
         (void)renew_if_haunted();
         call_.begin();
-        const Result<int> result = body();
-        end_call();
+        After what = After::changes;
+        const Result<int> result = body(what);
+        settle_and_end(what);
         return result;
     }
     KQ_INLINE void end_call() KQ_RELEASE(mutex_) {

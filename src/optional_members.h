@@ -59,9 +59,9 @@ constexpr bool tells_once() {
 
 // Three more, for a backend whose kernel's reports have to be put into our words: collect() in two
 // steps. look() is the first, and answers how many reports there are, or an errno, negative.
-// told_at() is each of them, in their order, where it is of a descriptor and nothing else: else its
-// handle is of another kind. take_rest() is the second step, for what follows the first `done` of
-// `count`, and answers as collect() does.
+// told_at() is each of them, in their order, where it is of a descriptor, of an announcement or of
+// files, and nothing else: else its handle is of another kind. take_rest() is the second step, for
+// what follows the first `done` of `count`, and answers as collect() does.
 //     long look(std::span<Wakeup> out);
 //     static Wakeup told_at(std::span<Wakeup> out, size_t i);
 //     Result<size_t> take_rest(std::span<Wakeup> out, size_t count, size_t done);
@@ -132,7 +132,7 @@ KQ_INLINE Errno watch_one(B& backend, int fd, Direction d, Mode mode, Handle han
 }
 
 // Another one: settle() has nothing to do unless a time is earlier than in the last call of it, or
-// something was collected. Then the core need not call it after a look that found nothing.
+// a wakeup Kind::timers was collected. Then the core need not call it in any other case.
 //     static constexpr bool kSettlesTimes = true;
 template <class B>
 constexpr bool settles_times() {

@@ -203,6 +203,7 @@ void end_if_idle() KQ_REQUIRES(mutex) {
 Errno subscribe(KnoteQueue& kq, int32_t pid, bool tracks) {
     Mailbox* mailbox = kq.mailbox();
     if (mailbox == nullptr) return Errno::no_memory;
+    mailbox->has_subscribed.store(true);
     const Guard guard(mutex);
     Errno error = begin();
     if (error != Errno::ok) return error;

@@ -137,11 +137,6 @@ void release(Kqueue* kqueue) {
     drop_reference(*Cell::of(kqueue));
 }
 
-bool may_be_live(int fd) {
-    const std::atomic<Cell*>* place = place_of(fd);
-    return place != nullptr && place->load(std::memory_order_acquire) != nullptr;
-}
-
 bool is_live(int fd) {
     Kqueue* kqueue = find_known(fd);
     if (kqueue == nullptr) return false;

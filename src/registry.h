@@ -53,9 +53,7 @@ void reap();
 
 // Whether the number names a kqueue that still exists. Costs a system call if the number ever was a
 // kqueue's. May be called under a kqueue's mutex.
-bool is_live(int fd);
-// Whether the number ever was a kqueue's, as far as is known. If not, is_live() is false. Cheap.
-bool may_be_live(int fd);
+bool is_live(int fd);  // ask may_be_live() first: registry_lookup.h
 // Kqueue::serial() of the kqueue that the number names; 0: none. No system call.
 uint32_t serial_of(int fd);
 

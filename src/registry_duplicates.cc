@@ -53,10 +53,9 @@ void Kqueue::hand_over() {
 }
 
 void Kqueue::take_over(Wakeup* wakeups, size_t count) {
-    (void)in_one_call([&]() KQ_NO_ANALYSIS {
+    (void)in_one_call([&](After& /*what*/) KQ_NO_ANALYSIS {
         backend_.note_collected({wakeups, count});
         (void)take_in({wakeups, count}, count, INT_MAX, &Backend::collect);
-        settle(After::changes);
         return Result<int>(0);
     });
 }

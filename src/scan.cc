@@ -112,13 +112,13 @@ Result<int> Kqueue::after_interruption(Look& look, struct kevent* events, int ne
 
 // One knote, off the queue, at its turn. True if `event` was filled.
 KQ_INLINE bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
-    const FilterOps* ops = find_filter(kn.filter);
+    const ByTable verbs(kn.filter);
     struct kevent report {};
     report.ident = kn.ident;
     report.filter = kn.filter;
     report.flags = kn.flags;
     report.udata = kn.udata;
-    switch (ops->process(*this, kn, report)) {
+    switch (verbs.process(*this, kn, report)) {
         case Verdict::gone:
             return false;
         case Verdict::no_longer_true:
@@ -136,7 +136,7 @@ KQ_INLINE bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
     }
     event = report;
     if (kn.has(kExtended)) wide_.note(kn);
-    note_reported(kn, report.flags);
+    note_reported(verbs, kn, report.flags);
     return true;
 }
 
@@ -148,6 +148,11 @@ bool Kqueue::deliver_judged(Knote& kn, struct kevent& event) {
 KQ_INLINE int Kqueue::deliver(struct kevent* events, int nevents, int count) {
     if (active_.empty()) return count;
     if (events == nullptr) return deliver_more(events, nevents, count);
+    if (active_.size() == 1 && count < nevents) {  // no marker is needed to tell where to end
+        if (!deliver_one(active_.take_only(), events[count])) return count;
+        trace_event(descriptor(), events[count]);
+        return count + 1;
+    }
     const ActiveQueue::Marker end(active_);
     while (count < nevents) {
         Knote* kn = active_.take(end);
@@ -214,6 +219,24 @@ Result<int> Kqueue::hand_out_rest(Look& look, size_t used, struct kevent* events
     if (!more.ok()) return more.error();
     count = served != 0 ? deliver_more(events, nevents, count) : deliver(events, nevents, count);
     if (served != 0) note_served(events, served, false);
+    if (count == nevents || (count != 0 && !more.value())) return count;
+    return go_on(more.value(), events, nevents, count);
+}
+
+// As hand_out_rest(), where the kernel told of one thing, and that is the queue's own: is_news().
+// What it tells queues, behind what was there before.
+Result<int> Kqueue::hand_out_news(Look& look, const Wakeup& news, struct kevent* events,
+                                  int nevents) {
+    const Batch batch{call_.stale(), active_.size(), false, false};
+    dispatch(news);
+    Result<bool> more = look.room == 1;
+    if (call_.stale() != batch.stale_before || (look.room == 1 && active_.size() < nevents)) {
+        look.wakeups[0] = news;
+        more = take_more({look.wakeups, look.room}, size_t{1}, batch, nevents, &Backend::collect);
+    }
+    if (!parked_.empty()) look_at(Parking::idle, kIdleLooks);
+    if (!more.ok()) return more.error();
+    const int count = deliver(events, nevents, 0);
     if (count == nevents || (count != 0 && !more.value())) return count;
     return go_on(more.value(), events, nevents, count);
 }

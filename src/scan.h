@@ -36,15 +36,16 @@ KQ_INLINE void Kqueue::look_now(Look& look, int nevents) {
 // ---- what a look has found ----
 
 // What becomes of a knote that was just reported, with these flags.
-KQ_INLINE void Kqueue::note_reported(Knote& kn, unsigned flags) {
+template <class Verbs>
+KQ_INLINE void Kqueue::note_reported(Verbs verbs, Knote& kn, unsigned flags) {
     if ((flags & (EV_ONESHOT | EV_DISPATCH)) != 0) {
         if ((flags & EV_ONESHOT) != 0) {  // wins over DISPATCH and CLEAR
-            (void)drop(kn);
+            (void)verbs.drop(*this, kn);
             return;
         }
         kn.clear(kActive);
         kn.set(kDisabled);
-        find_filter(kn.filter)->disable(*this, kn);
+        verbs.disable(*this, kn);
     } else if ((kn.flags & EV_CLEAR) != 0 || kn.has(kBacked)) {
         kn.clear(kActive);
     } else {
@@ -72,7 +73,7 @@ KQ_INLINE size_t Kqueue::deliver_straight(Look& look, struct kevent* events, int
         if (__builtin_expect(plainly == fd_filter::Plainly::yes, 1)) {
             const uint16_t flags = kn->flags;
             *event++ = {kn->ident, kn->filter, flags, 0, static_cast<intptr_t>(data), kn->udata};
-            note_reported(*kn, flags);
+            note_reported(OfDescriptors(kn->filter), *kn, flags);
         } else if (plainly == fd_filter::Plainly::gone) {
             fd_watch::forget(*this, fd_watch::fd_of(*kn));
         } else if (deliver_judged(*kn, *event)) {
@@ -81,6 +82,13 @@ KQ_INLINE size_t Kqueue::deliver_straight(Look& look, struct kevent* events, int
     }
     count = static_cast<int>(event - events);
     return used;
+}
+
+// Whether a wakeup says that something is queued here, or is to be now, and that is all it says: as
+// told_at() has it, and with nothing to be done where it came from.
+inline bool is_news(const Wakeup& wakeup) {
+    return wakeup.handle.kind() == Handle::Kind::announcement ||
+           wakeup.handle.kind() == Handle::Kind::files;
 }
 
 // The rest of a pass.
@@ -98,6 +106,10 @@ KQ_INLINE Result<int> Kqueue::hand_out(Look& look, struct kevent* events, int ne
         used = deliver_straight(look, events, count);
         const bool all = used == static_cast<size_t>(look.got);
         if (all && (count == nevents || (used < look.room && count != 0))) return count;
+    }
+    if (look.got == 1 && used == 0 && events != nullptr && !trace_enabled(TraceLevel::events)) {
+        const Wakeup only = told_at<Backend>({look.wakeups, look.room}, 0);
+        if (is_news(only)) return hand_out_news(look, only, events, nevents);
     }
     return hand_out_rest(look, used, events, nevents, count);
 }
@@ -136,8 +148,7 @@ KQ_INLINE Result<int> Kqueue::finish(Look& look, struct kevent* events, int neve
                                      const timespec* timeout,
                                      void (*cancelled)(void*)) KQ_NO_ANALYSIS {
     const Result<int> result = scan_looked(look, events, nevents, timeout, cancelled);
-    settle(After::delivery);
-    end_call();
+    settle_and_end(After::delivery);
     return result;
 }
 
@@ -145,23 +156,43 @@ KQ_INLINE Result<int> Kqueue::finish(Look& look, struct kevent* events, int neve
 
 KQ_INLINE Result<int> Kqueue::run(const struct kevent* changes, int nchanges, struct kevent* events,
                                   int nevents, const timespec* timeout, void (*cancelled)(void*)) {
-    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+    return in_one_call([&](After& what) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
         bool stopped = false;
         Result<int> result = 0;
         if (nchanges != 0) result = apply_changes(changes, nchanges, events, nevents, stopped);
-        const bool scans = !stopped && nevents != 0;
-        if (scans) result = scan(events, nevents, timeout, cancelled);
-        settle(scans ? After::delivery : After::changes);
-        return result;
+        if (stopped || nevents == 0) return result;
+        what = After::delivery;
+        return scan(events, nevents, timeout, cancelled);
     });
 }
 
 KQ_INLINE Result<int> Kqueue::change(const struct kevent* changes, int nchanges) {
-    return in_one_call([&]() KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+    return in_one_call([&](After& /*what*/) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
         bool stopped = false;
-        const Result<int> result = apply_changes(changes, nchanges, nullptr, 0, stopped);
-        settle(After::changes);
-        return result;
+        return apply_changes(changes, nchanges, nullptr, 0, stopped);
+    });
+}
+
+KQ_INLINE Result<int> Kqueue::change_alone(const struct kevent* changes,
+                                           int nchanges) KQ_NO_ANALYSIS {
+    mutex_.lock_alone();
+    (void)renew_if_haunted();
+    call_.begin();
+    bool stopped = false;
+    const Result<int> result = apply_changes(changes, nchanges, nullptr, 0, stopped);
+    if (__builtin_expect(is_settled(), 1))
+        mutex_.unlock_alone();
+    else
+        settle_and_end_changes();
+    return result;
+}
+
+// Only for what is there.
+KQ_INLINE Result<int> Kqueue::take(struct kevent* events, int nevents, const timespec* timeout,
+                                   void (*cancelled)(void*)) {
+    return in_one_call([&](After& what) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
+        what = After::delivery;
+        return scan(events, nevents, timeout, cancelled);
     });
 }
 

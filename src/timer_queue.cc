@@ -16,6 +16,7 @@ void TimerQueue::leave(Clock clock) {
 }
 
 void TimerQueue::start(TimerKnote& timer) {
+    moved_ = true;
     heaps_[index(timer.clock)].push(&timer);
 }
 

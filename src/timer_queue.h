@@ -36,8 +36,10 @@ class TimerQueue {
     // Puts a timer that has joined its clock into the heap, or takes it out.
     void start(TimerKnote& timer);
     void stop(TimerKnote& timer);
-    // Another deadline for one that waits, and goes on waiting.
+    // Another deadline for one that waits, and goes on waiting. If it is pushed back, no deadline
+    // is earlier than before: the backend may wake us for nothing, once.
     void move(TimerKnote& timer, Nanos deadline) {
+        if (deadline < timer.deadline) moved_ = true;
         timer.deadline = deadline;
         heaps_[index(timer.clock)].moved(&timer);
     }
@@ -48,6 +50,13 @@ class TimerQueue {
         return top == nullptr ? kForever : top->deadline;
     }
 
+    // Whether an earlier deadline was set, or the kernel has told of one, since the backend was
+    // last told of the earliest: only then there may be something to tell it. Deadlines that are
+    // not of timers, but are told with them, are noted here, too.
+    [[nodiscard]] bool moved() const { return moved_; }
+    void note_moved() { moved_ = true; }
+    void note_told() { moved_ = false; }
+
     // Takes out of the heap and returns one timer that is due at t, or null.
     TimerKnote* take_due(Clock clock, Nanos t);
 
@@ -56,6 +65,7 @@ class TimerQueue {
 
     Heap<TimerKnote> heaps_[kClocks];
     size_t members_[kClocks] = {0, 0};
+    bool moved_ = false;
 };
 
 // How many periods have ended by t of a timer first due at `deadline`; t is not

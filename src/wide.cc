@@ -65,18 +65,15 @@ Result<int> Kqueue::run_wide(const struct kevent64_s* changes, int nchanges,
                              struct kevent64_s* events, int nevents, unsigned flags,
                              const timespec* timeout, void (*cancelled)(void*)) {
     if ((flags & KEVENT_FLAG_IMMEDIATE) != 0) timeout = &kAtOnce;
-    return in_one_call([&]() KQ_NO_ANALYSIS {
+    return in_one_call([&](After& what) KQ_NO_ANALYSIS {
         bool stopped = false;
         Result<int> result = apply_wide(changes, nchanges, events, nevents, stopped);
-        if (stopped || nevents == 0 || (flags & KEVENT_FLAG_ERROR_EVENTS) != 0) {
-            settle(After::changes);
-            return result;
-        }
+        if (stopped || nevents == 0 || (flags & KEVENT_FLAG_ERROR_EVENTS) != 0) return result;
         WideList list{events, {}};
         (void)wide_.set_list(&list);
         result = scan(nullptr, nevents, timeout, cancelled);
         (void)wide_.set_list(nullptr);
-        settle(After::delivery);
+        what = After::delivery;
         return result;
     });
 }

@@ -162,7 +162,7 @@ KQ_INLINE Errno Backend::watch_one(int fd, Direction d, Mode mode, Handle handle
         return watch(fd, want, static_cast<uint8_t>(1u << static_cast<unsigned>(d)), handle, facts);
     }
     const int operation = mode == Mode::none ? EPOLL_CTL_DEL : has ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    const uint32_t events = mode == Mode::none ? 0 : epoll::events_for(d, mode);
+    const uint32_t events = epoll::events_for(d, mode);
     if (epoll::control(lanes_[0], operation, fd, events, handle) != 0) {
         const Errno error = heal_lane(0, fd, events, handle, facts);
         if (error != Errno::ok) return error;

@@ -27,11 +27,15 @@ inline int control(int epoll, int operation, int fd, uint32_t events, Handle han
     return static_cast<int>(sys::call(SYS_epoll_ctl, epoll, operation, fd, &event));
 }
 
+// By direction and mode; Mode::none has none.
+inline constexpr uint32_t kEventsFor[kDirections][4] = {
+    {0, EPOLLIN | EPOLLRDHUP, EPOLLIN | EPOLLRDHUP | EPOLLET, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT},
+    {0, EPOLLOUT, EPOLLOUT | EPOLLET, EPOLLOUT | EPOLLONESHOT},
+};
 inline uint32_t events_for(Direction d, Mode mode) {
-    uint32_t events = d == Direction::read ? EPOLLIN | EPOLLRDHUP : EPOLLOUT;
-    if (mode == Mode::edge) events |= EPOLLET;
-    if (mode == Mode::once) events |= EPOLLONESHOT;
-    return events;
+    static_assert(static_cast<int>(Mode::level) == 1 && static_cast<int>(Mode::edge) == 2 &&
+                  static_cast<int>(Mode::once) == 3);
+    return kEventsFor[static_cast<int>(d)][static_cast<int>(mode)];
 }
 
 // FdFacts::registered has a bit for each lane.

@@ -3,10 +3,12 @@
 // the same order, each once, whatever else is reported in the same call.
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <map>
 #include <utility>
 
 #include "support/kq.h"
+#include "support/tree.h"
 
 namespace kqtest {
 namespace {
@@ -88,6 +90,35 @@ TEST_F(Straight, R47_EachGetsItsTurnBesideAUserEvent) {
     for (const auto& [knote, count] : reports)
         EXPECT_GE(count, 2) << knote.second;
     EXPECT_EQ(reports.size(), 6U) << testing::PrintToString(reports);
+}
+
+// The queue's own news is delivered behind what was queued before it.
+TEST_F(Straight, R47_NewsStandBehindWhatWaits) {
+    for (uintptr_t ident = 1; ident <= 3; ident++)
+        ASSERT_EQ(q.apply(change(ident, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    for (uintptr_t ident = 1; ident <= 3; ident++)
+        ASSERT_EQ(q.apply(change(ident, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    expect_only(q.collect(1), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    expect_only(q.collect(1), 2, EVFILT_USER, EV_ADD | EV_CLEAR);
+    expect_only(q.collect(1), 3, EVFILT_USER, EV_ADD | EV_CLEAR);
+    expect_only(q.collect(1), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
+    expect_none(q.collect(1));
+}
+
+// News of what is no event took the only place, and the call ended with nothing (2.3).
+TEST_F(Straight, S23_NewsThatAreNoEventHideNoReadyPipe) {
+    const Tree tree;
+    const Fd file = tree.file("file", "x");
+    const Pipe pipe = make_pipe();
+    const int added = q.apply(change(*file, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE));
+    if (added == ENOSYS) GTEST_SKIP() << "no EVFILT_VNODE";
+    ASSERT_EQ(added, 0);
+    ASSERT_EQ(q.apply(change(*file, EVFILT_VNODE, EV_DISABLE)), 0);
+    ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    tree.append("file", 1);
+    write_bytes(*pipe.write, 3);
+    expect_only(q.collect(1), *pipe.read, EVFILT_READ, EV_ADD, 0, 3);
 }
 
 // What a report makes of a knote is the same, however it came.

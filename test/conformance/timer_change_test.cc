@@ -74,6 +74,42 @@ TEST_F(TimerChange, R249_ASecondAddWithTheSameParametersRestartsThePeriod) {
     EXPECT_GE(since(start), milliseconds{400});
 }
 
+// Pushed back, no clock is set: that is told again only if it is earlier.
+TEST_F(TimerChange, R249_PushedBackAndThenForwardItComesInTime) {
+    ASSERT_EQ(add(EV_ONESHOT, kHour), 0);
+    ASSERT_EQ(add(EV_ONESHOT, 2 * kHour), 0);
+    const auto start = now();
+    ASSERT_EQ(add(EV_ONESHOT, 60), 0);
+    wait_for_expiry();
+    EXPECT_GE(since(start), milliseconds{60});
+    expect_only(q.collect(), 1, EVFILT_TIMER, kOnce, 0, 1);
+}
+
+// Whoever polls may be woken at the first deadline, for nothing; then by the second one.
+TEST_F(TimerChange, R249_PushedBackItIsSeenByPollAtTheLaterDeadline) {
+    ASSERT_EQ(add(EV_ONESHOT, 50), 0);
+    const auto start = now();
+    ASSERT_EQ(add(EV_ONESHOT, 300), 0);
+    std::vector<Event> events;
+    for (int i = 0; i < 10 && events.empty(); i++) {
+        wait_for_expiry();
+        events = q.collect();
+    }
+    expect_only(events, 1, EVFILT_TIMER, kOnce, 0, 1);
+    EXPECT_GE(since(start), milliseconds{300});
+}
+
+// Another timer is the earliest: this one moves behind it, and it is not forgotten.
+TEST_F(TimerChange, R249_PushedBackBehindAnotherBothComeInTime) {
+    ASSERT_EQ(q.apply(change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 100)), 0);
+    ASSERT_EQ(add(EV_ONESHOT, 50), 0);
+    const auto start = now();
+    ASSERT_EQ(add(EV_ONESHOT, 200), 0);
+    expect_only(q.wait(), 2, EVFILT_TIMER, kOnce, 0, 1);
+    expect_only(q.wait(), 1, EVFILT_TIMER, kOnce, 0, 1);
+    EXPECT_GE(since(start), milliseconds{200});
+}
+
 TEST_F(TimerChange, R250_ASecondAddReplacesTheUnit) {
     ASSERT_EQ(add(EV_ONESHOT, intptr_t{2'000'000'000}, NOTE_USECONDS), 0);
     const auto start = now();

@@ -41,6 +41,18 @@ TEST_F(ActiveQueueTest, IsAFifo) {
     EXPECT_EQ(queue.unbacked(), 0);
 }
 
+TEST_F(ActiveQueueTest, TheOnlyOneIsTakenWithoutAMarker) {
+    notes[1].set(kBacked);
+    for (const int i : {0, 1}) {
+        queue.activate(notes[i]);
+        EXPECT_EQ(&queue.take_only(), &notes[i]);
+        EXPECT_FALSE(notes[i].has(kQueued));
+        EXPECT_TRUE(queue.empty());
+        EXPECT_EQ(queue.size(), 0);
+        EXPECT_EQ(queue.unbacked(), 0);
+    }
+}
+
 // Which changes nothing: neither its place nor the number of activations.
 TEST_F(ActiveQueueTest, IsActivatedOnceOnly) {
     queue.activate(notes[0]);

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "registry_lookup.h"
+
 namespace kq::registry {
 namespace {
 
@@ -31,6 +33,20 @@ TEST_F(RegistryCells, AReferenceToALiveCellDoesNot) {
     become(State::live, 2);
     EXPECT_FALSE(take_reference_off(cell));
     EXPECT_FALSE(take_reference_off(cell));
+}
+
+// In place only what destroys nothing: the rest is release()'s.
+TEST_F(RegistryCells, InPlaceTheLastReferenceOfARetiredCellIsNotTakenOff) {
+    become(State::retired, 2);
+    EXPECT_TRUE(release_among_threads(cell.kqueue()));
+    EXPECT_EQ(cell.word.load(), word_of(State::retired) + kReference);
+    EXPECT_FALSE(release_among_threads(cell.kqueue()));
+    EXPECT_EQ(cell.word.load(), word_of(State::retired) + kReference);
+    become(State::live, 1);
+    EXPECT_TRUE(release_among_threads(cell.kqueue()));
+    EXPECT_EQ(cell.word.load(), word_of(State::live));
+    EXPECT_FALSE(release_among_threads(cell.kqueue()));
+    EXPECT_EQ(cell.word.load(), word_of(State::live));
 }
 
 // Two threads destroyed one kqueue, and the process crashed: one took the last reference off, and

@@ -48,6 +48,28 @@ TEST(TimerQueue, TakesTheDueInOrderOfTheirDeadlines) {
     EXPECT_EQ(queue.earliest(kMono), kForever);
 }
 
+// Whoever asks the backend to wake it asks again only then.
+TEST(TimerQueue, TellsWhenADeadlineMayHaveBecomeTheEarliest) {
+    TimerQueue queue;
+    TimerKnote a;
+    ASSERT_EQ(queue.join(kMono), Errno::ok);
+    EXPECT_FALSE(queue.moved());
+    start(queue, a, kMono, 30);
+    EXPECT_TRUE(queue.moved());
+    queue.move(a, 40);  // earlier than that was not told yet
+    EXPECT_TRUE(queue.moved());
+    queue.note_told();
+    queue.move(a, 50);
+    EXPECT_FALSE(queue.moved());
+    queue.move(a, 49);
+    EXPECT_TRUE(queue.moved());
+    queue.note_told();
+    queue.stop(a);
+    EXPECT_FALSE(queue.moved());
+    queue.note_moved();
+    EXPECT_TRUE(queue.moved());
+}
+
 TEST(TimerQueue, ClocksAreApart) {
     TimerQueue queue;
     TimerKnote mono, real;
