@@ -190,7 +190,8 @@ class Kqueue : public KnoteQueue {
     // ---- kqueue.cc ----
     KQ_INLINE void settle(After what) KQ_REQUIRES(mutex_) {
         if (active_.unbacked() != 0 || !announcing_.is_quiet()) announce(what);
-        // After that: it may collect, and so hear of a deadline that then has to be set anew.
+        // After that: it may collect, and so hear of a deadline that then has to be set anew. That
+        // of the third clock, which few timers have, is told when it changes: settle_continuous().
         Nanos monotonic = timers_.earliest(Clock::monotonic);
         if (parked_.deadline() < monotonic) monotonic = parked_.deadline();
         backend_.settle(monotonic, timers_.earliest(Clock::realtime));
