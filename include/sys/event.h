@@ -286,7 +286,7 @@ struct kevent64_s {
     uint32_t fflags; /* NOTE_*, per filter */
     int64_t data;    /* in a change cut to what fits intptr_t */
     uint64_t udata;  /* the caller's, returned as given */
-    uint64_t ext[2]; /* likewise */
+    uint64_t ext[2]; /* likewise; NOTE_LEEWAY says that a timer reads ext[1] */
 };
 
 #define EV_SET64(kevp, id, filt, fl, ffl, dat, ud, ext0, ext1) \
