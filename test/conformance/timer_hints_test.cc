@@ -119,9 +119,10 @@ TEST_F(TimerHints, S59_TheLeewayIsThatOfTheChange) {
     expect_only(q.wait(), 2, EVFILT_TIMER, kOnce, 0, 1);
     EXPECT_GE(since(start), milliseconds{60});
     // A second EV_ADD replaces it: R-250.
-    ASSERT_EQ(add(3, 0, NOTE_LEEWAY, 30, static_cast<uint64_t>(kHour)), 0);
+    ASSERT_EQ(add(3, EV_ONESHOT, NOTE_LEEWAY, 30, static_cast<uint64_t>(kHour)), 0);
     ASSERT_EQ(add(3, 0, 0, 30), 0);
     EXPECT_EQ(q.wait().size(), 1u);
+    // Nothing else is going to wake this queue.
     ASSERT_EQ(add(3, 0, NOTE_LEEWAY, 1, static_cast<uint64_t>(kHour)), 0);
     expect_none(q.collect(4, milliseconds{100}));
     EXPECT_FALSE(q.readable());
@@ -151,7 +152,7 @@ TEST_F(TimerHints, S59_BackgroundHasALeewayAndCriticalHasNone) {
     EXPECT_EQ(idents(q.wait()), (std::vector<uintptr_t>{2, 1}));
     EXPECT_GE(since(start), milliseconds{350});
     // Critical goes before background, and has the leeway that it is given.
-    ASSERT_EQ(add_plainly(1, 0, NOTE_BACKGROUND | NOTE_CRITICAL, 5), 0);
+    ASSERT_EQ(add_plainly(1, EV_ONESHOT, NOTE_BACKGROUND | NOTE_CRITICAL, 5), 0);
     EXPECT_EQ(q.wait().size(), 1u);
     ASSERT_EQ(add(1, 0, NOTE_LEEWAY | NOTE_CRITICAL, 5, static_cast<uint64_t>(kHour)), 0);
     expect_none(q.collect(4, milliseconds{50}));
