@@ -192,7 +192,7 @@ struct kevent {
  * about the same time share a wakeup.
  */
 #define NOTE_LEEWAY 0x0010     /* with kevent64(): ext[1] is the leeway, in the unit of data */
-#define NOTE_CRITICAL 0x0020   /* no leeway but that of NOTE_LEEWAY; so it is without it */
+#define NOTE_CRITICAL 0x0020   /* no leeway but that of NOTE_LEEWAY, not even NOTE_BACKGROUND's */
 #define NOTE_BACKGROUND 0x0040 /* a leeway of 0.1 s, or of the period if that is shorter */
 #if defined(__linux__)
     #define NOTE_MACH_CONTINUOUS_TIME 0x0080 /* also counts while the machine is suspended */
