@@ -149,9 +149,12 @@ void Kqueue::expire_timers(Clock clock) {
     const Nanos t = now(clock);
     while (TimerKnote* timer = timers_.take_due(clock, t))
         activate(*timer);
-    if (clock == Clock::monotonic && parked_.deadline() <= t) {
+    if (clock == Clock::monotonic) {
+        if (parked_.deadline() > t) return;
         parked_.set_deadline(kForever);
         look_at(Parking::recheck, ParkedKnotes::kAll);
+    } else if (clock == Clock::continuous) {
+        settle_continuous(backend_, timers_.earliest(clock));
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Filters that the public header names only where they are served.
+// Filters, and bits of fflags, that the public header names only where they are served.
 #ifndef KQ_FILTER_NUMBERS_H
 #define KQ_FILTER_NUMBERS_H
 
@@ -13,6 +13,11 @@ inline constexpr int16_t kEvfiltProcdesc = -14;  // FreeBSD's is our EVFILT_NETD
 inline constexpr int16_t kEvfiltExcept = -15;    // that of macOS
 inline constexpr uint32_t kNoteOob = 0x2;        // likewise
 
+inline constexpr uint32_t kNoteContinuous = 0x80;  // macOS' NOTE_MACH_CONTINUOUS_TIME
+
+#ifdef NOTE_MACH_CONTINUOUS_TIME
+static_assert(kNoteContinuous == NOTE_MACH_CONTINUOUS_TIME);
+#endif
 #ifdef EVFILT_EMPTY
 static_assert(kEvfiltEmpty == EVFILT_EMPTY);
 #endif

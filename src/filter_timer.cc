@@ -6,69 +6,176 @@
 //
 // A timer waits in the heap or is active, never both: what has expired since is
 // computed when it is reported.
+//
+// The hints of macOS (a leeway, other clocks) are apart from what plain timers need, and cost these
+// next to nothing: kHinted.
+#include <algorithm>
+
 #include "filter.h"
+#include "filter_numbers.h"
 #include "knote_queue.h"
+#include "missing_filter.h"
 
 namespace kq {
 namespace {
 
 // Knote::filter_bits
 constexpr uint8_t kAskedOneshot = 1;  // EV_ONESHOT was given; not just implied by NOTE_ABSOLUTE
+constexpr uint8_t kHinted = 2;        // has a leeway, or is kMoment, or on Clock::continuous
+constexpr uint8_t kMoment = 4;        // `span` is a moment of a clock other than that on the wall
+
+// NOTE_BACKGROUND: as much as hardly anybody notices.
+constexpr Nanos kBackgroundLeeway = 100 * kMillisecond;
 
 struct Request {
     Clock clock;
-    Nanos span;  // a period, or a moment of the clock
+    uint8_t hints;  // kHinted and kMoment
+    Nanos span;     // a period, or a moment of the clock
+    Nanos leeway;
 };
 
-// What a change asks for; invalid if it makes no sense.
-KQ_INLINE Result<Request> parse(const struct kevent& change, bool oneshot) {
-    const unsigned unit = change.fflags & ~unsigned{NOTE_ABSOLUTE};
-    const bool absolute = (change.fflags & NOTE_ABSOLUTE) != 0;
-    Nanos scale = 0;
+// ---- what a change asks for ----
+
+// 0: no unit, or more than one.
+Nanos scale_of(unsigned unit) {
     switch (unit) {
         case 0:
-            scale = kMillisecond;
-            break;
+            return kMillisecond;
         case NOTE_SECONDS:
-            scale = kSecond;
-            break;
+            return kSecond;
         case NOTE_USECONDS:
-            scale = 1000;
-            break;
+            return 1000;
         case NOTE_NSECONDS:
-            scale = 1;
-            break;
+            return 1;
         default:
-            return Errno::invalid;
+            return 0;
     }
+}
+
+// Likewise, beside hints.
+Nanos hinted_scale_of(unsigned fflags) {
+    constexpr unsigned kNotUnits =
+        NOTE_ABSOLUTE | NOTE_LEEWAY | NOTE_CRITICAL | NOTE_BACKGROUND | kNoteContinuous;
+    const unsigned unit = fflags & ~kNotUnits;
+    return unit == NOTE_MACHTIME ? 1 : scale_of(unit);
+}
+
+// Without its hints; invalid if it makes no sense.
+Result<Request> parse_plain(const struct kevent& change, bool oneshot, Nanos scale) {
+    const bool absolute = (change.fflags & NOTE_ABSOLUTE) != 0;
     if (change.data < 0 && !absolute) return Errno::invalid;
     // A period of nothing would be for ever expired: one unit.
     const intptr_t count = change.data == 0 && !absolute && !oneshot ? 1 : change.data;
-    return Request{absolute ? Clock::realtime : Clock::monotonic, saturating_mul(count, scale)};
+    const Clock clock = absolute ? Clock::realtime : Clock::monotonic;
+    return Request{clock, 0, saturating_mul(count, scale), 0};
 }
+
+// No clock goes on while the machine is suspended, or nobody can wait for it.
+Errno refuse_continuous() {
+    static constinit std::atomic<bool> said{false};
+    say_missing_once("EVFILT_TIMER with NOTE_MACH_CONTINUOUS_TIME", said);
+    return Errno::unsupported;
+}
+
+// `wanted`: that of NOTE_LEEWAY, in a unit of `scale`. The larger one counts (macOS).
+Nanos leeway_of(unsigned fflags, uint64_t wanted, Nanos scale, Nanos span) {
+    Nanos leeway = 0;
+    if ((fflags & (NOTE_BACKGROUND | NOTE_CRITICAL)) == NOTE_BACKGROUND)
+        leeway =
+            (fflags & NOTE_ABSOLUTE) != 0 ? kBackgroundLeeway : std::min(span, kBackgroundLeeway);
+    const auto count = static_cast<Nanos>(std::min<uint64_t>(wanted, INT64_MAX));
+    if ((fflags & NOTE_LEEWAY) != 0) leeway = std::max(leeway, saturating_mul(count, scale));
+    return std::min(leeway, TimerKnote::kMostLeeway);
+}
+
+[[gnu::noinline, gnu::cold]] Result<Request> parse_hints(KnoteQueue& kq,
+                                                         const struct kevent& change, bool oneshot)
+    KQ_REQUIRES(kq.mutex()) {
+    const unsigned fflags = change.fflags;
+    const Nanos scale = hinted_scale_of(fflags);
+    if (scale == 0) return Errno::invalid;
+    const Result<Request> plain = parse_plain(change, oneshot, scale);
+    if (!plain.ok()) return plain;
+    Request request = plain.value();
+    request.hints = kHinted;
+    request.leeway = leeway_of(fflags, kq.wide().second_ext(), scale, request.span);
+    const bool absolute = (fflags & NOTE_ABSOLUTE) != 0;
+    if (absolute && (fflags & NOTE_MACHTIME) != 0) {
+        request.hints |= kMoment;
+        request.clock = Clock::monotonic;
+    }
+    // A time of day is on the clock on the wall, which goes on in any case.
+    if ((fflags & kNoteContinuous) != 0 && request.clock == Clock::monotonic) {
+        if (!has_continuous_clock<Backend>()) return refuse_continuous();
+        request.clock = Clock::continuous;
+    }
+    return request;
+}
+
+// What a change asks for. invalid: it makes no sense. unsupported: there is no such clock.
+Result<Request> parse(KnoteQueue& kq, const struct kevent& change, bool oneshot)
+    KQ_REQUIRES(kq.mutex()) {
+    const Nanos scale = scale_of(change.fflags & ~unsigned{NOTE_ABSOLUTE});
+    return scale == 0 ? parse_hints(kq, change, oneshot) : parse_plain(change, oneshot, scale);
+}
+
+// ---- a timer's life ----
 
 bool repeats(const TimerKnote& timer) {
     return (timer.flags & EV_ONESHOT) == 0;
 }
+bool is_hinted(const TimerKnote& timer) {
+    return (timer.filter_bits & kHinted) != 0;
+}
 
-void take_over(TimerKnote& timer, const Request& request) {
+// What is asked for without hints; they are in filter_bits already.
+KQ_INLINE void take_over_plain(TimerKnote& timer, const Request& request) {
     timer.clock = request.clock;
     timer.span = request.span;
     // An absolute time comes once (D-16); the others as the creating EV_ADD said.
-    const bool once = request.clock == Clock::realtime || (timer.filter_bits & kAskedOneshot) != 0;
+    const bool once =
+        request.clock == Clock::realtime || (timer.filter_bits & (kAskedOneshot | kMoment)) != 0;
     const unsigned others = timer.flags & ~unsigned{EV_ONESHOT};
     timer.flags = static_cast<uint16_t>(others | EV_CLEAR | (once ? EV_ONESHOT : 0u));
 }
 
-// When what was asked for at t is due.
-Nanos due(const Request& request, Nanos t) {
-    return request.clock == Clock::realtime ? request.span : saturating_add(t, request.span);
+[[gnu::noinline, gnu::cold]] void take_over_hints(TimerKnote& timer, const Request& request) {
+    timer.set_leeway(request.leeway);
+    timer.filter_bits =
+        static_cast<uint8_t>((timer.filter_bits & kAskedOneshot) | unsigned{request.hints});
+}
+
+KQ_INLINE void take_over(TimerKnote& timer, const Request& request) {
+    if (request.hints != 0 || is_hinted(timer)) take_over_hints(timer, request);
+    take_over_plain(timer, request);
+}
+
+// When what was asked for at t is due, except of a kMoment.
+Nanos due(Clock clock, Nanos span, Nanos t) {
+    return clock == Clock::realtime ? span : saturating_add(t, span);
+}
+
+void wait(KnoteQueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
+    kq.timers().start(timer);
+    if (timer.clock == Clock::continuous)
+        settle_continuous(kq.backend(), kq.timers().earliest(timer.clock));
+}
+
+[[gnu::noinline, gnu::cold]] void start_hinted(KnoteQueue& kq, TimerKnote& timer, Nanos t)
+    KQ_REQUIRES(kq.mutex()) {
+    const bool moment = (timer.filter_bits & kMoment) != 0;
+    timer.set_due(moment ? timer.span : due(timer.clock, timer.span, t));
+    if (timer.due() <= t)
+        kq.activate(timer);
+    else
+        wait(kq, timer);
 }
 
 // Counts from t, which is now, also after EV_ENABLE (D-15). What is due already needs no
 // kernel to say so.
 void start(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
-    timer.deadline = due({timer.clock, timer.span}, t);
+    if (is_hinted(timer)) return start_hinted(kq, timer, t);
+    timer.deadline = due(timer.clock, timer.span, t);
     if (timer.deadline <= t)
         kq.activate(timer);
     else
@@ -83,13 +190,14 @@ void stop(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
 }
 
 // The same as stop() and start() where it only waits, and goes on waiting; false, and nothing was
-// done, where not. A timeout that is pushed back again and again: R-249.
+// done, where not. A timeout that is pushed back again and again: R-249. Without hints.
 bool move(KnoteQueue& kq, TimerKnote& timer, const Request& request) KQ_REQUIRES(kq.mutex()) {
     if (!timer.waiting() || timer.status != 0 || request.clock != timer.clock) return false;
+    if (is_hinted(timer) || request.hints != 0) return false;
     const Nanos t = now(request.clock);
-    const Nanos deadline = due(request, t);
+    const Nanos deadline = due(request.clock, request.span, t);
     if (timer.deadline <= t || deadline <= t) return false;
-    take_over(timer, request);
+    take_over_plain(timer, request);
     kq.timers().move(timer, deadline);
     return true;
 }
@@ -98,9 +206,9 @@ Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return kq.find_indexed(EVFILT_TIMER, ident);
 }
 
-Result<Knote*> create(KnoteQueue&, const struct kevent& change) {
+Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     const bool oneshot = (change.flags & EV_ONESHOT) != 0;
-    const Result<Request> request = parse(change, oneshot);
+    const Result<Request> request = parse(kq, change, oneshot);
     if (!request.ok()) return request.error();
     Owned<TimerKnote> timer = make<TimerKnote>();
     if (!timer) return Errno::no_memory;
@@ -112,7 +220,7 @@ Result<Knote*> create(KnoteQueue&, const struct kevent& change) {
 Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     Errno error = kq.backend().prepare_clock(timer.clock);
-    if (error != Errno::ok) return error;
+    if (error != Errno::ok) return error == Errno::unsupported ? refuse_continuous() : error;
     error = kq.timers().join(timer.clock);
     if (error != Errno::ok) return error;
     error = kq.index(kn);
@@ -135,12 +243,13 @@ Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 // EV_ADD again: discards what has expired and counts anew.
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
-    const Result<Request> request = parse(change, (timer.filter_bits & kAskedOneshot) != 0);
+    const Result<Request> request = parse(kq, change, (timer.filter_bits & kAskedOneshot) != 0);
     if (!request.ok()) return request.error();
     if (move(kq, timer, request.value())) return Errno::ok;
     const Clock clock = request.value().clock;
     if (clock != timer.clock) {
         Errno error = kq.backend().prepare_clock(clock);
+        if (error == Errno::unsupported) return refuse_continuous();
         if (error == Errno::ok) error = kq.timers().join(clock);
         if (error != Errno::ok) return error;
     }
@@ -166,13 +275,21 @@ void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     stop(kq, timer, now(timer.clock));
 }
 
+// What has expired, and waits for the next time.
+int64_t count_ticks(KnoteQueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
+    Nanos next = timer.due();
+    const int64_t ticks = catch_up(next, timer.span, now(timer.clock));
+    timer.set_due(next);
+    wait(kq, timer);
+    return ticks;
+}
+
 Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     event.data = timer.waiting() ? 0 : 1;  // waits only if the report was forced
     if (!timer.waiting() && repeats(timer)) {
-        const int64_t ticks = catch_up(timer.deadline, timer.span, now(timer.clock));
+        const int64_t ticks = count_ticks(kq, timer);
         event.data = ticks > INTPTR_MAX ? INTPTR_MAX : static_cast<intptr_t>(ticks);
-        kq.timers().start(timer);
     }
     return Verdict::report;
 }

@@ -61,6 +61,7 @@ class KnoteQueue {
 
     Mutex& mutex() KQ_RETURN_CAPABILITY(mutex_) { return mutex_; }
     Backend& backend() KQ_REQUIRES(mutex_) { return backend_; }
+    const Wide& wide() const KQ_REQUIRES(mutex_) { return wide_; }
     Watches& watches() KQ_REQUIRES(mutex_) { return watches_; }
     TimerQueue& timers() KQ_REQUIRES(mutex_) { return timers_; }
     // Memory for the knotes of descriptors.

@@ -214,7 +214,8 @@ class Kqueue : public KnoteQueue {
     // ---- kqueue.cc ----
     KQ_INLINE void settle(After what) KQ_REQUIRES(mutex_) {
         if (active_.unbacked() != 0 || !announcing_.is_quiet()) announce(what);
-        // After that: it may collect, and so hear of a deadline that then has to be set anew.
+        // After that: it may collect, and so hear of a deadline that then has to be set anew. That
+        // of the third clock, which few timers have, is told when it changes: settle_continuous().
         if (!settles_times<Backend>() || timers_.moved()) settle_times();
     }
     KQ_INLINE void settle_times() KQ_REQUIRES(mutex_) {

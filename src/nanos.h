@@ -16,9 +16,14 @@ inline constexpr Nanos kForever = INT64_MAX;  // never comes; saturated sums end
 inline constexpr Nanos kSecond = 1'000'000'000;
 inline constexpr Nanos kMillisecond = 1'000'000;
 
-// The two clocks a deadline can be on. Values index arrays of two.
-enum class Clock : uint8_t { monotonic = 0, realtime = 1 };
-inline constexpr int kClocks = 2;
+// The clocks a deadline can be on. Values index arrays.
+enum class Clock : uint8_t {
+    monotonic = 0,   // nobody sets it; it may stand still while the machine is suspended
+    realtime = 1,    // the one on the wall
+    continuous = 2,  // as monotonic, and goes on in a suspended machine; not on every platform
+};
+inline constexpr int kClocks = 3;
+inline constexpr int kCommonClocks = 2;  // that each platform has: the first ones
 
 inline Nanos saturating_add(Nanos a, Nanos b) {
     Nanos sum = 0;

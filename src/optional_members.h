@@ -57,6 +57,21 @@ constexpr bool tells_once() {
         return false;
 }
 
+// Another one, where there is Clock::continuous: as settle(), for that clock; the core calls it
+// when the earliest of its deadlines may have changed. prepare_clock(), now() and wakeups are as
+// for the other clocks; unsupported: this kernel has no such clock.
+//     void settle_continuous(Nanos t);
+template <class B>
+constexpr bool has_continuous_clock() {
+    return requires(B b, Nanos t) {
+        b.settle_continuous(t);
+    };
+}
+template <class B>
+void settle_continuous(B& backend, Nanos t) {
+    if constexpr (has_continuous_clock<B>()) backend.settle_continuous(t);
+}
+
 // Three more, for a backend whose kernel's reports have to be put into our words: collect() in two
 // steps. look() is the first, and answers how many reports there are, or an errno, negative.
 // told_at() is each of them, in their order, where it is of a descriptor, of an announcement or of

@@ -166,7 +166,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready);
 
 }  // namespace descriptor
 
-// Now, on a clock, as deadlines are given to Backend::settle.
+// Now, on a clock that there is, as deadlines are given to Backend::settle.
 Nanos now(Clock clock);
 
 // The calling thread, as debuggers name it, if the system has such a number.

@@ -26,7 +26,7 @@ void TimerQueue::stop(TimerKnote& timer) {
 
 TimerKnote* TimerQueue::take_due(Clock clock, Nanos t) {
     TimerKnote* top = heaps_[index(clock)].top();
-    if (top == nullptr || top->deadline > t) return nullptr;
+    if (top == nullptr || top->due() > t) return nullptr;
     heaps_[index(clock)].remove(top);
     return top;
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The deadlines of one kqueue: a heap for each clock.
 //
+// A timer may have a leeway: it is due at a moment, and may be told up to so much later. It stands
+// in the heap at the end of that, and goes with the first wakeup that comes when it is due. So
+// timers of about the same time share a wakeup.
+//
 // Owned by Kqueue, which tells the backend the earliest of each; used by
 // filter_timer.cc. Lock: the kqueue's mutex.
 #ifndef KQ_TIMER_QUEUE_H
@@ -15,11 +19,23 @@ namespace kq {
 
 struct TimerKnote : Knote {
     Nanos span = 0;      // as asked for: a delay or period, or a moment of `clock`
-    Nanos deadline = 0;  // on `clock`: when it fires next, or did
+    Nanos deadline = 0;  // on `clock`: when it fires next at the latest, or did
     uint32_t heap_place = kNotInHeap;
     Clock clock = Clock::monotonic;
 
     [[nodiscard]] bool waiting() const { return heap_place != kNotInHeap; }
+
+    // How much later than due is `deadline`. In a member of Knote that has no other use in a timer:
+    // most timers have none, and their size is that of a block of memory.
+    [[nodiscard]] Nanos leeway() const { return data; }
+    void set_leeway(Nanos leeway) { data = static_cast<intptr_t>(leeway); }
+    static constexpr Nanos kMostLeeway = INTPTR_MAX;
+    [[nodiscard]] Nanos due() const { return deadline - leeway(); }
+    // Due then; no less late than was asked for, except where time ends.
+    void set_due(Nanos t) {
+        deadline = saturating_add(t, leeway());
+        set_leeway(deadline - t);
+    }
 };
 
 inline bool earlier(const TimerKnote& a, const TimerKnote& b) {
@@ -57,14 +73,15 @@ class TimerQueue {
     void note_moved() { moved_ = true; }
     void note_told() { moved_ = false; }
 
-    // Takes out of the heap and returns one timer that is due at t, or null.
+    // Takes out of the heap and returns one timer that is due at t, or null: that whose deadline
+    // is next, so one that is due may be left behind one that is not.
     TimerKnote* take_due(Clock clock, Nanos t);
 
   private:
     static size_t index(Clock clock) { return static_cast<size_t>(clock); }
 
     Heap<TimerKnote> heaps_[kClocks];
-    size_t members_[kClocks] = {0, 0};
+    size_t members_[kClocks] = {0, 0, 0};
     bool moved_ = false;
 };
 

@@ -112,7 +112,9 @@ Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct keven
         return 1;
     }
     bool told = false;
+    wide_.set_change(&change);
     const Result<int> result = apply_changes(&kev, 1, &reply, answer == nullptr ? 0 : 1, told);
+    wide_.set_change(nullptr);
     const bool written = answer != nullptr && result.ok() && result.value() == 1;
     stopped = told && !written;
     if (!result.ok()) return result;

@@ -54,6 +54,13 @@ class Wide {
     // The knote, which has one, has none any more.
     void forget(Knote& kn);
 
+    // ---- the change that is just applied ----
+
+    // Of kevent64(), or of kevent() (null).
+    void set_change(const struct kevent64_s* change) { change_ = change; }
+    // ext[1] of it; 0 in kevent(), whose changes have none.
+    [[nodiscard]] uint64_t second_ext() const { return change_ == nullptr ? 0 : change_->ext[1]; }
+
     // ---- the list of the call ----
 
     // Of this call from now on, or of none (null). Returns what was there.
@@ -69,6 +76,7 @@ class Wide {
     [[nodiscard]] Extension* find(const Knote& kn) const;
 
     WideList* list_ = nullptr;
+    const struct kevent64_s* change_ = nullptr;
     HashIndex<Extension> extensions_;
 };
 

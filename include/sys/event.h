@@ -186,6 +186,18 @@ struct kevent {
 #define NOTE_ABSOLUTE 0x0008 /* data is a moment since the Epoch, not a period */
 #define NOTE_MSECONDS 0x0000 /* the name for none of these */
 #define NOTE_ABSTIME NOTE_ABSOLUTE
+/*
+ * Hints of macOS, with its numbers. Use the names: 0x0010 is NOTE_ABSTIME on FreeBSD.
+ * A timer that has leeway may come so much later, never earlier: then timers of
+ * about the same time share a wakeup.
+ */
+#define NOTE_LEEWAY 0x0010     /* with kevent64(): ext[1] is the leeway, in the unit of data */
+#define NOTE_CRITICAL 0x0020   /* no leeway but that of NOTE_LEEWAY, not even NOTE_BACKGROUND's */
+#define NOTE_BACKGROUND 0x0040 /* a leeway of 0.1 s, or of the period if that is shorter */
+#if defined(__linux__)
+    #define NOTE_MACH_CONTINUOUS_TIME 0x0080 /* also counts while the machine is suspended */
+#endif
+#define NOTE_MACHTIME 0x0100 /* the unit is nanoseconds; absolute: on CLOCK_MONOTONIC */
 
 /* ---- EVFILT_USER: the two top bits say what to do with the low 24 ---- */
 #define NOTE_FFNOP 0x00000000
@@ -274,7 +286,7 @@ struct kevent64_s {
     uint32_t fflags; /* NOTE_*, per filter */
     int64_t data;    /* in a change cut to what fits intptr_t */
     uint64_t udata;  /* the caller's, returned as given */
-    uint64_t ext[2]; /* likewise */
+    uint64_t ext[2]; /* likewise; NOTE_LEEWAY says that a timer reads ext[1] */
 };
 
 #define EV_SET64(kevp, id, filt, fl, ffl, dat, ud, ext0, ext1) \

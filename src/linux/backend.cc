@@ -82,8 +82,10 @@ void Backend::close_unpublished() {
 }
 
 bool Backend::holds_descriptors() const {
-    bool any = lanes_[1] >= 0 || timers_[0] >= 0 || timers_[1] >= 0 || vnodes_.descriptor() >= 0 ||
-               mounts_.descriptor() >= 0 || states_.descriptor() >= 0;
+    bool any = lanes_[1] >= 0 || vnodes_.descriptor() >= 0 || mounts_.descriptor() >= 0 ||
+               states_.descriptor() >= 0;
+    for (const int fd : timers_)
+        any = any || fd >= 0;
     pidfds_.for_each([&any](int, Handle) { any = true; });
     return any;
 }
@@ -282,8 +284,10 @@ uint32_t coarse_tick() {
 // ---- time ----
 
 namespace {
+constexpr clockid_t kClockIds[kClocks] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_BOOTTIME};
+
 clockid_t clock_id(Clock clock) {
-    return clock == Clock::monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+    return kClockIds[static_cast<size_t>(clock)];
 }
 }  // namespace
 
@@ -293,12 +297,11 @@ Nanos now(Clock clock) {
     return to_nanos(ts);
 }
 
-Errno Backend::prepare_clock(Clock clock) {
-    const auto c = static_cast<size_t>(clock);
-    if (timers_[c] >= 0) return Errno::ok;
+Errno Backend::make_timer(Clock clock) {
     const int fd =
         own_file::keep(timerfd_create(clock_id(clock), TFD_CLOEXEC | TFD_NONBLOCK), this);
-    if (fd < 0) return last_errno();
+    // Before Linux 3.15 there is no such clock.
+    if (fd < 0) return errno == EINVAL ? Errno::unsupported : last_errno();
     // By edge: it is never read, setting it anew takes an expiry back.
     const Handle handle(Handle::Kind::timers, static_cast<uint32_t>(clock), tag_);
     if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET, handle) != 0) {
@@ -306,7 +309,7 @@ Errno Backend::prepare_clock(Clock clock) {
         sys::close(fd);
         return error;
     }
-    timers_[c] = fd;
+    timers_[static_cast<size_t>(clock)] = fd;
     return Errno::ok;
 }
 
@@ -329,7 +332,7 @@ void Backend::arm(Clock clock, Nanos t) {
     when.it_value = to_timespec(t > 0 ? t : 1);  // 0 would disarm it
     if (timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) != 0) {
         timers_[c] = -1;  // the program closed it, and the number is not ours any more
-        KQ_CHECK(prepare_clock(clock) == Errno::ok);
+        KQ_CHECK(make_timer(clock) == Errno::ok);
         KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);
     }
     armed_[c] = t;

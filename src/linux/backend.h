@@ -89,7 +89,9 @@ class Backend {
     static void follow(int duplicate, int descriptor);
     Errno hear_signals();
 
-    Errno prepare_clock(Clock clock);
+    Errno prepare_clock(Clock clock) {
+        return timers_[static_cast<size_t>(clock)] >= 0 ? Errno::ok : make_timer(clock);
+    }
     static constexpr bool kSettlesTimes = true;
     static constexpr bool tells_once() { return true; }  // an item is once in an answer of epoll
     // Lazy: a timer set too early wakes us once for nothing, which is cheaper than
@@ -98,6 +100,9 @@ class Backend {
         if (monotonic < armed_[static_cast<size_t>(Clock::monotonic)])
             arm(Clock::monotonic, monotonic);
         if (realtime < armed_[static_cast<size_t>(Clock::realtime)]) arm(Clock::realtime, realtime);
+    }
+    void settle_continuous(Nanos t) {
+        if (t < armed_[static_cast<size_t>(Clock::continuous)]) arm(Clock::continuous, t);
     }
 
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
@@ -124,6 +129,7 @@ class Backend {
   private:
     static constexpr int kLanes = 2;
 
+    Errno make_timer(Clock clock);
     void arm(Clock clock, Nanos t);
     Errno carry_own_sources(int old, int fresh) const;
     Errno open_lane(int lane);
@@ -135,10 +141,10 @@ class Backend {
     std::atomic<int> public_{-1};   // as lanes_[0], for those who have no lock
     uint32_t tag_ = 0;
     int old_[kLanes] = {-1, -1};  // of the queue that is being replaced
-    int timers_[kClocks] = {-1, -1};
-    Nanos armed_[kClocks] = {kForever, kForever};  // what a timerfd is set to
-    uint32_t armed_at_[kClocks] = {0, 0};          // coarse_tick() then
-    uint32_t in_a_row_[kClocks] = {0, 0};          // how often in short time: see arm()
+    int timers_[kClocks] = {-1, -1, -1};
+    Nanos armed_[kClocks] = {kForever, kForever, kForever};  // what a timerfd is set to
+    uint32_t armed_at_[kClocks] = {0, 0, 0};                 // coarse_tick() then
+    uint32_t in_a_row_[kClocks] = {0, 0, 0};                 // how often in short time: see arm()
     VnodeWatch vnodes_;
     Pidfds pidfds_;
     MountWatch mounts_;

@@ -116,7 +116,7 @@ class Poller {
     SlotTable<Place> places_;  // this and the next two: the kqueue's mutex
     size_t start_ = 0;         // where the next collect() begins
     Nanos look_period_ = 0;    // of looks at the spent set
-    std::atomic<Nanos> deadlines_[kClocks] = {kForever, kForever};
+    std::atomic<Nanos> deadlines_[kCommonClocks] = {kForever, kForever};
     std::atomic<bool> hears_signals_{false};
     std::atomic<Nanos> look_at_{kForever};   // set_look()
     std::atomic<Nanos> spent_at_{kForever};  // when to look at the spent set

@@ -115,10 +115,10 @@ class Backend {
     Associations fds_;
     PortFiles files_;
     Children children_;
-    PortTimer timers_[kClocks] = {PortTimer(Clock::monotonic), PortTimer(Clock::realtime)};
+    PortTimer timers_[kCommonClocks] = {PortTimer(Clock::monotonic), PortTimer(Clock::realtime)};
     // Deadlines that no timer of the port reports, so that sleeping threads wait for them.
-    std::atomic<Nanos> deadlines_[kClocks] = {kForever, kForever};
-    Nanos wanted_[kClocks] = {kForever, kForever};
+    std::atomic<Nanos> deadlines_[kCommonClocks] = {kForever, kForever};
+    Nanos wanted_[kCommonClocks] = {kForever, kForever};
     std::atomic<Nanos> look_at_{kForever};  // when to look at files and children
     std::atomic<bool> hears_signals_{false};
     bool held_ = false;

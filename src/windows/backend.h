@@ -80,7 +80,7 @@ class Backend {
     bool is_left_ = false;
     bool looks_first_ = false;
     bool is_unpublished_ = false;  // the public descriptor is ours to close
-    Nanos deadline_[kClocks] = {kForever, kForever};
+    Nanos deadline_[kCommonClocks] = {kForever, kForever};
 };
 
 }  // namespace kq

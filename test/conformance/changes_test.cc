@@ -220,7 +220,7 @@ INSTANTIATE_TEST_SUITE_P(
         fixed("R67_ThreeUnits", EINVAL,
               change(1, EVFILT_TIMER, EV_ADD, NOTE_SECONDS | NOTE_USECONDS | NOTE_NSECONDS, 1)),
         fixed("R68_UnknownBit", EINVAL, change(1, EVFILT_TIMER, EV_ADD, 0x8000, 1)),
-        fixed("R68_UnknownLowBit", EINVAL, change(1, EVFILT_TIMER, EV_ADD, 0x10, 1)),
+        fixed("R68_UnknownLowBit", EINVAL, change(1, EVFILT_TIMER, EV_ADD, 0x200, 1)),
         fixed("R68_UnknownTopBit", EINVAL,
               change(1, EVFILT_TIMER, EV_ADD, NOTE_SECONDS | 0x80000000u, 1))),
     case_name);

@@ -287,6 +287,43 @@ TEST_F(FullList, S15_Kevent64HasNoOtherLimit) {
     }
 }
 
+// All that can wait: what the kernel tells by level, by edge and once, in both lanes, and what the
+// library itself has. As many changes, and answers to them.
+TEST_F(FullList, S15_Kevent64AppliesAndReportsAsManyAsKevent) {
+    const std::vector<Pair> pairs = make_ready(kMany);
+    std::vector<struct kevent64_s> changes;
+    const auto want = [&changes](uint64_t ident, int filter, unsigned flags, unsigned fflags = 0) {
+        struct kevent64_s add;
+        EV_SET64(&add, ident, static_cast<int16_t>(filter), static_cast<uint16_t>(EV_ADD | flags),
+                 fflags, 1, ident, ident, 0);
+        changes.push_back(add);
+    };
+    for (size_t i = 0; i < pairs.size(); i++)
+        for (const int fd : {*pairs[i].first, *pairs[i].second}) {
+            const auto number = static_cast<uint64_t>(fd);
+            want(number, EVFILT_READ, i % 3 == 0 ? EV_CLEAR : i % 3 == 1 ? EV_ONESHOT : 0);
+            want(number, EVFILT_WRITE, i % 2 == 0 ? EV_DISPATCH : 0);
+            want(number, EVFILT_USER, i % 2 == 0 ? EV_CLEAR : 0, NOTE_TRIGGER);
+            want(number, EVFILT_TIMER, EV_ONESHOT, NOTE_NSECONDS);
+        }
+    const auto count = static_cast<int>(changes.size());
+    std::vector<struct kevent64_s> events(changes.size() + 100);
+    ASSERT_EQ(::kevent64(q.fd(), changes.data(), count, nullptr, 0, 0, nullptr), 0);
+    std::this_thread::sleep_for(milliseconds{2});  // until it is later
+    ASSERT_EQ(::kevent64(q.fd(), nullptr, 0, events.data(), count + 100, 0, &kAtOnce), count);
+    std::set<std::pair<int, uint64_t>> knotes;
+    for (int i = 0; i < count; i++) {
+        const struct kevent64_s& event = events[static_cast<size_t>(i)];
+        EXPECT_TRUE(knotes.emplace(event.filter, event.ident).second);
+        EXPECT_EQ(event.ext[0], event.ident);
+    }
+    for (struct kevent64_s& change : changes)
+        change.flags |= EV_RECEIPT;
+    ASSERT_EQ(::kevent64(q.fd(), changes.data(), count, events.data(), count, 0, nullptr), count);
+    for (int i = 0; i < count; i++)
+        EXPECT_EQ(events[static_cast<size_t>(i)].data, 0);
+}
+
 // As S23_WhatIsNotTrueAnyMoreTakesNoRoom.
 TEST_F(FullList, S15_Kevent64FillsItsListToo) {
     const std::vector<Pair> early = make_ready(200);

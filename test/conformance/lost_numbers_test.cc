@@ -68,6 +68,7 @@ void use_everything(const Queue& q) {
         change(1, EVFILT_USER, EV_ADD | EV_CLEAR),
         change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 1),
         change(3, EVFILT_TIMER, EV_ADD | EV_ONESHOT, NOTE_ABSOLUTE, 1),
+        change(4, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0x80, 1),  // on a clock of its own
         change(*pair.first, EVFILT_READ, EV_ADD),
         change(*pair.first, EVFILT_WRITE, EV_ADD | EV_CLEAR),
         change(*pair.second, EVFILT_EXCEPT, EV_ADD, NOTE_OOB),

@@ -231,5 +231,19 @@ TEST_P(MissingNotes, S22_SaysSoOnceAndNamesTheBit) {
         SaysUnimplemented(1, {number, std::string("NOTE_") + GetParam().name}));
 }
 
+// A clock of which the system has none, or nobody can wait for it.
+TEST_F(MissingFilters, S59_AClockThatGoesOnInASuspendedMachine) {
+    if (on_linux()) GTEST_SKIP() << "is served";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const Queue q;
+    EXPECT_EXIT(
+        {
+            for (int i = 0; i < 3; i++)
+                if (q.apply(change(1, EVFILT_TIMER, EV_ADD, 0x80, 1)) != ENOTSUP) ::exit(1);
+            ::exit(0);
+        },
+        testing::ExitedWithCode(0), SaysUnimplemented(1, {"NOTE_MACH_CONTINUOUS_TIME"}));
+}
+
 }  // namespace
 }  // namespace kqtest

@@ -251,6 +251,12 @@ void another_clock(Driver& d) {
     d.change(queue, 1, EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000);
     d.change(queue, 1, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
     d.expect(queue, {{1, EVFILT_TIMER}});
+    constexpr unsigned kContinuous = NOTE_MACH_CONTINUOUS_TIME;
+    d.change(queue, 2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, NOTE_SECONDS, 1000);
+    d.change(queue, 2, EVFILT_TIMER, EV_ADD, kContinuous | NOTE_BACKGROUND, 5);
+    d.expect(queue, {{2, EVFILT_TIMER}});
+    d.change(queue, 2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, kContinuous, 5);
+    d.expect(queue, {{2, EVFILT_TIMER}});
 }
 
 void nested(Driver& d) {

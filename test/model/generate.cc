@@ -152,8 +152,8 @@ class Maker {
                 entry.data = 1 + pick(20);
                 break;
             case 4:
-                entry.fflags = NOTE_NSECONDS;
                 entry.data = 1 + pick(3);
+                entry.fflags = entry.data == 1 ? NOTE_MACHTIME | NOTE_CRITICAL : NOTE_NSECONDS;
                 break;
             case 5:
                 if (unruly_) entry.fflags = one_in(2) ? 0x8000 : NOTE_SECONDS | NOTE_NSECONDS;

@@ -201,7 +201,7 @@ void Model::unqueue_user(Queue& q, const Key& key) {
 bool Model::parse_timer(const Entry& entry, bool oneshot, Knote& kn) {
     const bool absolute = (entry.fflags & NOTE_ABSOLUTE) != 0;
     Nanos unit = 0;
-    switch (entry.fflags & ~unsigned{NOTE_ABSOLUTE}) {
+    switch (entry.fflags & ~unsigned{NOTE_ABSOLUTE | NOTE_CRITICAL}) {
         case 0:
             unit = 1'000'000;
             break;
@@ -212,6 +212,7 @@ bool Model::parse_timer(const Entry& entry, bool oneshot, Knote& kn) {
             unit = 1'000;
             break;
         case NOTE_NSECONDS:
+        case NOTE_MACHTIME:  // absolute ones are not made: they have a clock of their own
             unit = 1;
             break;
         default:

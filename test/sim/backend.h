@@ -182,8 +182,8 @@ class Backend {
     std::vector<Wakeup> strays_;
     bool ringing_ = false;
     bool held_ = false;
-    bool prepared_[kClocks] = {false, false};
-    Nanos armed_[kClocks] = {kForever, kForever};
+    bool prepared_[kCommonClocks] = {false, false};
+    Nanos armed_[kCommonClocks] = {kForever, kForever};
     std::map<int32_t, FileWatch> files_;
     int32_t next_file_ = 0;
     std::list<ProcessWatch> processes_;

@@ -36,6 +36,13 @@ TEST(TraceNames, FlagsAndNotesOfEachFilter) {
               "{ident 5, EVFILT_PROC, EV_EOF, fflags NOTE_EXIT|0x100, data 0, udata 0x0}");
     EXPECT_EQ(text(5, EVFILT_TIMER, 0, NOTE_NSECONDS, -1),
               "{ident 5, EVFILT_TIMER, 0x0, fflags NOTE_NSECONDS, data -1, udata 0x0}");
+    EXPECT_EQ(text(5, EVFILT_TIMER, 0, NOTE_LEEWAY | NOTE_BACKGROUND | NOTE_CRITICAL, 1),
+              "{ident 5, EVFILT_TIMER, 0x0, fflags NOTE_LEEWAY|NOTE_CRITICAL|NOTE_BACKGROUND, data "
+              "1, udata 0x0}");
+    EXPECT_EQ(
+        text(5, EVFILT_TIMER, 0, NOTE_MACHTIME | 0x80, 1),
+        "{ident 5, EVFILT_TIMER, 0x0, fflags NOTE_MACH_CONTINUOUS_TIME|NOTE_MACHTIME, data 1, "
+        "udata 0x0}");
     EXPECT_EQ(text(5, EVFILT_SIGNAL, EV_CLEAR | 0x800, 1, 0),
               "{ident 5 SIGTRAP, EVFILT_SIGNAL, EV_CLEAR|0x800, fflags 0x1, data 0, udata 0x0}");
     EXPECT_EQ(text(5, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG_FUNC, 0),
