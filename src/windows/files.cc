@@ -38,10 +38,21 @@ bool is_console(void* handle) {
     return GetConsoleMode(handle, &mode) != 0;
 }
 
+// While there is something to read, a look at it does not tell that the writers are gone.
+bool has_ended(void* handle) {
+    nt::StatusBlock result{};
+    nt::PipeInformation pipe{};
+    return NtQueryInformationFile(handle, &result, &pipe, sizeof pipe,
+                                  nt::kFilePipeLocalInformation) >= 0 &&
+           pipe.state == nt::kPipeClosing;
+}
+
 uint16_t poll_pipe_for_reading(void* handle) {
     DWORD bytes = 0;
-    if (PeekNamedPipe(handle, nullptr, 0, nullptr, &bytes, nullptr) != 0)
-        return bytes > 0 ? uint16_t{kReadable} : uint16_t{0};
+    if (PeekNamedPipe(handle, nullptr, 0, nullptr, &bytes, nullptr) != 0) {
+        if (bytes == 0) return 0;
+        return has_ended(handle) ? uint16_t{kReadable | kHangup} : uint16_t{kReadable};
+    }
     const DWORD code = GetLastError();
     const bool ended =
         code == ERROR_BROKEN_PIPE || code == ERROR_PIPE_NOT_CONNECTED || code == ERROR_BAD_PIPE;

@@ -2,7 +2,7 @@
 // Bits of fflags that mean nothing, in each filter (semantics 1.4, and 2.2 as amended): what no
 // kernel looks at is not refused. EVFILT_VNODE and EVFILT_PROC have that in their own files, and
 // what is refused since some native kernel serves it is in missing_test.cc.
-#include <signal.h>
+#include <kqueue/signal.h>
 #include <sys/event.h>
 
 #include <cerrno>
@@ -42,7 +42,7 @@ TEST_F(Fflags, S22_OfWriteOthersAreIgnored) {
 
 TEST_F(Fflags, S22_OfSignalAllAreIgnored) {
     ASSERT_EQ(q.apply(change(SIGUSR1, EVFILT_SIGNAL, EV_ADD, ~0u, -1)), 0);
-    ASSERT_EQ(::raise(SIGUSR1), 0);
+    ASSERT_EQ(::kq_raise(SIGUSR1), 0);
     expect_only(q.wait(), SIGUSR1, EVFILT_SIGNAL, EV_ADD | EV_CLEAR, 0, 1);
 }
 

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -148,10 +147,6 @@ Fd open_file(const std::string& path, int flags) {
     return fd;
 }
 
-int close_in_use(int fd) {
-    return static_cast<int>(::syscall(SYS_close, fd));
-}
-
 void set_nonblock(int fd, bool on) {
     const int flags = ::fcntl(fd, F_GETFL);
     must(flags >= 0, "F_GETFL");
@@ -222,13 +217,6 @@ size_t drain(int fd) {
         else if (errno != EINTR)
             return must(false, "read"), total;
     }
-}
-
-int free_number() {
-    const Fd low{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-    const Fd high{::fcntl(*low, F_DUPFD_CLOEXEC, 500)};
-    must(bool(high), "F_DUPFD_CLOEXEC");
-    return *high;
 }
 
 int lowest_free_number() {

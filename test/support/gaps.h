@@ -7,6 +7,8 @@
 // the run fails: the row has to go, and perhaps the entry in BUGS.md. With KQ_NO_GAPS in the
 // environment the tables do not count.
 //
+// A row that says kLeftOut is of a test that does not even run.
+//
 // If only a part of a test cannot pass, the test says KQ_GAP("id") there. It ends there if the
 // library that runs has this gap.
 #pragma once

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "support/kq.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -258,28 +257,6 @@ std::vector<uintptr_t> idents(const std::vector<Event>& events) {
     std::vector<uintptr_t> result;
     for (const Event& e : events)
         result.push_back(e.ident);
-    return result;
-}
-
-std::map<int, std::string> open_descriptors() {
-    std::map<int, std::string> result;
-    const char* directory = "/proc/self/fd";
-    DIR* dir = ::opendir(directory);
-    if (dir == nullptr) dir = ::opendir(directory = "/dev/fd");
-    if (dir == nullptr) {
-        ADD_FAILURE() << "cannot list the open descriptors: " << std::strerror(errno);
-        return result;
-    }
-    while (const dirent* entry = ::readdir(dir)) {
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
-        const int number = std::atoi(entry->d_name);
-        if (number == ::dirfd(dir) || is_of_the_model(number)) continue;
-        char target[PATH_MAX];
-        const std::string path = std::string(directory) + "/" + entry->d_name;
-        const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
-        result[number] = length > 0 ? std::string(target, static_cast<size_t>(length)) : "?";
-    }
-    ::closedir(dir);
     return result;
 }
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "support/library.h"
 
-#include <dlfcn.h>
 #include <sys/event.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -29,43 +27,7 @@ std::string ask() {
     return answered && kev.udata != nullptr ? name_in(static_cast<const char*>(kev.udata)) : "";
 }
 
-// The start of the object that defines `name`, as the program finds it.
-const void* object_of(const char* name) {
-    Dl_info info{};
-    const void* symbol = ::dlsym(RTLD_DEFAULT, name);
-    return symbol != nullptr && ::dladdr(symbol, &info) != 0 ? info.dli_fbase : nullptr;
-}
-
 }  // namespace
-
-namespace {
-
-using Hidden = int (*)(int);
-
-Hidden model() {
-    static const auto hidden = reinterpret_cast<Hidden>(::dlsym(RTLD_DEFAULT, "eventport_hidden"));
-    return hidden;
-}
-
-}  // namespace
-
-bool on_model() {
-    return model() != nullptr;
-}
-
-void let_the_model_see(int port) {
-    struct stat st;
-    if (on_model()) (void)::fstat(port, &st);
-}
-
-bool is_of_the_model(int number) {
-    return model() != nullptr && model()(number) != 0;
-}
-
-bool hears_sigaction() {
-    const void* library = object_of("kevent");
-    return library != nullptr && object_of("sigaction") == library;
-}
 
 std::string_view backend() {
     static const std::string name = ask();

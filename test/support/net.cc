@@ -7,12 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-    #include <linux/sockios.h>
-#endif
 
 #include <algorithm>
 
@@ -43,11 +39,6 @@ sockaddr_in bind_somewhere(int fd) {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     must(::bind(fd, generic(&address), sizeof address) == 0, "bind");
     return address_of(fd);
-}
-
-bool is_tcp(int fd) {
-    return address_of(fd).sin_family == AF_INET &&
-           get_option(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
 }
 
 template <class T>
@@ -165,23 +156,6 @@ ssize_t send_bytes(int fd, size_t count) {
     return ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
-void send_descriptor(int socket, int fd) {
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    char nothing = 0;
-    iovec vector{&nothing, 0};
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    ::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    must(::sendmsg(socket, &message, MSG_NOSIGNAL) == 0, "sendmsg");
-}
-
 Pair make_small_tcp_pair() {
     const auto shrink = [](int fd) {
         set_option(fd, SOL_SOCKET, SO_SNDBUF, 32768);
@@ -207,36 +181,9 @@ int bytes_to_read(int fd) {
     return bytes;
 }
 
-int bytes_unsent(int fd) {
-    int bytes = -1;
-#ifdef SIOCOUTQ
-    must(::ioctl(fd, SIOCOUTQ, &bytes) == 0, "SIOCOUTQ");
-#else
-    must(::ioctl(fd, FIONWRITE, &bytes) == 0, "FIONWRITE");
-#endif
-    return bytes;
-}
-
 int send_buffer(int fd) {
     return get_option(fd, SOL_SOCKET, SO_SNDBUF);
 }
-
-#ifdef __linux__
-bool has_tcp_connections(int listener, size_t count) {
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    must(::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) == 0, "TCP_INFO");
-    if (size >= sizeof info) return info.tcpi_unacked >= count;
-    return count == 0 || look(listener, POLLIN) != 0;
-}
-
-unsigned tcp_state(int fd) {
-    uint8_t state = 0;  // the first byte of a tcp_info
-    socklen_t size = sizeof state;
-    must(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0, "TCP_INFO");
-    return state;
-}
-#endif
 
 short look(int fd, short events) {
     pollfd p{fd, events, 0};
@@ -264,42 +211,6 @@ bool eventually(const std::function<bool()>& condition) {
         ::nanosleep(&pause, nullptr);
     }
     return true;
-}
-
-void fill_up(int fd, int peer) {
-    if (!is_tcp(fd)) {
-        fill(fd);
-        return;
-    }
-    int total = bytes_unsent(fd) + bytes_to_read(peer);
-    for (int added = -1; added != 0 || look(fd, POLLOUT) != 0;) {
-        added = static_cast<int>(fill(fd));
-        total += added;
-        const bool settled = eventually([&] {
-#ifdef TCP_QUICKACK
-            set_option(peer, IPPROTO_TCP, TCP_QUICKACK, 1);
-#endif
-            return bytes_unsent(fd) + bytes_to_read(peer) == total;
-        });
-        if (!settled) return;
-    }
-}
-
-void drain_from(int fd, int peer) {
-    eventually([&] {
-        drain(peer);
-        return bytes_unsent(fd) == 0;
-    });
-    drain(peer);
-}
-
-std::chrono::microseconds cpu_time() {
-    rusage usage{};
-    must(::getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
-    const auto micros = [](const timeval& t) {
-        return std::chrono::seconds{t.tv_sec} + std::chrono::microseconds{t.tv_usec};
-    };
-    return micros(usage.ru_utime) + micros(usage.ru_stime);
 }
 
 void expect_sleeps(const Queue& queue, milliseconds time, const char* file, int line) {
