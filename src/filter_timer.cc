@@ -85,7 +85,7 @@ Nanos leeway_of(unsigned fflags, uint64_t wanted, Nanos scale, Nanos span) {
             (fflags & NOTE_ABSOLUTE) != 0 ? kBackgroundLeeway : std::min(span, kBackgroundLeeway);
     const auto count = static_cast<Nanos>(std::min<uint64_t>(wanted, INT64_MAX));
     if ((fflags & NOTE_LEEWAY) != 0) leeway = std::max(leeway, saturating_mul(count, scale));
-    return std::min(leeway, TimerKnote::kMostLeeway);
+    return std::min(leeway, Nanos{TimerKnote::kMostLeeway});
 }
 
 [[gnu::noinline, gnu::cold]] Result<Request> parse_hints(KnoteQueue& kq,

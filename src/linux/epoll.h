@@ -28,7 +28,7 @@ inline int control(int epoll, int operation, int fd, uint32_t events, Handle han
 }
 
 // By direction and mode; Mode::none has none.
-inline constexpr uint32_t kEventsFor[kDirections][4] = {
+constexpr uint32_t kEventsFor[kDirections][4] = {
     {0, EPOLLIN | EPOLLRDHUP, EPOLLIN | EPOLLRDHUP | EPOLLET, EPOLLIN | EPOLLRDHUP | EPOLLONESHOT},
     {0, EPOLLOUT, EPOLLOUT | EPOLLET, EPOLLOUT | EPOLLONESHOT},
 };
