@@ -140,6 +140,26 @@ TEST_F(Interrupt, R50_OnlyACaughtSignalInterrupts) {
     EXPECT_EQ(signals_counted(), 0);
 }
 
+// The program has no handler: a backend may have one of its own, which is not the program's matter.
+TEST_F(Interrupt, R50_ASignalThatOnlyAnotherQueueWatchesDoesNotInterrupt) {
+    set_disposition(SIGUSR2, SIG_DFL);
+    const Queue watcher;
+    ASSERT_EQ(watcher.apply(signals::add(SIGUSR2)), 0);
+    const Queue q;
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
+    Result result;
+    Thread waiter([&] { result = q.call({}, 1, kForever); });
+    for (int i = 0; i < 3; i++) {
+        waiter.wait_until_asleep();
+        waiter.signal(SIGUSR2);
+        EXPECT_EQ(watcher.wait().size(), 1u);
+    }
+    waiter.wait_until_asleep();
+    ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
+    waiter.join();
+    EXPECT_EQ(result.ret, 1) << result.error;
+}
+
 TEST_F(Interrupt, R53_AReadyEventIsReturnedInSpiteOfAPendingSignal) {
     const Queue q;
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
