@@ -32,6 +32,7 @@ struct Bell {
 
     std::atomic<uint32_t> tag{0};  // 0: not in use
     std::atomic<uint32_t> reasons{0};
+    std::atomic<uint32_t> told{0};  // how often it was rung or held
     std::atomic<uint32_t> sleepers{0};
     std::atomic<bool> woken{false};  // a packet that says nothing is in the port
     std::atomic<uint32_t> users{0};  // threads that use the port without the kqueue's mutex
@@ -47,7 +48,10 @@ struct Bell {
     unsigned char read[64];  // where the system puts what a read needs, and the byte
     Bell* next = nullptr;
 
-    void set(Reason reason) { reasons.fetch_or(reason); }
+    void set(Reason reason) {
+        if ((reason & (kRung | kHeld)) != 0) told.fetch_add(1);
+        reasons.fetch_or(reason);
+    }
     void clear(Reason reason) { reasons.fetch_and(~uint32_t{reason}); }
     [[nodiscard]] bool has(Reason reason) const { return (reasons.load() & reason) != 0; }
     void put(Reason reason, bool on) { on ? set(reason) : clear(reason); }
@@ -78,9 +82,15 @@ uint32_t tag_of(int number);
 // Another kqueue watches this one from now on: it is to keep everything armed.
 void note_watched(int number);
 
-// Whether the kqueue of this number may have something to report, as far as can be seen from
-// outside. bad_descriptor: it is none.
-Result<bool> may_have_news(int number, int64_t now, bool& sure);
+// What can be seen of a kqueue from outside.
+struct News {
+    bool some = false;     // it may have something to report
+    bool sure = true;      // or may not: it looks itself, and nobody knows
+    bool overdue = false;  // it was not looked into since its deadline
+    uint64_t state = 0;    // another number each time that something may have been added
+};
+// bad_descriptor: the number is no kqueue.
+Result<News> news_of(int number, int64_t now);
 
 }  // namespace bells
 }  // namespace kq

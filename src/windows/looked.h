@@ -40,11 +40,11 @@ class LookedAt {
         bool queue;  // a kqueue: what it has cannot be counted from here
         Handle handle;
         uint16_t ready;   // when last looked at
-        int64_t amount;   // likewise
+        int64_t amount;   // likewise; of a kqueue its state
         Nanos looked_at;  // a kqueue: when it was last reported without being sure
     };
 
-    bool is_news(Entry& entry, Nanos now) const;
+    static bool is_news(Entry& entry, Nanos now);
     Entry* find(int fd, Direction direction);
     void take_out(Entry& entry);
 
