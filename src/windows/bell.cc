@@ -108,8 +108,9 @@ Errno listen_for_close(Bell& bell) {
     if (ReadFile(bell.pipe, bell.read + sizeof *request, 1, nullptr, request) == 0 &&
         GetLastError() != ERROR_IO_PENDING)
         return sys::last_error();
+    // Not in the thread that waits: Wine 8 crashes if the wait ends while such a callback begins.
     if (RegisterWaitForSingleObject(&bell.wait, bell.closed, on_closed, &bell, INFINITE,
-                                    WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD) == 0)
+                                    WT_EXECUTEONLYONCE) == 0)
         return sys::last_error();
     return Errno::ok;
 }
