@@ -41,6 +41,7 @@ void Alarm::set(Bell& bell, Nanos at, Nanos now) {
 }
 
 void Alarm::close() {
+    if (timer_ != nullptr) (void)CancelWaitableTimer(timer_);  // no callback is to begin now
     if (wait_ != nullptr) (void)UnregisterWaitEx(wait_, INVALID_HANDLE_VALUE);
     if (timer_ != nullptr) CloseHandle(timer_);
     wait_ = nullptr;

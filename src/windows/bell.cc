@@ -107,8 +107,9 @@ Errno listen_for_close(Bell& bell) {
     if (ReadFile(bell.pipe, bell.read + sizeof *request, 1, nullptr, request) == 0 &&
         GetLastError() != ERROR_IO_PENDING)
         return sys::last_error();
+    // Not in the thread that waits: Wine 8 crashes if the wait ends while such a callback begins.
     if (RegisterWaitForSingleObject(&bell.wait, bell.closed, on_closed, &bell, INFINITE,
-                                    WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD) == 0)
+                                    WT_EXECUTEONLYONCE) == 0)
         return sys::last_error();
     return Errno::ok;
 }
@@ -237,16 +238,18 @@ void note_watched(int number) {
     });
 }
 
-Result<bool> may_have_news(int number, int64_t now, bool& sure) {
-    bool news = false;
-    sure = true;
+Result<News> news_of(int number, int64_t now) {
+    News news;
     const bool ours = with_bell(number, [&](const Bell& bell) {
         constexpr uint32_t kAny = Bell::kRung | Bell::kHeld | Bell::kUnarmed | Bell::kKept;
         uint32_t packets = 0;
         (void)NtQueryIoCompletion(bell.port.load(), 0, &packets, sizeof packets, nullptr);
-        news = packets != 0 || (bell.reasons.load() & kAny) != 0 || bell.due.load() <= now;
-        sure = news || !bell.looks.load();
-        news = news || bell.looks.load();
+        const int64_t due = bell.due.load();
+        news.overdue = due <= now;
+        const bool known = packets != 0 || (bell.reasons.load() & kAny) != 0 || news.overdue;
+        news.sure = known || !bell.looks.load();
+        news.some = known || bell.looks.load();
+        news.state = (uint64_t{bell.told.load()} << 32 | packets) + static_cast<uint64_t>(due);
         return true;
     });
     if (!ours) return Errno::bad_descriptor;

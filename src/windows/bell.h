@@ -33,6 +33,7 @@ struct Bell {
 
     std::atomic<uint32_t> tag{0};  // 0: not in use
     std::atomic<uint32_t> reasons{0};
+    std::atomic<uint32_t> told{0};  // how often it was rung or held
     std::atomic<uint32_t> sleepers{0};
     std::atomic<bool> woken{false};  // a packet that only wakes is in the port
     std::atomic<uint32_t> users{0};  // threads that use the port without the kqueue's mutex
@@ -48,7 +49,10 @@ struct Bell {
     unsigned char read[64];  // what the system needs for a read, and the byte
     Bell* next = nullptr;
 
-    void set(Reason reason) { reasons.fetch_or(reason); }
+    void set(Reason reason) {
+        if ((reason & (kRung | kHeld)) != 0) told.fetch_add(1);
+        reasons.fetch_or(reason);
+    }
     void clear(Reason reason) { reasons.fetch_and(~uint32_t{reason}); }
     [[nodiscard]] bool has(Reason reason) const { return (reasons.load() & reason) != 0; }
     void put(Reason reason, bool on) { on ? set(reason) : clear(reason); }
@@ -81,9 +85,15 @@ uint32_t tag_of(int number);
 // Another kqueue watches this one from now on, so this one has to keep everything armed.
 void note_watched(int number);
 
-// Whether the kqueue of this number may have something to report, as far as can be seen from
-// outside. bad_descriptor: it is no kqueue.
-Result<bool> may_have_news(int number, int64_t now, bool& sure);
+// What can be seen of a kqueue from outside.
+struct News {
+    bool some = false;     // it may have something to report
+    bool sure = true;      // false: it looks itself, so that this cannot be seen from outside
+    bool overdue = false;  // no call has looked into it since its deadline
+    uint64_t state = 0;    // another number each time that something may have been added
+};
+// bad_descriptor: the number is no kqueue.
+Result<News> news_of(int number, int64_t now);
 
 }  // namespace bells
 }  // namespace kq

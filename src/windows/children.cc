@@ -58,9 +58,9 @@ Errno watch(void* port, uintptr_t key, int32_t pid, Handle handle, ProcessFacts&
     watch->port = port;
     watch->key = key;
     watch->handle = handle;
-    // The callback takes no time and no lock, so it may run in the thread of the pool that waits.
+    // Not in the thread that waits: Wine 8 crashes if the wait ends while such a callback begins.
     if (RegisterWaitForSingleObject(&watch->wait, watch->process, on_exit, watch.get(), INFINITE,
-                                    WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD) == 0) {
+                                    WT_EXECUTEONLYONCE) == 0) {
         const Errno refused = sys::last_error();
         CloseHandle(watch->process);
         return refused;

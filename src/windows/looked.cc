@@ -45,23 +45,34 @@ void LookedAt::remove(int fd) {
 }
 
 // It cannot be seen from outside whether a kqueue that itself looks at things has something. So it
-// is reported now and then, and its events are counted then.
-bool LookedAt::is_news(Entry& entry, Nanos now) const {
+// is reported now and then, and its events are counted then. Another kqueue has an edge if its
+// state is another one: a deadline that is over may bring nothing, be over again at the next look,
+// and bring something. If no call looked into it although that was reported, it is reported once
+// more.
+bool LookedAt::is_news(Entry& entry, Nanos now) {
     const uint16_t before = entry.ready;
     const int64_t amount = entry.amount;
     if (entry.queue) {
-        bool sure = true;
-        const Result<bool> news = bells::may_have_news(entry.fd, now, sure);
-        entry.ready = !news.ok() || news.value() ? kReadable : 0;
-        if (entry.ready != 0 && !sure) {
-            if (now - entry.looked_at < kPeriod) return false;
-            entry.looked_at = now;
-            return true;
+        const Result<bells::News> seen = bells::news_of(entry.fd, now);
+        bells::News news;
+        if (seen.ok())
+            news = seen.value();
+        else
+            news.some = true;  // it is closed: the core finds that out
+        entry.ready = news.some ? kReadable : 0;
+        if (!news.some) return false;
+        if (news.sure) {
+            entry.amount = static_cast<int64_t>(news.state);
+            if (entry.mode != Mode::edge || entry.ready != before || entry.amount != amount)
+                return true;
+            if (!news.overdue) return false;
         }
-    } else {
-        entry.ready = descriptor::poll(entry.fd, entry.direction);
-        entry.amount = entry.direction == Direction::read ? files::bytes_in_pipe(entry.fd) : 0;
+        if (now - entry.looked_at < kPeriod) return false;
+        entry.looked_at = now;
+        return true;
     }
+    entry.ready = descriptor::poll(entry.fd, entry.direction);
+    entry.amount = entry.direction == Direction::read ? files::bytes_in_pipe(entry.fd) : 0;
     if (entry.ready == 0) return false;
     return entry.mode != Mode::edge || entry.ready != before || entry.amount > amount;
 }

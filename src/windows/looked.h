@@ -40,11 +40,11 @@ class LookedAt {
         bool queue;  // it is a kqueue, whose events cannot be counted from here
         Handle handle;
         uint16_t ready;   // at the last look
-        int64_t amount;   // likewise
+        int64_t amount;   // likewise; of a kqueue its state
         Nanos looked_at;  // of a kqueue: when it was last reported although it was not certain
     };
 
-    bool is_news(Entry& entry, Nanos now) const;
+    static bool is_news(Entry& entry, Nanos now);
     Entry* find(int fd, Direction direction);
     void take_out(Entry& entry);
 
