@@ -100,7 +100,8 @@ Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struc
     return written;
 }
 
-// EV_FORCEONESHOT: the knote is queued for its report, whatever the change or its filter did to it.
+// EV_FORCEONESHOT: queues the knote for its report, even if the change or its filter took it off
+// the queue.
 void Kqueue::force(Knote& kn) {
     kn.flags |= EV_ONESHOT;
     set_backed(kn, false);  // the kernel knows nothing of it

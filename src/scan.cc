@@ -40,7 +40,7 @@ constexpr Nanos kLingerPause = 5 * kMillisecond;
 }  // namespace
 
 // Moves the reports of the kernel to the active queue. `wanted`: how many events the caller still
-// has room for. `again`: the first reports of this call led to no event. True if the kernel may
+// has room for. `again`: no new pass begins, and a whole batch is taken. True if the kernel may
 // have more reports.
 Result<bool> Kqueue::collect(int wanted, bool again) {
     Wakeup wakeups[kBatch];
