@@ -38,8 +38,8 @@ KQ_INLINE bool take_plain(Kqueue* kqueue, const Place* place) {
     return __builtin_expect(place->load(std::memory_order_relaxed) == Cell::of(kqueue), 1);
 }
 
-// Takes the reference of take_plain() off. False: it was the last reference, or another kqueue has
-// to be destroyed. Then the caller must call finish_release().
+// Takes the reference of take_plain() off. False: that is done, but it was the last reference, or a
+// Kqueue waits for reap(). Then the caller must call finish_release().
 KQ_INLINE bool release_plain(Kqueue* kqueue) {
     const bool last = unsplit::take_one_off(Cell::of(kqueue)->word);
     return !last && cells.dying.load(std::memory_order_relaxed) == nullptr;

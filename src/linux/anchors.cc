@@ -31,7 +31,7 @@ Errno mark(int epoll, uint32_t tag) {
 }
 
 // Sets what `epoll` hears of an anchor. A raw call: race detectors follow the numbers that the
-// wrapper gets. This one may be closed meanwhile, which is no mistake.
+// wrapper gets. Another thread may close this one at the same time, which is no mistake.
 long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t events) {
     epoll_event event{};
     event.events = events;

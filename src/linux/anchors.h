@@ -3,7 +3,7 @@
 //
 // There are two eventfds for the whole process. They are always readable and never read, and are
 // registered silently in every epoll set of ours. EPOLL_CTL_MOD to EPOLLIN makes that one set
-// readable and wakes its sleepers; nothing is written. There are two because a MOD wakes nobody
+// readable and wakes its sleepers; nothing is written. There are two because a MOD wakes no thread
 // while the item is still on the set's ready list. There it stays for a while after it was held.
 // The first anchor rings, by edge, and is off that list when it was collected. The second holds, by
 // level.

@@ -242,8 +242,7 @@ void Inotify::note(Entry& entry, uint32_t changes, const VnodeWatch& reader) {
     if (!entry.linked()) entry.owner->add_untold(entry, reader);
 }
 
-// Tells of a half that has no other one: nobody watches the other directory, or it is another
-// watch.
+// Tells of a half without another half: the other directory is not watched, or has another watch.
 void Inotify::tell_half(const Half& half, const VnodeWatch& reader) {
     for (Entry* e = first(half.wd); e != nullptr; e = e->chain)
         if (e->wd == half.wd && e->role == Role::self && (e->mask & kMoves) != 0)
