@@ -16,10 +16,11 @@ namespace kq {
 // clang-format off
 template <class B>
 concept RenewalContract = requires(B b, int fd, Handle h, FdFacts facts, std::span<Wakeup> out) {
-    // Replaces the kernel queue by a new one behind the same public descriptor. The new one
-    // has what belongs to the backend itself, and is held; whoever sleeps is woken. The old one
+    // Replaces the kernel queue by a new one behind the same public descriptor. The new one has
+    // what belongs to the backend itself, and is held; sleeping threads are woken. The old one
     // still reports, by collect_old(), until end_renewal(). On failure all is as it was; exists:
-    // the old one has a duplicate, or is watched by others than kqueues, who would keep it.
+    // the old one has a duplicate, or is watched by others than kqueues: these would keep the old
+    // one.
     { b.begin_renewal() } -> std::same_as<Errno>;
     // Registers in the new queue what is armed in the old one; facts are kept. Answers as
     // still(); after other errors the renewal has to be cancelled.
@@ -52,8 +53,8 @@ concept DuplicatesContract = requires(B b, const B c, int fd, uint32_t tag,
     { B::is_duplicate(fd, fd) } -> std::same_as<bool>;
     // Whether the number names a queue of this process. Otherwise as post().
     { B::is_queue(fd) } -> std::same_as<bool>;
-    // The tag of the queue of this process that fd names; 0: none, or nobody can tell. An error:
-    // it cannot be told now, because memory or descriptors are short.
+    // The tag of the queue of this process that fd names; 0: none, or it is not known. An error: it
+    // cannot be told now, because memory or descriptors are short.
     { B::tag_of(fd) } -> std::same_as<Result<uint32_t>>;
     // Calls visit(context, number) for all descriptors of this process that are open, and perhaps
     // for others, where tag_of() can tell anything. How many; what it costs besides is counted as
@@ -134,9 +135,9 @@ uint64_t name(int fd);
 // clang-format off
 template <class B>
 concept ProcessesContract = requires(B b, int32_t pid, Handle h, ProcessFacts& process, bool on) {
-    // A wakeup `h` (Kind::process) will come, once, when the process has exited, at
-    // once if it has already. no_process: there is none. unimplemented: nobody
-    // will tell, but processes::ask() can be asked.
+    // A wakeup `h` (Kind::process) will come, once, when the process has exited, at once if it has
+    // already. no_process: there is none. unimplemented: no wakeup will come, but processes::ask()
+    // can be asked.
     { b.watch_process(pid, h, process) } -> std::same_as<Errno>;
     // Forgets what watch_process() began, in whatever state.
     { b.unwatch_process(process) } -> std::same_as<void>;

@@ -18,8 +18,8 @@
 namespace kq {
 namespace {
 
-// How long a thread sleeps until it looks again: what a knote waits for may have come meanwhile
-// without a word of the kernel, if the knote is disabled, for one.
+// How long a thread sleeps until it looks again. The condition of a knote may have become true
+// without a report of the kernel, for example if the knote is disabled.
 constexpr Nanos kLookAgain = 1 * kSecond;
 
 // ---- what was said already ----

@@ -92,7 +92,7 @@ Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 }
 
 void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    fs::hear(kq);  // nobody looks from now on, and what comes and goes until then is not seen
+    fs::hear(kq);  // the last look: mounts that come and go while it is disabled are not seen
     kq.deactivate(kn);
 }
 

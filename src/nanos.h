@@ -18,7 +18,7 @@ inline constexpr Nanos kMillisecond = 1'000'000;
 
 // The clocks a deadline can be on. Values index arrays.
 enum class Clock : uint8_t {
-    monotonic = 0,   // nobody sets it; it may stand still while the machine is suspended
+    monotonic = 0,   // cannot be set; it may stand still while the machine is suspended
     realtime = 1,    // the one on the wall
     continuous = 2,  // as monotonic, and goes on in a suspended machine; not on every platform
 };

@@ -187,8 +187,8 @@ Errno set_file_poll_interval(int64_t wanted);
 // class RawMutex: a constexpr constructor and a trivial destructor; bool lock(), unlock(),
 // try_lock(). Not recursive. lock() and unlock() answer false only for a broken invariant.
 //
-// bool single_threaded(): true if this process has never had a second thread, so that nobody
-// can want a lock, or close a descriptor under a blocked call; false if that is not known. Cheap.
+// bool single_threaded(): true if this process has never had a second thread, so that no thread can
+// want a lock, or close a descriptor under a blocked call; false if that is not known. Cheap.
 //
 // threading::yield(): lets other threads run.
 // threading::on_fork(prepare, parent, child): these are called around each fork() from now on.

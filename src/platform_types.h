@@ -44,7 +44,7 @@ constexpr bool is_gone(Errno error) {
 }
 
 // Ready bits, as a kernel reports them (its own words, not yet those of BSD). The numbers are those
-// of epoll, where nothing needs to be translated then; nobody else may rely on them.
+// of epoll, so that linux/ need not translate them; no other code may rely on that.
 enum Ready : uint16_t {
     kReadable = 1,
     kWritable = 4,

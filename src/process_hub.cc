@@ -33,7 +33,7 @@ struct Hub {
 constinit Mutex mutex;
 Hub* hub KQ_GUARDED_BY(mutex) = nullptr;
 
-// A kqueue nobody looks at must not fill the memory with letters.
+// A kqueue on which kevent() is never called must not fill the memory with letters.
 constexpr int kMostLetters = 1 << 16;
 constexpr int kBatch = 32;
 constexpr int kMostBatches = 512;  // in one go, if the system never comes to rest

@@ -3,8 +3,8 @@
 // the system, and the kqueues of this process have asked for a few.
 //
 // The hub listens while somebody has subscribed. The one source wakes all kqueues with a
-// subscription. Whoever comes first takes the news, writes letters to the mailboxes of those who
-// asked, and rings the others. filter_proc reads a letter under the mutex of its kqueue.
+// subscription. The thread that comes first takes the news, writes letters to the mailboxes of
+// those who asked, and rings the others. filter_proc reads a letter under the mutex of its kqueue.
 //
 // Lock: a mutex of its own, the innermost. It is taken with a kqueue's mutex held, or by a forking
 // thread; no other is taken under it. It also guards Mailbox::letters.

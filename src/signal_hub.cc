@@ -117,7 +117,7 @@ bool try_refresh(uint64_t set) {
     return true;
 }
 
-// ---- around fork(): the lock is held meanwhile, so that the child finds all whole ----
+// ---- around fork(): the lock is held, so that the child finds complete data ----
 
 void before_fork() KQ_NO_ANALYSIS {
     mutex.lock();

@@ -30,10 +30,10 @@ inline constexpr uint64_t bit_of(int number) {
 }
 
 // From now on the mailbox is told of this signal; `seen` is total() at that moment. Starts to catch
-// the signal if nobody watched it before. invalid: no such signal. Called once for a mailbox and
+// the signal if no kqueue watched it before. invalid: no such signal. Called once for a mailbox and
 // signal, until unwatch().
 Errno watch(int number, Mailbox& mailbox, uint64_t& seen);
-// Puts the program's disposition back if nobody else watches the signal.
+// Puts the program's disposition back if no other kqueue watches the signal.
 void unwatch(int number, Mailbox& mailbox);
 // A muted signal is still counted, but does not ring the mailbox.
 void mute(int number, Mailbox& mailbox, bool muted);

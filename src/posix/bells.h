@@ -4,7 +4,7 @@
 //
 // A Bell belongs to one Backend from take() to give_back(). Its memory is never freed, only used
 // again, because post() and ring_for_children() walk through it in signal handlers. Threads that
-// ring a bell are counted, so that nobody closes it meanwhile.
+// ring a bell are counted, so that it is not closed before they are done.
 //
 // take(), move(): the registry's mutex. post(), find(), ring_for_children(): any thread,
 // async-signal-safe.
@@ -85,9 +85,9 @@ void ring(Bell& bell);
 
 // ---- what all have in common ----
 
-// Takes a bell that belongs to nobody; null: no memory.
+// Takes a bell that belongs to no Backend; null: no memory.
 Bell* take();
-// From now on the bell belongs to nobody. `waits`: for those who are ringing it.
+// From now on the bell belongs to no Backend. `waits`: waits for threads that are ringing it.
 void silence(Bell& bell, bool waits);
 void give_back(Bell& bell);
 

@@ -226,7 +226,7 @@ std::unique_ptr<ReadEnd> plain() {
 
 // ---- to write to ----
 
-// Written bytes arrive at a descriptor that nobody else reads.
+// Written bytes arrive at a descriptor that only the test reads.
 class Stream : public WriteEnd {
   public:
     Stream(Fd watched, Fd reader) : watched_(std::move(watched)), reader_(std::move(reader)) {}
