@@ -50,7 +50,7 @@ bool refresh(uint64_t set);
 bool mend(uint64_t set);
 // Looks at signals that are pending in the kernel, but that no handler gets: they are blocked.
 void look_at_pending();
-// Whether some of these were told already, and are left for the program to take.
+// Whether some of these signals were told already, and are left for the program to take.
 bool are_left();
 // This thread goes to sleep for `wait` ns. Takes these signals: while one is pending, others of its
 // number are lost. True: put_back() must be called afterwards. May shorten the time.
@@ -63,7 +63,7 @@ void put_back();
 bool arrived(int number);
 // Whether such a kqueue exists; nothing is counted.
 bool is_heard(int number);
-// refresh(). False, and nothing is done, if somebody is in the hub.
+// As refresh(). False, and nothing is done, if another call holds the hub's lock.
 bool try_refresh(uint64_t set);
 
 // ---- around fork() ----

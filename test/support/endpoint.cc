@@ -124,7 +124,7 @@ class Connections : public ReadEnd {
     std::vector<Fd> clients_;
 };
 
-// A unit is three bytes appended by somebody else.
+// A unit is three bytes that are appended by another descriptor of the file.
 class File : public ReadEnd {
   public:
     File() { write_bytes(*writer_, 5), File::drain(); }

@@ -30,7 +30,7 @@ struct DeadPort {
     DeadPort();
     Fd fd;
     sockaddr_in address{};
-    void listen() const;  // from now on somebody listens
+    void listen() const;  // from now on a socket listens
 };
 
 // A UDP socket connected to a port that no socket has.
