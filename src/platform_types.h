@@ -17,8 +17,9 @@ namespace kq {
 enum class Direction : uint8_t { read = 0, write = 1 };
 inline constexpr int kDirections = 2;
 
-// A backend may have no room for a whole tag where it asks often which kqueue a number is. It may
-// use the tag modulo this: as long as no more kqueues exist, no two of them have the same.
+// Where a backend often asks which kqueue a number is, it may have no room for a whole tag. Then it
+// may use the tag modulo this: as long as no more kqueues than this exist, no two of them have the
+// same remainder.
 inline constexpr uint32_t kMarks = 48;
 
 // How the kernel is to report a direction of a descriptor.
@@ -37,8 +38,9 @@ struct Interest {
     Mode operator[](Direction d) const { return mode[static_cast<int>(d)]; }
 };
 
-// What a number answers that is not the file it was: another one, or not open. All other errors
-// (memory, a signal, a file system that is out of reach) say nothing about that.
+// Whether an error says that the number is not the file it was: it names another one, or is not
+// open. All other errors (memory, a signal, a file system that is out of reach) say nothing about
+// that.
 constexpr bool is_gone(Errno error) {
     return error == Errno::no_entry || error == Errno::bad_descriptor;
 }
@@ -60,7 +62,7 @@ enum Ready : uint16_t {
 struct Wakeup {
     Handle handle;
     uint16_t ready;  // Ready bits, for descriptors
-    uint8_t lane;    // for descriptors: which of its registrations spoke (FdFacts::lane)
+    uint8_t lane;    // for descriptors: which of its registrations reported (FdFacts::lane)
 };
 
 // What kind of open file a descriptor is; decides what its readiness means.

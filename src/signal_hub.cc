@@ -88,7 +88,7 @@ void put_back() {
 }
 
 bool arrived(int number) {
-    // Counted before anybody is told to look at the count.
+    // Counted before any kqueue is told to look at the count.
     totals[number].fetch_add(1);
     bool heard = false;
     mailbox::for_each([number, &heard](const Mailbox& box) {
