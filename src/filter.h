@@ -20,7 +20,7 @@ class KnoteQueue;
 
 // What a filter says when its turn comes at the head of the active queue.
 enum class Verdict : uint8_t {
-    no_longer_true,  // nothing to report; off the queue until its source speaks again
+    no_longer_true,  // nothing to report; off the queue until its source reports again
     report,          // the event is filled in
     aside,   // the event is filled in, but the knote has another event to report: it stays queued
              // for that

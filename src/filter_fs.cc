@@ -58,7 +58,7 @@ void stop_if_last(KnoteQueue& kq) KQ_REQUIRES(kq.mutex()) {
 }
 
 Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    // Earlier changes are not for the new knote, but for the others.
+    // Earlier changes are for the other knotes only.
     Errno error = kq.backend().watch_mounts();
     if (error == Errno::ok) {
         fs::hear(kq);

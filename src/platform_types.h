@@ -97,15 +97,15 @@ constexpr bool is_stream(FdKind kind) {
 // found to name another open file.
 struct FdFacts {
     FdKind kind = FdKind::unknown;
-    bool readable_end : 1 = false;       // opened for reading; valid once kind is known
-    bool writable_end : 1 = false;       // opened for writing; likewise
-    bool file_silent : 1 = false;        // backend's: no kernel tells of changes of this file
-    bool file_untold : 1 = false;        // watch_file(): not all that is wanted will be told
-    bool file_shared : 1 = false;        // watch_file(): what is told may have been before the call
-    bool file_late : 1 = false;          // watch_file(): it is looked at now and then, no more
-    bool was_alive : 1 = false;          // set by the platform: a connection, and seen to be one
-    bool has_ended : 1 = false;          // platform's: a connection, and seen at its end
-    uint8_t registered = 0;              // backend's: which of its lanes have this descriptor
+    bool readable_end : 1 = false;  // opened for reading; valid once kind is known
+    bool writable_end : 1 = false;  // opened for writing; likewise
+    bool file_silent : 1 = false;   // backend's: no kernel tells of changes of this file
+    bool file_untold : 1 = false;   // watch_file(): not all that is wanted will be told
+    bool file_shared : 1 = false;   // watch_file(): changes from before the call may be reported
+    bool file_late : 1 = false;     // watch_file(): it is looked at now and then, no more
+    bool was_alive : 1 = false;     // set by the platform: a connection, and seen to be one
+    bool has_ended : 1 = false;     // platform's: a connection, and seen at its end
+    uint8_t registered = 0;         // backend's: which of its lanes have this descriptor
     uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
     Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
                                                          // what it has disarmed since by reporting
@@ -179,9 +179,9 @@ struct Sample {
     bool active = false;    // worth reporting, if no low-water mark is asked for
     bool eof = false;       // EV_EOF: active whatever the mark
     bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
-    // Not active, and no kernel will tell when that changes; or it cannot be told just now.
+    // Not active, and no kernel reports when that changes; or the answer is not known just now.
     bool untold = false;
-    // Active, and there may be more to read than `data` says, of which no edge will tell.
+    // Active, and there may be more to read than `data` says, for which no edge will come.
     bool uncounted = false;
     bool closed = false;  // the number is not an open descriptor (any more)
     uint32_t error = 0;   // with eof: the errno of the connection
@@ -217,7 +217,7 @@ struct ProcessNews {
 
 // How the public descriptor shows that the core itself has events pending.
 enum class Announce : uint8_t {
-    ring,  // readable until the next collect(); everybody who waits for it is woken
+    ring,  // readable until the next collect(); all threads that wait for it are woken
     hold,  // readable until `release`; need not wake those who know
     release,
 };

@@ -86,7 +86,7 @@ void keep(Subscription& subscription, const ProcessNews& news) KQ_REQUIRES(mutex
     subscription.mailbox->letters.kept = true;
 }
 
-// Rings the owner of the mailbox, except the one who is reading anyway.
+// Rings the owner of the mailbox, except if that is the queue that is reading anyway.
 void ring(const Mailbox& mailbox, const Mailbox* reader) {
     if (&mailbox != reader) (void)post_to<Backend>(mailbox.descriptor.load(), mailbox.tag.load());
 }

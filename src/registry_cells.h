@@ -151,11 +151,13 @@ Result<int> create_locked(int adopted = -1) KQ_REQUIRES(cells.mutex);
 
 void close_duplicates_in_child(const Cell& cell) KQ_REQUIRES(cells.mutex);
 void forget_duplicates(Cell& cell) KQ_REQUIRES(cells.mutex);
-// The number of a live kqueue was closed. The user may have duplicated the descriptor before, and
-// nobody told us: it then lives on under another number, which it has from now on, or is homeless
-// until that is used, or found by find_homes(). False: there is nothing to be lost.
+// The number of a live kqueue was closed. The user may have duplicated the descriptor before, of
+// which we are not notified. If another number is found, the kqueue has that number from now on.
+// Otherwise it is homeless until another number is used, or is found by find_homes(). False: the
+// kqueue has nothing that could be lost.
 bool rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
-// Looks for the homeless among all numbers. Those that have none are unpublished.
+// Looks at all numbers to find those of the homeless kqueues. Kqueues without any number are
+// unpublished.
 void find_homes() KQ_REQUIRES(cells.mutex);
 // The number is not that of a kqueue as far as we know. If it is a duplicate it leads there from
 // now on. bad_descriptor if it is none. Other errors: that cannot be told, or no memory.

@@ -3,9 +3,9 @@
 //
 // The program may close a watched descriptor while its open file lives on (a dup, a forked child, a
 // message in flight). Then the registration stays and reports for ever, and no call can remove it
-// by number. The report is recognised as stale and dropped, but it wakes everybody who waits. So
-// after some stale reports all watches that still exist move to a new kernel queue. Only the ghosts
-// stay in the old one. Called by run() and scan() under the kqueue's mutex.
+// by number. The report is recognised as stale and dropped, but it wakes every thread that waits.
+// So after some stale reports all watches that still exist move to a new kernel queue. Only the
+// ghosts stay in the old one. Called by run() and scan() under the kqueue's mutex.
 #include <limits.h>
 
 #include "fd_watch.h"

@@ -331,7 +331,7 @@ void sleep_cancellable(Sleeper& sleeper) {
 // how many sleeps before this one, in a row, were ended by stale reports without an event.
 // interrupted: a signal handler ran. bad_descriptor, not_ours: the kqueue was closed.
 Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*)) {
-    // If the number names a queue of somebody else now, the sleep would never end. With several
+    // If the number names a queue that is not ours now, the sleep would never end. With several
     // threads this is checked after the sleep. The exception is a number that may name another
     // kqueue of ours: that one must be served instead, and after the sleep would be too late.
     const bool asks = single_threaded() || registry::several.load(std::memory_order_relaxed);

@@ -130,7 +130,7 @@ KQ_INLINE Result<int> Kqueue::scan_looked(Look& look, struct kevent* events, int
     return scan_on(look, events, nevents, timeout, cancelled);
 }
 
-// ---- a call without changes, in place ----
+// ---- a call without changes, inlined ----
 
 KQ_INLINE bool Kqueue::is_at_rest() const KQ_NO_ANALYSIS {
     return active_.empty() && parked_.empty() && announcing_.is_silent() &&

@@ -19,9 +19,9 @@
 
 namespace kq {
 
-// Whether a bell was rung since it was heard. Who rings must make the descriptor readable before
-// the call returns, even if another thread began to ring earlier and is not done. If a ring
-// was heard before it ended, its finish() must not count as the next ring.
+// Whether a bell was rung since it was heard. A thread that rings must make the descriptor readable
+// before its call returns, even if another thread began to ring earlier and is not done. If a
+// ring was heard before it ended, its finish() must not count as the next ring.
 class RingState {
   public:
     // False: the bell is rung already, and the ring can be seen. True: the caller makes the
@@ -49,7 +49,7 @@ class RingState {
   private:
     // The low part of state_ says what was done since hear(). The rest counts the calls of hear().
     static constexpr uint32_t kQuiet = 0;
-    static constexpr uint32_t kRinging = 1;  // somebody rings; the ring may not be seen yet
+    static constexpr uint32_t kRinging = 1;  // a thread rings; the ring may not be seen yet
     static constexpr uint32_t kRung = 2;     // the ring can be seen
     static constexpr uint32_t kStates = 4;
     static constexpr uint32_t with(uint32_t state, uint32_t what) {
