@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // ActiveQueue: the knotes of one kqueue that have something to report, in the order of their turns.
 //
-// A knote is on it exactly while it is marked kQueued. Those that the kernel does not show by
-// itself (not kBacked) are counted: as long as there are any, the kqueue has to be announced.
-// Owned by the kqueue; filters come to it by way of that. Lock: the kqueue's mutex.
+// A knote is on the queue exactly while it is marked kQueued. Knotes that are not kBacked, those
+// that the kernel does not show by itself, are counted: as long as there are any, the kqueue has to
+// be announced. Owned by the kqueue; filters reach it through KnoteQueue. Lock: the kqueue's mutex.
 #ifndef KQ_ACTIVE_QUEUE_H
 #define KQ_ACTIVE_QUEUE_H
 
@@ -32,9 +32,10 @@ class ActiveQueue {
         activations_++;
         append(kn, status);
     }
-    // What would have been put to the tail of an empty queue is delivered instead.
+    // A knote is delivered at once, without going through the queue, which is empty: it counts as
+    // an activation.
     void note_activation() { activations_++; }
-    // The same of one that is neither of these, nor active; and it becomes kBacked, or not.
+    // As activate() and set_backed(), for a knote that is not active, not queued and not disabled.
     void activate_idle(Knote& kn, bool backed) {
         activations_++;
         const unsigned kept = kn.status & ~unsigned{kBacked};
@@ -45,7 +46,7 @@ class ActiveQueue {
         kn.clear(kActive);
         if (kn.has(kQueued)) remove(kn);
     }
-    // Back to the tail, after its turn: no activation.
+    // Puts a knote to the tail again after its turn. That is no activation.
     void put_back(Knote& kn) { append(kn, kn.status); }
     // Whether the kernel keeps reporting this knote by itself.
     void set_backed(Knote& kn, bool backed) {
@@ -57,8 +58,8 @@ class ActiveQueue {
         if (kn.has(kQueued)) unbacked_ += backed ? -1 : 1;
     }
 
-    // Stands behind what is queued when it is made. What is queued meanwhile stands behind it and
-    // waits for the next walk, so all get their turns.
+    // Marks the tail of the queue at the moment when it is made. Knotes that are queued later stand
+    // behind it and wait for the next walk. So every knote gets its turn.
     class Marker : Link {
       public:
         explicit Marker(ActiveQueue& queue) { queue.knotes_.mark(*this); }
@@ -74,7 +75,7 @@ class ActiveQueue {
         return kn;
     }
 
-    // Where there is one, and no marker: that one, taken off the queue.
+    // The only knote of the queue, taken off it. There must be exactly one knote, and no marker.
     Knote& take_only() {
         Knote* kn = knotes_.front();
         remove(*kn);

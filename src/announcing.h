@@ -59,7 +59,7 @@ class Announcing {
         set(kRung, false);
         set(kStray, promised.any());  // one more will come, and there may be nothing by then
     }
-    // There is a new kernel queue, which is held, and nobody has rung.
+    // There is a new kernel queue, which is held, and was not rung.
     void note_renewed(const PromisedRings& promised) {
         set(kRung, false);
         if (promised.any()) set(kStray, true);

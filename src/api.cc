@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The C boundary: checks what needs no kqueue, looks it up, calls, sets errno.
-// The only extern "C" definitions, and the only place that writes errno: last
-// on failure, put back on success, whatever happened on the way.
+// The C boundary: checks what needs no kqueue, looks it up, calls, sets errno. This file has the
+// only extern "C" definitions, and is the only place that writes errno. On failure errno is written
+// last. On success errno is what it was before the call.
 #include <errno.h>
 #include <sys/event.h>
 
@@ -29,21 +29,21 @@ int refuse(const char* call, Errno error) {
 constexpr unsigned kKnown = KEVENT_FLAG_IMMEDIATE | KEVENT_FLAG_ERROR_EVENTS;
 constexpr timespec kNow{};
 
-// A thread that is cancelled asleep inside kevent() gives its reference back.
+// Called if a thread is cancelled while it sleeps inside kevent(): gives its reference back.
 void cancelled(void* kqueue) {
     registry::release(static_cast<Kqueue*>(kqueue));
 }
 
-// Before the reference is given back. The number may have been closed, or be somebody else's: out
-// of the registry then.
+// Called before the reference is given back. If the kqueue was closed, takes its number out of the
+// registry.
 [[gnu::noinline, gnu::cold]] void note_failure(Kqueue* queue, Errno error) {
     if (error == Errno::not_ours || (error == Errno::bad_descriptor && !queue->exists()))
         registry::retire(queue);
 }
 
-// The end of a call: gives the reference back, says what was wrong, writes errno, which was
-// `saved`. Where the number turned out to be another queue's, which the registry knows by then,
-// again() is the answer: the same call once more, out of line.
+// The end of a call: gives the reference back and returns the result. On success errno becomes
+// `saved`, its value before the call. not_ours: the number names another kqueue, which the registry
+// knows after note_failure(); then again() makes the same call once more, out of line.
 template <class Again>
 KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again) {
     if (!result.ok()) {
@@ -70,7 +70,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
 }
 
 // ---- calls that are traced, and those of numbers that are no kqueue ----
-// find() has refused them with `why`; errno was `saved`.
+// `why` is the answer of registry::find(). `saved` is errno before the call.
 
 [[gnu::noinline, gnu::cold]] int kevent_aside(Errno why, int saved, int kq,
                                               const struct kevent* changelist, int nchanges,
@@ -105,8 +105,9 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     });
 }
 
-// ---- kevent(), behind what is in place ----
-// In parts that end with each other, so that each call stays in one frame.
+// ---- kevent() ----
+// Each part ends with a call of the next one (a tail call), so that a kevent() call stays in one
+// frame.
 
 // Any call.
 [[gnu::noinline]] int kevent_any(int kq, const struct kevent* changelist, int nchanges,
@@ -124,7 +125,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     });
 }
 
-// Only changes, and no room for answers: 0 is the answer, unless one of them failed.
+// Changes without an eventlist: the answer is 0, except if a change failed.
 [[gnu::noinline]] int kevent_change_any(int kq, const struct kevent* changelist, int nchanges) {
     const int saved = errno;
     const Result<Kqueue*> found = registry::find_in_place(kq);
@@ -142,7 +143,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
                     [=] { return kevent_again(kq, changelist, nchanges, nullptr, 0, nullptr); });
 }
 
-// The same where it is plain what the number is, and there is one thread.
+// The same in a process with one thread, if the number certainly names a kqueue.
 [[gnu::noinline]] int kevent_change_alone(int kq, const struct kevent* changelist, int nchanges) {
     const registry::Place* place = nullptr;
     Kqueue* const queue = registry::look_up_plain(kq, place);
@@ -159,7 +160,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     return 0;
 }
 
-// No changes, but something is pending here already, or to be seen to.
+// A call without changes, for a kqueue that is not at rest (is_at_rest()).
 [[gnu::noinline]] int kevent_take(Kqueue* queue, struct kevent* eventlist, int nevents,
                                   const timespec* timeout) {
     const int saved = errno;
@@ -169,7 +170,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
                     [=] { return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout); });
 }
 
-// One that has looked, and is not at its end.
+// A call without changes after its first look, if that look was not the end of the call.
 [[gnu::noinline]] int kevent_looked(Kqueue* queue, Kqueue::Look& look, struct kevent* eventlist,
                                     int nevents, const timespec* timeout) {
     const int saved = errno;
@@ -179,7 +180,8 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
                     [=] { return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout); });
 }
 
-// One of a number which a handler of a signal has given to something else just now.
+// A call without changes whose number was closed, and perhaps used again, by a signal handler just
+// now.
 [[gnu::noinline, gnu::cold]] int kevent_overtaken(Kqueue* queue, int kq, struct kevent* eventlist,
                                                   int nevents, const timespec* timeout) {
     const int saved = errno;
@@ -188,7 +190,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     return kevent_again(kq, nullptr, 0, eventlist, nevents, timeout);
 }
 
-// The end of one that found nothing.
+// The end of a call without changes that found nothing.
 [[gnu::noinline, gnu::cold]] int end_silently(Kqueue* queue) {
     const int saved = errno;
     registry::finish_release(queue);
@@ -196,8 +198,8 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
     return 0;
 }
 
-// No changes, and one thread. Most of these calls are done here, without a frame that is worth the
-// name: nothing waits, and so the kernel alone has the answer.
+// A call without changes in a process with one thread. Most such calls end here, with a small stack
+// frame: nothing is queued, so only the kernel has to be asked.
 [[gnu::noinline]] int kevent_collect(int kq, const struct kevent* changelist, int nchanges,
                                      struct kevent* eventlist, int nevents,
                                      const timespec* timeout) {
@@ -218,7 +220,7 @@ KQ_INLINE int end_call(Kqueue* queue, Result<int> result, int saved, Again again
 }  // namespace
 }  // namespace kq
 
-// All else is hidden; src/libkqueue.map says the same to the linker.
+// All other names are hidden. src/libkqueue.map has the same list for the linker.
 #pragma GCC visibility push(default)
 extern "C" {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The second part of the porting manual: what a platform may have beside what is needed. See
-// platform.h, which includes this file and says what a capability is.
+// The second part of the porting manual: the capabilities that a platform may have. See platform.h,
+// which includes this file and says what a capability is.
 #ifndef KQ_CAPABILITIES_H
 #define KQ_CAPABILITIES_H
 
@@ -16,19 +16,20 @@ namespace kq {
 // clang-format off
 template <class B>
 concept RenewalContract = requires(B b, int fd, Handle h, FdFacts facts, std::span<Wakeup> out) {
-    // Replaces the kernel queue by a new one behind the same public descriptor. The new one
-    // has what belongs to the backend itself, and is held; whoever sleeps is woken. The old one
+    // Replaces the kernel queue by a new one behind the same public descriptor. The new one has
+    // what belongs to the backend itself, and is held; sleeping threads are woken. The old one
     // still reports, by collect_old(), until end_renewal(). On failure all is as it was; exists:
-    // the old one has a duplicate, or is watched by others than kqueues, who would keep it.
+    // the old one has a duplicate, or is watched by others than kqueues: these would keep the old
+    // one.
     { b.begin_renewal() } -> std::same_as<Errno>;
     // Registers in the new queue what is armed in the old one; facts are kept. Answers as
     // still(); after other errors the renewal has to be cancelled.
     { b.carry_over(fd, h, facts) } -> std::same_as<Errno>;
     { b.collect_old(out) } -> std::same_as<Result<size_t>>;
     { b.end_renewal() } -> std::same_as<void>;
-    // Or, before anything was collected: back to the old one, where all is registered as it
-    // was. To be followed by carry_back() for each fd, which finds out what is registered,
-    // and answers as still() for those that are armed.
+    // Instead of the rest, before anything was collected: goes back to the old queue, where
+    // everything is registered as it was. The core then calls carry_back() for each fd, which finds
+    // out what is registered, and answers as still() for those that are armed.
     { b.cancel_renewal() } -> std::same_as<void>;
     { b.carry_back(fd, facts) } -> std::same_as<Errno>;
 };
@@ -39,8 +40,8 @@ template <class B>
 concept DuplicatesContract = requires(B b, const B c, int fd, uint32_t tag,
                                       void (*visit)(void*, int), void* context,
                                       std::span<const Wakeup> wakeups) {
-    // Takes over one that lost its Backend, by a number that the user has duplicated; where
-    // kAdopts says that this can be done.
+    // As open(), for a kernel queue whose Backend was destroyed: fd is a duplicate that the user
+    // made. Only called if kAdopts is true.
     { b.adopt(fd, tag) } -> std::same_as<Errno>;
     { B::kAdopts } -> std::same_as<const bool&>;
     // The public descriptor is another number of the same queue from now on, or none (-1).
@@ -52,16 +53,16 @@ concept DuplicatesContract = requires(B b, const B c, int fd, uint32_t tag,
     { B::is_duplicate(fd, fd) } -> std::same_as<bool>;
     // Whether the number names a queue of this process. Otherwise as post().
     { B::is_queue(fd) } -> std::same_as<bool>;
-    // The tag of the queue of this process that fd names; 0: none, or nobody can tell. An error:
-    // it cannot be told now, because memory or descriptors are short.
+    // The tag of the queue of this process that fd names; 0: none, or it is not known. An error: it
+    // cannot be told now, because memory or descriptors are short.
     { B::tag_of(fd) } -> std::same_as<Result<uint32_t>>;
-    // Calls visit(context, number) for all descriptors of this process that are open, and perhaps
-    // for others, where tag_of() can tell anything. How many; what it costs besides is counted as
-    // some more. An error: cannot be told now.
+    // Calls visit(context, number) for all open descriptors of this process, and perhaps for other
+    // numbers, if tag_of() can tell anything. Returns how many; further costs count as some more.
+    // An error: not possible now.
     { B::visit_open(visit, context) } -> std::same_as<Result<int>>;
-    // These wakeups, which are ours, were collected by another one, whose public descriptor has come
-    // to be one of this queue. For that a wakeup that comes from the kernel has the tag as its
-    // generation, if the backend makes the handle itself.
+    // Another queue has collected these wakeups, which belong to this queue: the number of its
+    // public descriptor names this queue now. So that the core notices this, a handle that the
+    // backend itself makes has the tag as its generation.
     { b.note_collected(wakeups) } -> std::same_as<void>;
     // Makes a number that names an earlier queue of the same tag name the present one.
     { B::follow(fd, fd) } -> std::same_as<void>;
@@ -79,8 +80,8 @@ concept ForkContract = requires(B b, bool in_child) {
     // Closes what all queues of the process share; when there are none. open()
     // makes it anew.
     { B::close_shared() } -> std::same_as<void>;
-    // Around fork(), with every queue locked: what several queues share is to be found whole by
-    // the child, too. `true`: in the child.
+    // Called around fork(), with every queue locked, so that the child finds the data that several
+    // queues share complete, too. `true`: in the child.
     { B::lock_before_fork() } -> std::same_as<void>;
     { B::unlock_after_fork(in_child) } -> std::same_as<void>;
 };
@@ -100,28 +101,28 @@ bool is_copy_of_process();
 template <class B>
 concept FilesContract = requires(B b, int fd, uint32_t changes, Handle h, FdFacts facts,
                                  void (*tell)(void*, Handle, uint32_t), void* context) {
-    // Sets which changes (FileChange bits) of the file open as fd are wanted; 0: none
-    // any more, which never fails. A wakeup Kind::files comes after each. Never opens
-    // the file. Keeps facts.file_watch and such. For a directory, facts.kind must say
-    // so; to be called again after kMoved and kGone. With facts.file_untold set, look now and
-    // then as well; with facts.file_shared, take_files() first; with facts.file_late, look
-    // before other changes are wanted, too. bad_descriptor: not open. no_memory, too_many_open:
+    // Sets which changes (FileChange bits) of the file open as fd are wanted; 0: none any more,
+    // which never fails. A wakeup Kind::files comes after each. Never opens the file. Keeps
+    // facts.file_watch and such. For a directory, facts.kind must say so. The core calls this again
+    // after kMoved and kGone. If it sets facts.file_untold, the core also looks at the file now and
+    // then; facts.file_shared: the core calls take_files() first; facts.file_late: the core also
+    // looks before it asks for other changes. bad_descriptor: not open. no_memory, too_many_open:
     // limits of the system. not_supported: it cannot tell.
     { b.watch_file(fd, changes, h, facts) } -> std::same_as<Errno>;
-    // After a wakeup Kind::files, or to know what there is: calls tell(context, handle,
-    // changes) for each watched file that changed, once or several times. May tell more
-    // than was wanted. tell() may call watch_file().
+    // Called after a wakeup Kind::files, or at any other time: calls tell(context, handle, changes)
+    // for each watched file that changed, once or several times. May tell more than was wanted.
+    // tell() may call watch_file().
     { b.take_files(tell, context) } -> std::same_as<void>;
-    // Asked after a ring: true, once, if take_files() has something that no wakeup will come for,
-    // because another queue of the process was woken in our place.
+    // Called after a ring: true, once, if take_files() has changes for which no wakeup will come,
+    // because another queue of the process was woken instead.
     { b.files_told() } -> std::same_as<bool>;
 };
 // clang-format on
 
 namespace descriptor {
 
-// What can be seen of the file open as fd, without its name. Classifies it if need
-// be; else answers as check_same().
+// What can be seen of the file open as fd, without its name. Classifies the descriptor if that was
+// not done; else answers as check_same().
 Errno file_state(int fd, FdFacts& facts, FileState& state);
 
 // A number that changes when the file open as fd is renamed; 0 if that cannot be told.
@@ -134,9 +135,9 @@ uint64_t name(int fd);
 // clang-format off
 template <class B>
 concept ProcessesContract = requires(B b, int32_t pid, Handle h, ProcessFacts& process, bool on) {
-    // A wakeup `h` (Kind::process) will come, once, when the process has exited, at
-    // once if it has already. no_process: there is none. unimplemented: nobody
-    // will tell, but processes::ask() can be asked.
+    // A wakeup `h` (Kind::process) will come, once, when the process has exited, at once if it has
+    // already. no_process: there is none. unimplemented: no wakeup will come, but processes::ask()
+    // can be asked.
     { b.watch_process(pid, h, process) } -> std::same_as<Errno>;
     // Forgets what watch_process() began, in whatever state.
     { b.unwatch_process(process) } -> std::same_as<void>;
@@ -152,12 +153,12 @@ namespace processes {
 // is set, as of wait(), for Life::exited.
 Life ask(const ProcessFacts& facts, int& status);
 
-// Begins to hear of all processes of the system; one listener for all. unsupported, and `why`
-// says in words why that cannot be; other errors: memory or descriptors are short.
-// Under the process hub's mutex, as the rest here.
+// Begins to hear of all processes of the system; there is one listener for all kqueues.
+// unsupported: not possible, and `why` says in words why. Other errors: memory or descriptors are
+// short. Under the process hub's mutex, as the rest here.
 Errno listen(const char*& why);
 void stop_listening();
-// In a forked child, whose copy it is: likewise, but the parent listens on.
+// In a forked child: closes the child's copy of the listener. The parent goes on listening.
 void abandon_in_child();
 // The next news, without waiting, in order. no_memory: some were lost here.
 Result<size_t> hear(std::span<ProcessNews> out);
@@ -182,9 +183,9 @@ concept SignalsContract = requires(B b, int fd) {
 
 namespace signals {
 
-// Begins to catch a signal, or goes on for one more that watches it. What the program wants to be
-// done with it (a handler, nothing) is still done; the default action is not taken. invalid: no
-// such signal.
+// Begins to catch a signal, or goes on for one more kqueue that watches it. What the program wants
+// to be done with it (a handler, nothing) is still done; the default action is not taken. invalid:
+// no such signal.
 Errno start(int number);
 // Puts back what the program wants to be done.
 void stop(int number);

@@ -11,16 +11,16 @@
 namespace kq {
 namespace {
 
-// What a change can be answered because the number of the kqueue is not ours any more.
+// The errors that a change can have because the number of the kqueue is not ours any more.
 bool tells_of_closing(Errno error) {
     return error == Errno::bad_descriptor || error == Errno::invalid || error == Errno::no_entry;
 }
 
 }  // namespace
 
-// A change that is a question, failed or is to be answered in any case, or is traced. How many
-// answers are written after that. `end`: what the call is answered, if it ends here, else not ok
-// with Errno::ok.
+// Answers a change that is a question to the library, failed, has EV_RECEIPT, or is traced.
+// `written`: how many answers are in the list already. Returns how many there are then; -1: the
+// call ends here, with the result `end`.
 int Kqueue::answer_change(const struct kevent& change, Errno error, struct kevent* events,
                           int nevents, int written, Result<int>& end) {
     // A copy: the eventlist may be the same array, and entry `written` <= that of the change.
@@ -30,15 +30,16 @@ int Kqueue::answer_change(const struct kevent& change, Errno error, struct keven
     trace_change(descriptor(), change, error);
     const bool receipt = (entry.flags & EV_RECEIPT) != 0;
     if (error == Errno::ok && !question && !receipt) return written;
-    // No answer to a change, but to the call: the kqueue itself was closed. What was changed
-    // here before is nobody's any more, so all may be done again; except if answers may have
-    // overwritten the changes.
+    // The kqueue itself was closed, so the call fails, not the change. The changes that were
+    // applied here are lost with it, so the whole call may begin again. It may not if answers were
+    // written: they may have overwritten the changes.
     if (tells_of_closing(error) && !exists()) {
         end = written == 0 ? Errno::not_ours : Errno::bad_descriptor;
         return -1;
     }
     if (written == nevents) {
-        // A receipt nobody can get ends the call, the later changes unprocessed (D-43).
+        // There is no room for this answer: the call ends, and later changes are not applied
+        // (D-43).
         end = written;
         if (error != Errno::ok)
             end = error;
@@ -56,9 +57,10 @@ int Kqueue::answer_change(const struct kevent& change, Errno error, struct keven
 
 template <class Verbs>
 Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
-    // Filters without a descriptor would not notice that the kqueue was closed, the others would
-    // register with whatever has its number now, unless they ask by themselves: which they do, but
-    // for another queue that watches the same descriptor.
+    // Is the kqueue still open? Filters without a descriptor would not notice that it was closed.
+    // The others would register with the file that has its number now, except if asks_queue() says
+    // that registering checks it. Even that check fails if the number names another kqueue of ours
+    // that watches the same descriptor.
     const bool asks = !registry::several.load(std::memory_order_relaxed) &&
                       (change.flags & EV_DISABLE) == 0 && verbs.asks_queue(*this, change.ident);
     if (!asks && check_exists() != Errno::ok) return Errno::bad_descriptor;
@@ -83,7 +85,7 @@ Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
 template Errno Kqueue::create_knote(OfDescriptors verbs, const struct kevent& change);
 template Errno Kqueue::create_knote(ByTable verbs, const struct kevent& change);
 
-// As apply_changes(), any number of them.
+// As apply_changes(), for any number of changes.
 Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struct kevent* events,
                                int nevents, bool& stopped) {
     int written = 0;
@@ -98,7 +100,8 @@ Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struc
     return written;
 }
 
-// It waits on the queue for its report, whatever the change or its filter did to it.
+// EV_FORCEONESHOT: queues the knote for its report, even if the change or its filter took it off
+// the queue.
 void Kqueue::force(Knote& kn) {
     kn.flags |= EV_ONESHOT;
     set_backed(kn, false);  // the kernel knows nothing of it

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// One changelist entry, in place: find, modify, delete, enable, disable; what is made anew, and
-// what is answered, is in change.cc. The EV_ rules of registration stand in these two files and
-// nowhere else (semantics 2.2, 3). Under the kqueue's mutex. For scan.h and wide.cc.
+// One changelist entry, inlined: find, modify, delete, enable, disable. Creating a knote and
+// answering a change are in change.cc. The EV_ rules of registration stand in these two files and
+// nowhere else (semantics 2.2, 3). Lock: the kqueue's mutex. Included by scan.h and wide.cc.
 #ifndef KQ_CHANGE_H
 #define KQ_CHANGE_H
 
@@ -12,8 +12,9 @@
 
 namespace kq {
 
-// What is done to a knote by way of its filter. Most are of descriptors: OfDescriptors has the
-// verbs of these in place, ByTable those of any filter.
+// The verbs of a filter (filter.h). Most knotes are of descriptors: OfDescriptors calls the verbs
+// of EVFILT_READ and EVFILT_WRITE directly, so that they are inlined. ByTable calls the verbs of
+// any filter through its table.
 constexpr bool is_of_descriptors(int16_t filter) {
     return filter == EVFILT_READ || filter == EVFILT_WRITE;
 }
@@ -47,7 +48,7 @@ struct OfDescriptors {
         KQ_REQUIRES(kq.mutex()) {
         return fd_filter::modify(kq, kn, change);
     }
-    // Whether a change triggers what it is about.
+    // Whether a change triggers its knote (NOTE_TRIGGER).
     [[nodiscard]] static bool triggers(const struct kevent& /*change*/) { return false; }
     KQ_INLINE static Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
         return fd_filter::enable(kq, kn);
@@ -98,9 +99,9 @@ struct ByTable {
     const FilterOps* ops_;
 };
 
-// A change of an existing knote. Its nature (ONESHOT, CLEAR, DISPATCH, RECEIPT)
-// stays what the creating EV_ADD said; so does being disabled, unless EV_ENABLE
-// is given; what is pending stays pending.
+// Applies a change to an existing knote. The flags ONESHOT, CLEAR, DISPATCH and RECEIPT stay as the
+// creating EV_ADD set them. A disabled knote stays disabled unless EV_ENABLE is given. A pending
+// event stays pending.
 template <class Verbs>
 KQ_INLINE Errno Kqueue::modify_knote(Verbs verbs, Knote& kn, const struct kevent& change) {
     // A bare EV_ENABLE or EV_DISABLE leaves the filter's request alone (D-11),
@@ -124,7 +125,7 @@ KQ_INLINE Errno Kqueue::modify_knote(Verbs verbs, Knote& kn, const struct kevent
         kn.set(kDisabled);
         const bool was_active = kn.has(kActive);
         deactivate(kn);
-        if (was_active) kn.set(kActive);  // remembered until EV_ENABLE; not queued meanwhile
+        if (was_active) kn.set(kActive);  // remembered, but not queued until EV_ENABLE
         verbs.disable(*this, kn);
     }
     if ((change.flags & EV_KEEPUDATA) == 0) kn.udata = change.udata;
@@ -148,12 +149,13 @@ KQ_INLINE Errno Kqueue::register_by(const struct kevent& change) {
         if ((flags & EV_ADD) == 0) return verbs.absent(change.ident);
         return create_knote(verbs, change);
     }
-    // It would be changed in the place of another queue's.
+    // If the number names another kqueue now, the change belongs to a knote of that one.
     if (registry::several.load(std::memory_order_relaxed) && check_exists() != Errno::ok)
         return Errno::bad_descriptor;
     const bool remove = (flags & EV_DELETE) != 0;
     const Errno error = remove ? verbs.drop(*this, *kn) : modify_knote(verbs, *kn, change);
-    // The ident has come to mean something else since; its knotes are gone.
+    // The ident names something else now, and its old knotes are gone: the change creates a new
+    // one.
     if (error == Errno::no_entry && (flags & EV_ADD) != 0) return create_knote(verbs, change);
     return error;
 }
@@ -169,9 +171,10 @@ KQ_INLINE Errno Kqueue::register_change(const struct kevent& change) {
                                             : register_by<ByTable>(change);
 }
 
-// Applies the changes in order. A failure or receipt takes a slot of the
-// eventlist; where there is none left the call ends: `stopped`.
-// Most calls with changes have one, which has nothing to answer.
+// Applies the changes in order. Each failure or receipt takes an entry of the eventlist. `stopped`
+// is set if an entry was written, or if there was no room for one: then the call collects nothing.
+// Returns the number of entries, or an error of the call. Most calls with changes have one change
+// that needs no answer: that case is inlined.
 KQ_INLINE Result<int> Kqueue::apply_changes(const struct kevent* changes, int nchanges,
                                             struct kevent* events, int nevents, bool& stopped) {
     if (nchanges != 1) return apply_list(changes, nchanges, events, nevents, stopped);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the kernel reports: to whom it goes, and when there is enough of it. Under the
-// kqueue's mutex.
+// Gives the reports of the kernel to the knotes and other parts they are for, and decides when
+// enough was collected. Lock: the kqueue's mutex.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace kq {
 
 namespace {
 
-// Where the kernel's reports go when they are more than a batch.
+// Memory for the kernel's reports if there are more than a batch.
 class Reports {
   public:
     Reports() = default;
@@ -27,7 +27,7 @@ class Reports {
     Reports& operator=(const Reports&) = delete;
     ~Reports() { free(array_); }
 
-    // Room for so many; for none, if memory is short.
+    // Room for `count` reports; an empty span if memory is short.
     std::span<Wakeup> make_room(size_t count) {
         if (!grow_array(array_, capacity_, count)) return {};
         return {array_, count};
@@ -40,7 +40,7 @@ class Reports {
 
 constexpr size_t kGrowth = 4;
 
-// Where wakeups say of which queue they are: see note_collected() in platform.h.
+// Whether a wakeup says that it belongs to another queue: see note_collected() in platform.h.
 bool is_of_another_queue(Handle handle, uint32_t tag) {
     return handle.generation() != 0 && handle.generation() != tag;
 }
@@ -53,13 +53,13 @@ Result<bool> Kqueue::take_in(std::span<Wakeup> room, Result<size_t> got, int wan
     return take_in_inline(room, got, wanted, report);
 }
 
-// The rest of take_in(): `batch` is the first one, which was taken.
+// The rest of take_in(). `batch` is the first batch, which was taken in already.
 //
-// A kernel that fills the room is asked again with more room: as much as is still wanted, or, if
-// what it told activated nothing (stale reports, disabled knotes) or this goes on and on, with
-// four times as much. So that comes to an end, whatever becomes ready meanwhile: no source is
-// told twice in one answer, and at last the room is larger than the number of sources. With few
-// sources that is at once.
+// If the kernel has filled the room, it is asked again with room for as many reports as are still
+// wanted. The room is four times as large as before if the last reports activated nothing (stale
+// reports, disabled knotes), or after kMaxBatches. So the loop ends even if sources become ready
+// all the time: no source is twice in one answer, and at last the room is larger than the number of
+// sources. With few sources it ends at once.
 Result<bool> Kqueue::take_more(std::span<Wakeup> room, Result<size_t> got, Batch batch, int wanted,
                                Report report) {
     const uint32_t stale = batch.stale_before;
@@ -70,12 +70,13 @@ Result<bool> Kqueue::take_more(std::span<Wakeup> room, Result<size_t> got, Batch
         if (!got.ok())
             return got.error() == Errno::bad_descriptor && !exists() ? Errno::not_ours
                                                                      : got.error();
-        // Not of our giving, or from before: is the number still ours?
+        // Some reports had handles that we did not give out, or that are out of date: is the number
+        // still ours?
         if (call_.stale() != stale && !exists()) {
             if (report == &Backend::collect) keep_for_others(room.first(got.value()));
             return Errno::not_ours;
         }
-        // Taking signals rings ourselves: that is to be heard, too, but not again and again.
+        // Taking signals rings this kqueue. That ring is collected, too, but only once.
         const bool rings = batch.signals && !rung;
         rung = rung || batch.signals;
         if (got.value() < room.size() && !rings) return false;
@@ -88,14 +89,14 @@ Result<bool> Kqueue::take_more(std::span<Wakeup> room, Result<size_t> got, Batch
             room = more;
             largest = std::max(largest, next);
         } else if (batch.repeats || batches >= kMaxBatches) {
-            return true;  // with the little room there is
+            return true;  // with the room there is
         }
         got = (backend_.*report)(room);
         if (got.ok()) batch = take_batch(room.first(got.value()));
     }
 }
 
-// What is not of a descriptor.
+// Handles a wakeup that is not of a descriptor.
 void Kqueue::dispatch(const Wakeup& wakeup) {
     if (wakeup.handle.kind() == Handle::Kind::process) {
         proc::on_wakeup(*this, wakeup.handle);
@@ -131,13 +132,13 @@ void Kqueue::dispatch(const Wakeup& wakeup) {
         case Handle::Kind::mounts:
             fs::hear(*this);
             break;
-        default:  // not of our giving
+        default:  // a handle that we did not give out
             note_stale();
             break;
     }
 }
 
-// Somebody outside this queue had news for it: see mailbox.h.
+// Takes the news that other parts of the process left for this kqueue: see mailbox.h.
 void Kqueue::read_mailbox() {
     look_at_signals(*this);
     if (mailbox_->queue_was_renewed.exchange(false)) fd_watch::follow_renewed(*this);
@@ -158,9 +159,8 @@ void Kqueue::expire_timers(Clock clock) {
     }
 }
 
-// Looks at sources of which we are not notified: regular files move under us when the user seeks,
-// and some conditions no kernel reports. At each of them once, or until `most` in a row are not
-// true.
+// Looks at parked knotes: no kernel reports that the user has moved the offset of a regular file,
+// nor some other conditions. Looks at each knote once, or until `most` in a row are not true.
 void Kqueue::look_at(Parking where, int most) {
     parked_.look_at(where, most, [this](Knote& kn) KQ_NO_ANALYSIS {
         const uint32_t before = active_.activations();

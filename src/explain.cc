@@ -18,8 +18,8 @@
 namespace kq {
 namespace {
 
-// How long a thread sleeps until it looks again: what a knote waits for may have come meanwhile
-// without a word of the kernel, if the knote is disabled, for one.
+// How long a thread sleeps until it looks again. The condition of a knote may have become true
+// without a report of the kernel, for example if the knote is disabled.
 constexpr Nanos kLookAgain = 1 * kSecond;
 
 // ---- what was said already ----
@@ -57,7 +57,7 @@ const char* why_disabled(const Knote& kn) {
                                          : "disabled";
 }
 
-// Any knote that no descriptor has to be asked for.
+// The reasons that can be seen without asking a descriptor.
 void explain_plainly(const Knote& kn, names::Text& why) {
     const bool notes = kn.filter == EVFILT_VNODE || kn.filter == EVFILT_PROC;
     if (kn.has(kDisabled)) {
@@ -96,7 +96,7 @@ void explain_ready(FdKnote& kn, FdFacts facts, names::Text& why) {
     if (!kn.has(kDisabled) && reached && !told) return;
     begin(why, kn);
     why.append(sample.eof ? " is at its end" : reads ? " is readable" : " is writable");
-    // How much could be written changes all the time, and would be said each time.
+    // The free space changes all the time, and each change would make a new line.
     if ((reads || marked) && !sample.eof) why.append(" (%" PRId64 ")", sample.data);
     if (kn.has(kDisabled))
         why.append(", but %s", why_disabled(kn));

@@ -108,8 +108,9 @@ Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 }
 
 // The knote is not true. Decides how the kernel shall go on. A level report comes again by itself.
-// If it was wrong twice in a row, the kernel's "ready" is not ours here (an unconnected socket).
-// Then the knote goes on by edges, because level reports would make a busy loop.
+// If it was wrong twice in a row, the kernel's "ready" does not mean the same as ours (an
+// unconnected socket). Then the knote goes on by edges, because level reports would make a busy
+// loop.
 Verdict rest(KnoteQueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex()) {
     FdWatch& watch = watch_of(kq, kn);
     const Direction d = direction_of(kn);
@@ -199,8 +200,8 @@ Errno attach(KnoteQueue& kq, Knote& kn) {
 
 namespace {
 
-// The knote wants no more news of a file, and poll() must not find the queue readable for the last
-// news.
+// Ends the watch of a file for this knote. poll() must not find the queue readable because of the
+// last news.
 void unwatch(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     (void)watch_file(kq, fd, watch);
     kq.note_stray();

@@ -25,7 +25,7 @@ Verdict look_at_file(KnoteQueue& kq, FdKnote& kn, Sample& sample) {
             kn.filter_bits &= static_cast<uint8_t>(~kWatched);
             parking = Parking::recheck;
         }
-        sample = descriptor::readable(fd, watch.facts, 0);  // it may have grown meanwhile
+        sample = descriptor::readable(fd, watch.facts, 0);  // more may have come since
     }
     if (sample.closed) return Verdict::gone;
     if (sample.untold) {

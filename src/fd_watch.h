@@ -103,9 +103,9 @@ KQ_INLINE Errno prepare(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex())
 void link(FdWatch& watch, Knote& kn);
 void unlink(FdWatch& watch, Knote& kn);
 
-// Tells the backend what the knotes of fd want. `rearm`: directions to be told
-// again even if unchanged, or to be silenced now. Other directions that nobody
-// wants stay armed if that is by level: the laziness. Errors of Backend::watch.
+// Tells the backend what the knotes of fd want. `rearm`: directions to be told again even if
+// unchanged, or to be silenced now. Other directions that no knote wants stay armed if they are
+// armed by level, which saves a system call. Errors of Backend::watch.
 Errno tell_all(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
 // After Backend::watch() has answered no_entry: what tell() answers.
 Errno tell_again(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
@@ -197,7 +197,7 @@ inline FdWatch* find_watch(KnoteQueue& kq, Handle handle) KQ_REQUIRES(kq.mutex()
     return same ? watch : nullptr;
 }
 
-// The kernel reports by level what nobody wants of these directions any more.
+// Stops the kernel's reports by level of these directions, which no knote wants any more.
 void silence(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t directions) KQ_REQUIRES(kq.mutex());
 
 // What a report of the kernel did.

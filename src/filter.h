@@ -20,44 +20,45 @@ class KnoteQueue;
 
 // What a filter says when its turn comes at the head of the active queue.
 enum class Verdict : uint8_t {
-    no_longer_true,  // nothing to report; off the queue until its source speaks again
+    no_longer_true,  // nothing to report; off the queue until its source reports again
     report,          // the event is filled in
-    aside,           // so it is, but it is not what the knote stands for: it stays queued for that
-    parked,          // not true, and the filter has put it on a list of its own
-    gone,            // the ident is no more: the filter has already dropped the knote
+    aside,   // the event is filled in, but the knote has another event to report: it stays queued
+             // for that
+    parked,  // not true, and the filter has put it on a list of its own
+    gone,    // the ident is no more: the filter has already dropped the knote
 };
 
 struct FilterOps {
     const char* name;
 
-    // The knote of this ident, or null. bad_descriptor and such if the ident can
-    // have none. No change of state.
+    // The knote of this ident, or null. bad_descriptor and other errors: the ident cannot have a
+    // knote. Changes no state.
     Result<Knote*> (*find)(KnoteQueue& kq, uintptr_t ident);
 
-    // What a change of a knote that does not exist is answered, without EV_ADD:
-    // no_entry, or bad_descriptor if the ident cannot have one now.
+    // The answer to a change without EV_ADD if there is no such knote: no_entry, or bad_descriptor
+    // if the ident cannot have one now.
     Errno (*absent)(uintptr_t ident);
 
-    // EV_ADD, and there is none: a new knote with what the filter keeps of the
-    // change, not yet indexed. May refuse. Touches no source.
+    // EV_ADD, and there is no such knote: makes one, with the values that the filter keeps of the
+    // change. It is not indexed yet, and its source is not touched. May refuse.
     Result<Knote*> (*create)(KnoteQueue& kq, const struct kevent& change);
 
-    // Indexes the knote and opens its source, unless it is disabled; samples it
-    // at once if the source will not speak by itself. On failure the knote is
-    // not indexed and the caller frees it.
+    // Indexes the knote and opens its source, unless the knote is disabled. If the source will not
+    // report by itself, looks at it at once. On failure the knote is not indexed and the caller
+    // frees it.
     Errno (*attach)(KnoteQueue& kq, Knote& kn);
 
-    // Takes the knote out of the index and closes its source. The answer is
-    // what EV_DELETE returns: the knote goes away whatever it is.
+    // Takes the knote out of the index and closes its source. The result is the answer to
+    // EV_DELETE; the knote ends even if it is an error.
     Errno (*detach)(KnoteQueue& kq, Knote& kn);
 
     // Frees the knote made by create().
     void (*destroy)(KnoteQueue& kq, Knote* kn);
 
-    // EV_ADD, NOTE_TRIGGER or any change that is not just EV_ENABLE/EV_DISABLE,
-    // on an existing knote. Refuses before it changes anything, else takes the
-    // change over and activates the knote if that makes it true. no_entry: the
-    // ident is not what it was, all its knotes are dropped, `kn` included.
+    // EV_ADD, NOTE_TRIGGER or any change that is not just EV_ENABLE/EV_DISABLE, on an existing
+    // knote. It may refuse, and then changes nothing. Otherwise it takes the change over, and
+    // activates the knote if that makes it true. no_entry: the ident names something else now, and
+    // all its knotes were dropped, `kn` included.
     Errno (*modify)(KnoteQueue& kq, Knote& kn, const struct kevent& change);
 
     // The knote's kDisabled bit was just cleared or set. enable() starts the
@@ -66,16 +67,17 @@ struct FilterOps {
     Errno (*enable)(KnoteQueue& kq, Knote& kn);
     void (*disable)(KnoteQueue& kq, Knote& kn);
 
-    // Still true? Then fills event.fflags, .data and adds EV_EOF and such to
-    // event.flags. With EV_CLEAR it also resets what it accumulated.
+    // Called at the knote's turn. If the knote is still true, fills event.fflags and event.data,
+    // and adds EV_EOF and the like to event.flags. With EV_CLEAR it also resets what the knote has
+    // accumulated.
     Verdict (*process)(KnoteQueue& kq, Knote& kn, struct kevent& event);
 
     // A knote that process() had parked is looked at, off its list: activates it
     // if it is true, or parks it again. Null for filters that park none.
     void (*look)(KnoteQueue& kq, Knote& kn);
 
-    // Whether attach() of an enabled knote is going to ask the kernel something that fails if
-    // the number of the kqueue is not ours any more. Null: never.
+    // Whether attach() of an enabled knote makes a system call that fails if the number of the
+    // kqueue is not ours any more. Null: never.
     bool (*asks_queue)(KnoteQueue& kq, uintptr_t ident) = nullptr;
 };
 
@@ -109,12 +111,12 @@ extern const FilterOps kMissingAio;
 extern const FilterOps kMissingNetdev;
 extern const FilterOps kMissingLio;
 
-// Whether all bits of `fflags` in a change are served, or such as no kernel looks at: `unsupported`
-// if one of them is served by a native kernel and not by us, which is then said on stderr, once
-// for each. Called by filters before they change anything. Any thread.
+// Checks the bits of `fflags` in a change. unsupported: a native kernel serves one of them and we
+// do not; a line on stderr says so, once for each. Bits that no kernel knows are accepted. Called
+// by filters before they change anything. Any thread.
 Errno check_notes(int16_t filter, uint32_t fflags);
 
-// EVFILT_LIBKQUEUE has no knotes: a change is a question, `reply` becomes the
+// EVFILT_LIBKQUEUE has no knotes: a change is a question. `reply` is the change, and becomes the
 // answer. Errors as for a change. Under the kqueue's mutex.
 Errno answer_library_question(KnoteQueue& kq, struct kevent& reply);
 

@@ -50,7 +50,7 @@ void rest(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     if (!kn.has(kQueued) && !kn.has(kParked) && !kn.has(kDisabled)) kq.park(kn, Parking::idle);
 }
 
-// The last knote of this filter takes the platform's watch along.
+// Ends the platform's watch if this filter has no knote any more.
 void stop_if_last(KnoteQueue& kq) KQ_REQUIRES(kq.mutex()) {
     bool any = false;
     kq.for_each_indexed([&any](Knote* kn) { any = any || kn->filter == EVFILT_FS; });
@@ -58,7 +58,7 @@ void stop_if_last(KnoteQueue& kq) KQ_REQUIRES(kq.mutex()) {
 }
 
 Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    // What was before is not for this knote, but it is for the others.
+    // Earlier changes are for the other knotes only.
     Errno error = kq.backend().watch_mounts();
     if (error == Errno::ok) {
         fs::hear(kq);
@@ -92,7 +92,7 @@ Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 }
 
 void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    fs::hear(kq);  // nobody looks from now on, and what comes and goes until then is not seen
+    fs::hear(kq);  // the last look: mounts that come and go while it is disabled are not seen
     kq.deactivate(kn);
 }
 

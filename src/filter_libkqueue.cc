@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_LIBKQUEUE: questions to the library itself (semantics 5.14).
-// Has no knotes: a change is answered at once. The settings are those of the process, but for
-// NOTE_COUNT_DATA, which is the kqueue's.
+// EVFILT_LIBKQUEUE: questions to the library itself (semantics 5.14). There are no knotes: a change
+// is answered at once. The settings are those of the process, except NOTE_COUNT_DATA, which is one
+// of the kqueue.
 #include <stdlib.h>
 
 #include <atomic>
@@ -81,7 +81,7 @@ Errno answer_library_question(KnoteQueue& kq, struct kevent& reply) KQ_NO_ANALYS
             break;
         case NOTE_DEBUG_PREFIX:
             trace_set_prefix(pointer_argument<const char*>(reply));
-            reply.data = 0;  // nobody can have the old one: it is a copy
+            reply.data = 0;  // the old prefix cannot be returned: it is a copy
             break;
         case NOTE_DEBUG_FUNC:
             reply.data = reinterpret_cast<intptr_t>(

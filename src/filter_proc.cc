@@ -19,8 +19,8 @@ static_assert(Backend::kHas.processes && ProcessesContract<Backend>);
 namespace proc {
 namespace {
 
-// How long an event waits for its status if that can be known only after somebody else has reaped
-// the process.
+// How long an event waits for its status if that can be known only after the parent has reaped the
+// process.
 constexpr Nanos kPatience = 200 * kMillisecond;
 
 constexpr uint32_t kNeedLetters = NOTE_FORK | NOTE_EXEC | NOTE_TRACK;
@@ -103,7 +103,7 @@ Errno attach(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     error = watch(kq, kn);
     if (error == Errno::ok) error = subscribe(kq, kn, kn.saved_fflags);
     int status = 0;
-    // A process that has exited can still be watched by those who ask how it ended (D-20).
+    // A process that has exited can still be watched with NOTE_EXIT (D-20).
     if (error == Errno::ok && (kn.saved_fflags & NOTE_EXIT) == 0 &&
         processes::ask(kn.facts, status) != Life::running)
         error = Errno::no_process;

@@ -16,12 +16,12 @@ Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
 void count_queue(Kqueue& inner, FdKnote& kn, Sample& sample) {
     uint32_t sequence = kn.sequence;
     sample.data = inner.count_pending(sequence);
-    // What we did to count may itself have made the inner descriptor ready
-    // anew: with EV_CLEAR only a new activation there is a new event.
+    // Counting may itself have made the inner descriptor ready again. So with EV_CLEAR there is a
+    // new event only if a knote was activated in the inner kqueue.
     sample.active = sample.data > 0 && ((kn.flags & EV_CLEAR) == 0 || sequence != kn.sequence);
     kn.sequence = sequence;
     if (sample.data >= 0) return;
-    sample.data = 1;  // busy: more than none
+    sample.data = 1;  // another thread uses it: assume one event
     sample.active = true;
 }
 
@@ -29,7 +29,8 @@ void count_queue(Kqueue& inner, FdKnote& kn, Sample& sample) {
 Verdict process_queue(KnoteQueue& kq, FdKnote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     Sample sample;
     Kqueue* inner = registry::find_watched(static_cast<int>(kn.ident));
-    // It may have been closed while we were queued, and the number be another kqueue's.
+    // While this knote was queued, the inner kqueue may have been closed, and its number may name
+    // another kqueue now.
     const uint32_t watched = fd_watch::watch_of(kq, kn).facts.identity;
     sample.closed = inner == nullptr || inner->serial() != watched;
     if (!sample.closed) count_queue(*inner, kn, sample);

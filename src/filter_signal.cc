@@ -70,7 +70,7 @@ Errno modify(KnoteQueue&, Knote& kn, const struct kevent&) {
 
 Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     signal_hub::mute(number_of(kn), *kq.mailbox(), false);
-    if (has_news(kn)) kq.activate(kn);  // signals that came meanwhile
+    if (has_news(kn)) kq.activate(kn);  // signals that came while it was disabled
     return Errno::ok;
 }
 

@@ -4,11 +4,11 @@
 // TimerQueue; Kqueue::settle tells the backend the earliest deadline once a
 // call, however many timers changed in it.
 //
-// A timer waits in the heap or is active, never both: what has expired since is
-// computed when it is reported.
+// A timer waits in the heap or is active, never both. How many periods have expired is computed
+// when the event is reported.
 //
-// The hints of macOS (a leeway, other clocks) are apart from what plain timers need, and cost these
-// next to nothing: kHinted.
+// The hints of macOS (a leeway, other clocks) have code of their own, which runs only for timers
+// with kHinted. So plain timers cost almost nothing more.
 #include <algorithm>
 
 #include "filter.h"
@@ -21,10 +21,10 @@ namespace {
 
 // Knote::filter_bits
 constexpr uint8_t kAskedOneshot = 1;  // EV_ONESHOT was given; not just implied by NOTE_ABSOLUTE
-constexpr uint8_t kHinted = 2;        // has a leeway, or is kMoment, or on Clock::continuous
-constexpr uint8_t kMoment = 4;        // `span` is a moment of a clock other than that on the wall
+constexpr uint8_t kHinted = 2;        // has a leeway, or kMoment, or is on Clock::continuous
+constexpr uint8_t kMoment = 4;        // `span` is a moment of a clock other than the wall clock
 
-// NOTE_BACKGROUND: as much as hardly anybody notices.
+// NOTE_BACKGROUND: a delay that users hardly notice.
 constexpr Nanos kBackgroundLeeway = 100 * kMillisecond;
 
 struct Request {
@@ -36,7 +36,7 @@ struct Request {
 
 // ---- what a change asks for ----
 
-// 0: no unit, or more than one.
+// Nanoseconds of the unit that the NOTE_ bits name; 0: they name none, or more than one.
 Nanos scale_of(unsigned unit) {
     switch (unit) {
         case 0:
@@ -52,7 +52,7 @@ Nanos scale_of(unsigned unit) {
     }
 }
 
-// Likewise, beside hints.
+// The same if fflags also has hints.
 Nanos hinted_scale_of(unsigned fflags) {
     constexpr unsigned kNotUnits =
         NOTE_ABSOLUTE | NOTE_LEEWAY | NOTE_CRITICAL | NOTE_BACKGROUND | kNoteContinuous;
@@ -60,24 +60,25 @@ Nanos hinted_scale_of(unsigned fflags) {
     return unit == NOTE_MACHTIME ? 1 : scale_of(unit);
 }
 
-// Without its hints; invalid if it makes no sense.
+// What a change asks for, without its hints. invalid: the values make no sense.
 Result<Request> parse_plain(const struct kevent& change, bool oneshot, Nanos scale) {
     const bool absolute = (change.fflags & NOTE_ABSOLUTE) != 0;
     if (change.data < 0 && !absolute) return Errno::invalid;
-    // A period of nothing would be for ever expired: one unit.
+    // A period of 0 would expire all the time: it counts as one unit.
     const intptr_t count = change.data == 0 && !absolute && !oneshot ? 1 : change.data;
     const Clock clock = absolute ? Clock::realtime : Clock::monotonic;
     return Request{clock, 0, saturating_mul(count, scale), 0};
 }
 
-// No clock goes on while the machine is suspended, or nobody can wait for it.
+// The system has no clock that goes on while the machine is suspended, or no way to wait for it.
 Errno refuse_continuous() {
     static constinit std::atomic<bool> said{false};
     say_missing_once("EVFILT_TIMER with NOTE_MACH_CONTINUOUS_TIME", said);
     return Errno::unsupported;
 }
 
-// `wanted`: that of NOTE_LEEWAY, in a unit of `scale`. The larger one counts (macOS).
+// The leeway in nanoseconds. `wanted`: the value of NOTE_LEEWAY in units of `scale` nanoseconds. If
+// NOTE_BACKGROUND is also given, the larger leeway counts (macOS).
 Nanos leeway_of(unsigned fflags, uint64_t wanted, Nanos scale, Nanos span) {
     Nanos leeway = 0;
     if ((fflags & (NOTE_BACKGROUND | NOTE_CRITICAL)) == NOTE_BACKGROUND)
@@ -104,7 +105,7 @@ Nanos leeway_of(unsigned fflags, uint64_t wanted, Nanos scale, Nanos span) {
         request.hints |= kMoment;
         request.clock = Clock::monotonic;
     }
-    // A time of day is on the clock on the wall, which goes on in any case.
+    // An absolute time is on the wall clock, which goes on while the machine is suspended.
     if ((fflags & kNoteContinuous) != 0 && request.clock == Clock::monotonic) {
         if (!has_continuous_clock<Backend>()) return refuse_continuous();
         request.clock = Clock::continuous;
@@ -128,11 +129,11 @@ bool is_hinted(const TimerKnote& timer) {
     return (timer.filter_bits & kHinted) != 0;
 }
 
-// What is asked for without hints; they are in filter_bits already.
+// Copies a request into the timer, except its hints: they are in filter_bits already.
 KQ_INLINE void take_over_plain(TimerKnote& timer, const Request& request) {
     timer.clock = request.clock;
     timer.span = request.span;
-    // An absolute time comes once (D-16); the others as the creating EV_ADD said.
+    // An absolute time fires once (D-16). Other timers fire once if the creating EV_ADD said so.
     const bool once =
         request.clock == Clock::realtime || (timer.filter_bits & (kAskedOneshot | kMoment)) != 0;
     const unsigned others = timer.flags & ~unsigned{EV_ONESHOT};
@@ -150,7 +151,7 @@ KQ_INLINE void take_over(TimerKnote& timer, const Request& request) {
     take_over_plain(timer, request);
 }
 
-// When what was asked for at t is due, except of a kMoment.
+// When a timer is due that was asked for at t. Not for kMoment.
 Nanos due(Clock clock, Nanos span, Nanos t) {
     return clock == Clock::realtime ? span : saturating_add(t, span);
 }
@@ -171,8 +172,8 @@ void wait(KnoteQueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
         wait(kq, timer);
 }
 
-// Counts from t, which is now, also after EV_ENABLE (D-15). What is due already needs no
-// kernel to say so.
+// Starts the timer at t, which is now; after EV_ENABLE, too (D-15). A timer that is due already is
+// activated at once, without the kernel.
 void start(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
     if (is_hinted(timer)) return start_hinted(kq, timer, t);
     timer.deadline = due(timer.clock, timer.span, t);
@@ -189,8 +190,9 @@ void stop(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
     kq.deactivate(timer);
 }
 
-// The same as stop() and start() where it only waits, and goes on waiting; false, and nothing was
-// done, where not. A timeout that is pushed back again and again: R-249. Without hints.
+// Has the effect of stop() and start() for a timer that waits and will go on waiting: a timeout
+// that is pushed back again and again. False, and nothing was done, if the timer is not of
+// that kind or has hints.
 bool move(KnoteQueue& kq, TimerKnote& timer, const Request& request) KQ_REQUIRES(kq.mutex()) {
     if (!timer.waiting() || timer.status != 0 || request.clock != timer.clock) return false;
     if (is_hinted(timer) || request.hints != 0) return false;
@@ -275,7 +277,7 @@ void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     stop(kq, timer, now(timer.clock));
 }
 
-// What has expired, and waits for the next time.
+// How many periods have expired. The timer waits for the end of the next one.
 int64_t count_ticks(KnoteQueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
     Nanos next = timer.due();
     const int64_t ticks = catch_up(next, timer.span, now(timer.clock));
@@ -286,7 +288,7 @@ int64_t count_ticks(KnoteQueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
 
 Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
-    event.data = timer.waiting() ? 0 : 1;  // waits only if the report was forced
+    event.data = timer.waiting() ? 0 : 1;  // it still waits only if the report was forced
     if (!timer.waiting() && repeats(timer)) {
         const int64_t ticks = count_ticks(kq, timer);
         event.data = ticks > INTPTR_MAX ? INTPTR_MAX : static_cast<intptr_t>(ticks);

@@ -224,7 +224,7 @@ void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 
 Verdict process(KnoteQueue& kq, Knote& base, struct kevent& event) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<VnodeKnote&>(base);
-    // It waited on the queue meanwhile: is it still the same file?
+    // The knote has waited on the queue: is it still the same file?
     if (kn.pass != kq.pass()) {
         const Errno error = is_untold(kq, kn)
                                 ? update(kq, kn, kUnknown)

@@ -13,12 +13,12 @@ namespace kq {
 class Handle {
   public:
     enum class Kind : uint8_t {
-        none = 0,      // never given out; at worst, events of a foreign queue
+        none = 0,      // never given out; it may come from a queue that is not ours
         descriptor,    // index: descriptor number, generation: that of its FdWatch
-        announcement,  // the backend's announce() was heard: see there for the index
+        announcement,  // a ring or a hold; Backend::announce() says what the index means
         timers,        // index: the Clock whose deadline has come
         files,         // the backend has changes of files: see Backend::take_files
-        signals,       // signals are pending that no handler gets: signals::look_at_pending()
+        signals,       // no handler gets some pending signals: signals::look_at_pending()
         lane,          // backend-private: an inner queue has something
         process,       // index: process id, generation: that of its ProcKnote
         processes,     // processes::hear() has news

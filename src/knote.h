@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Knote: one registration, known by its kqueue, its ident and its filter.
 //
-// A knote belongs to exactly one KnoteQueue, which indexes it, queues it and frees
-// it; nobody outside that kqueue holds a pointer to one. Filters derive from
-// Knote to keep what they need beside it. Lock: the kqueue's mutex, for all of
-// it.
+// A knote belongs to exactly one KnoteQueue, which indexes it, queues it and frees it. No code
+// outside of that kqueue keeps a pointer to it. Filters derive from Knote to add members of their
+// own. Lock: the kqueue's mutex, for all members.
 #ifndef KQ_KNOTE_H
 #define KQ_KNOTE_H
 
@@ -17,8 +16,8 @@ namespace kq {
 
 struct FilterOps;
 
-// Knote::status bits. ACTIVE and QUEUED are the kernel's classic pair: the
-// source said "true" since the last report; and: is on the active queue.
+// Knote::status bits. ACTIVE and QUEUED are known from the BSD kernels. ACTIVE: the source said
+// "true" since the last report. QUEUED: the knote is on the active queue.
 enum Status : uint8_t {
     kActive = 1,
     kQueued = 2,
@@ -34,7 +33,7 @@ enum Status : uint8_t {
     kForced = 32,
     // Has an Extension, see wide.h.
     kExtended = 64,
-    // Was reported in this call, which goes on: see Kqueue::go_on().
+    // Was reported in the current call, which is not at its end: see Kqueue::go_on().
     kServed = 128,
 };
 

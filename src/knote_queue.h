@@ -124,7 +124,7 @@ class KnoteQueue {
     }
     // Whether the kernel keeps reporting this knote by itself (kBacked).
     void set_backed(Knote& kn, bool backed) KQ_REQUIRES(mutex_) { active_.set_backed(kn, backed); }
-    // The knote is not true, and only looking at it will tell when it is.
+    // The knote is not true, and only a look can find out when it is.
     void park(Knote& kn, Parking where) KQ_REQUIRES(mutex_);
 
     // ---- its end, and its beginning where that is not an EV_ADD ----
@@ -145,12 +145,13 @@ class KnoteQueue {
 
     // ---- what the kernel says ----
 
-    // The kernel may show as ready what is not pending any more: a look will tell it.
+    // The kernel may show the queue as ready although nothing is pending any more. settle() has to
+    // collect that.
     void note_stray() KQ_REQUIRES(mutex_) { announcing_.note_stray(); }
     // The kernel reported what is not registered: a descriptor that is not the file it was any
     // more; or the number of the kqueue is not ours any more.
     void note_stale() KQ_REQUIRES(mutex_) { call_.note_stale(); }
-    // What is told by edge in this collection was told before.
+    // The edges of this collection were reported before.
     [[nodiscard]] bool edges_are_old() const KQ_REQUIRES(mutex_) {
         return renewal_.edges_are_old();
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Kqueue: life and death, what is around a call, the promise of settle().
-// Everything here runs under the kqueue's mutex unless it says otherwise.
+// Kqueue: how it begins and ends, and the promise of settle(). Everything here runs under the
+// kqueue's mutex unless it says otherwise.
 #include "kqueue.h"
 
 #include <limits.h>
@@ -16,7 +16,7 @@ namespace kq {
 
 namespace {
 
-// How many kqueues there are of each mark.
+// How many kqueues have each mark.
 constinit std::atomic<uint32_t> marks_used[kMarks] = {};
 
 std::atomic<uint32_t>& mark_of(uint32_t serial) {
@@ -25,11 +25,11 @@ std::atomic<uint32_t>& mark_of(uint32_t serial) {
 
 }  // namespace
 
-// The marks of all kqueues that are there, closed ones that were not found yet included, differ as
-// long as they can: see kMarks.
+// All existing kqueues have different marks, as long as there are no more than kMarks of them.
+// Closed kqueues count until the registry finds out that they were closed.
 uint32_t Kqueue::next_serial() {
     static constinit std::atomic<uint32_t> last{0};
-    for (uint32_t attempt = 0;; attempt++) {  // never 0, as a tag of 28 bits either
+    for (uint32_t attempt = 0;; attempt++) {  // never 0, not even in its lower 28 bits, the tag
         const uint32_t serial = (last.fetch_add(1) + 1) & Handle::kGenerations;
         if (serial == 0 || (attempt < kMarks && mark_of(serial).load() > 0)) continue;
         mark_of(serial).fetch_add(1);
@@ -53,7 +53,7 @@ void Kqueue::close_unpublished() {
 }
 
 Kqueue::~Kqueue() {
-    // Nobody else has a reference any more; the lock is for the annotations.
+    // No other thread has a reference any more. The lock is taken only for the annotations.
     const Guard guard(mutex_);
     index_.for_each([this](Knote* kn) KQ_NO_ANALYSIS { (void)drop(*kn); });
     watches_.for_each([this](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
@@ -66,9 +66,9 @@ Kqueue::~Kqueue() {
     mailbox::give_back(*mailbox_);
 }
 
-// What Announcing left to be done without the mutex.
+// Does the ring that Announcing has promised. It is done after the mutex is unlocked.
 void Kqueue::ring_as_promised() {
-    // Closed meanwhile, the number may be that of another kqueue.
+    // If the kqueue was closed, its number may name another kqueue: post() checks the tag.
     const bool rung = !dead_.load() && Backend::post(descriptor(), serial_) == Errno::ok;
     promised_.done();
     if (rung && !promised_.was_called_off()) return;
@@ -97,9 +97,11 @@ int64_t Kqueue::count_pending(uint32_t& sequence) {
 
 void Kqueue::announce(After what) {
     KQ_CHECK(active_.size() >= active_.unbacked() && active_.unbacked() >= 0);
-    // In this order: a ring that is done just now is heard here, or by him who does it.
+    // This comes before announce(). If another thread does its promised ring at this moment, either
+    // we hear it here or that thread hears it.
     if (announcing_.take_vain_ring(promised_, active_)) (void)collect(1, false);
-    // Not in the name of another queue, which would never be quiet again.
+    // If the number names another kqueue now, nothing is announced: that kqueue would stay readable
+    // for ever.
     if (active_.unbacked() > 0 && registry::several.load(std::memory_order_relaxed) &&
         check_exists() != Errno::ok)
         return;

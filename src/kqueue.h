@@ -8,10 +8,10 @@
 // (collect, deliver, sleep), explain.cc (why nothing comes), renew.cc (a new kernel queue), wide.cc
 // (kevent64).
 //
-// The promise behind poll() on a kqueue and behind sleeping threads: whenever
-// the mutex is free, either nothing is queued that the kernel does not know of,
-// or it has been announced to the backend. settle() keeps it; whoever unlocks
-// after a change calls it.
+// The promise behind poll() on a kqueue and behind sleeping threads: whenever the mutex is free,
+// either nothing is queued that the kernel does not know of, or it has been announced to the
+// backend. settle() keeps this promise: it must be called before the mutex is unlocked after a
+// change.
 #ifndef KQ_KQUEUE_H
 #define KQ_KQUEUE_H
 
@@ -30,8 +30,8 @@ static_assert(QueueContract<Backend>);
 class Kqueue : public KnoteQueue {
   public:
     Kqueue() : KnoteQueue(next_serial()) {}
-    // All knotes are detached and freed; the public descriptor is not closed:
-    // the user did that, and the number may be somebody else's by now.
+    // Detaches and frees all knotes. Does not close the public descriptor: the user has closed it,
+    // and the number may name another file now.
     ~Kqueue();
     Kqueue(const Kqueue&) = delete;
     Kqueue& operator=(const Kqueue&) = delete;
@@ -41,41 +41,46 @@ class Kqueue : public KnoteQueue {
     // As open(), for a kernel queue that is open already: the one that `fd` names, a
     // duplicate made by the user, and whose Kqueue, without knotes, was destroyed.
     Errno adopt(int fd) KQ_EXCLUDES(mutex_);
-    // The descriptor was closed, but there is a duplicate, which is ours from now on; or there may
-    // be one, nobody knows which (-1): until then exists() is false, and nobody can ring us.
+    // The descriptor was closed, but the kqueue has a duplicate. `fd` is that duplicate, which is
+    // the public descriptor from now on. -1: there may be a duplicate, but its number is not known.
+    // Until it is known exists() is false, and the kqueue cannot be rung.
     void move_to(int fd) KQ_EXCLUDES(mutex_);
     // Whether it holds descriptors beside the public one.
     bool holds_descriptors() KQ_EXCLUDES(mutex_);
-    // Whether there is anything to lose. Any thread; may be overtaken.
+    // Whether there are any knotes. Any thread; the answer may be out of date at once.
     [[nodiscard]] bool has_knotes() const { return knotes_.load() > 0; }
 
-    // One kevent() call, arguments checked for sign but the timeout not.
-    // `cancelled` is called with `this` if the thread is cancelled while asleep.
+    // One kevent() call. The caller has checked that no count is negative; the timeout is checked
+    // here. Returns the number of entries written. not_ours: nothing was done, because the number
+    // names another kqueue now. `cancelled` is called with `this` if the thread is cancelled while
+    // asleep.
     Result<int> run(const struct kevent* changes, int nchanges, struct kevent* events, int nevents,
                     const timespec* timeout, void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
 
-    // ---- a call that begins with a look, in place: scan.h ----
+    // ---- a call that begins with a look, inlined: scan.h ----
     static constexpr int kBatch = 64;  // wakeups taken from the kernel by way of the stack
     // What one look at the kernel has found, on the caller's stack.
     struct Look {
         Wakeup wakeups[kBatch];
         size_t room;     // how many were asked for
-        long got;        // how many came, or why not: look() in optional_members.h
+        long got;        // how many came, or the error: see look() in optional_members.h
         uint32_t stale;  // Call::stale() before that
     };
-    // Whether nothing waits here and nothing is to be seen to: what the kernel says is all there is
-    // to say. In a process with one thread.
+    // Whether no knote is queued or parked and the kqueue has nothing else to do, so that only the
+    // kernel can have events. For processes with one thread only: it takes no lock.
     [[nodiscard]] bool is_at_rest() const;
-    // A call without changes where that is not so.
+    // A call without changes, for the case that is_at_rest() is false. As run().
     Result<int> take(struct kevent* events, int nevents, const timespec* timeout,
                      void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
-    // A call without changes, where is_at_rest(): looks. True: there is nothing, and that is the
-    // answer. Else finish() is to be called; the mutex is held meanwhile.
+    // The first half of a call without changes, for the case that is_at_rest() is true: looks at
+    // the kernel. True: there is no event, the mutex is free, and the call answers 0. False: the
+    // mutex is held, and the caller must call finish().
     bool finds_nothing(Look& look, int nevents, const timespec* timeout);
     Result<int> finish(Look& look, struct kevent* events, int nevents, const timespec* timeout,
                        void (*cancelled)(void*));
 
-    // The changes of a call that has no room for answers: as run(). And where there is one thread.
+    // A call with changes and without an eventlist: as run(). change_alone(): for processes with
+    // one thread.
     Result<int> change(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
     Result<int> change_alone(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
 
@@ -93,15 +98,15 @@ class Kqueue : public KnoteQueue {
     // Tracing: says once of each knote that stays silent why it does, if that can be seen.
     void explain() KQ_EXCLUDES(mutex_);
 
-    // What was collected by another kqueue, whose number has come to be that of this one.
+    // Takes in wakeups that another kqueue collected by mistake: this kqueue has its number now.
     void take_over(Wakeup* wakeups, size_t count) KQ_EXCLUDES(mutex_);
 
-    // The number of the descriptor is no longer ours: calls in progress end
-    // with bad_descriptor.
+    // The number of the descriptor is no longer ours. Calls in progress end with bad_descriptor.
     void mark_dead() { dead_.store(true); }
     // After a failed open(), or if the user will never see the descriptor.
     void close_unpublished() KQ_EXCLUDES(mutex_);
-    // In a forked child: see Backend::abandon_in_child(). And that there is no kqueue any more.
+    // In a forked child: abandon_in_child() as Backend::abandon_in_child(). forget_serials(): no
+    // kqueue exists any more.
     void abandon_in_child();
     static void forget_serials();
 
@@ -126,7 +131,7 @@ class Kqueue : public KnoteQueue {
     [[gnu::cold, gnu::noinline]] void force(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- scan.cc, collect.cc ----
-    static constexpr int kMaxBatches = 16;  // of such a size, see take_in() and go_on()
+    static constexpr int kMaxBatches = 16;  // batches; see take_in(), go_on()
     // Where wakeups come from: a function that fills `out`, as Backend::collect().
     using Report = Result<size_t> (Backend::*)(std::span<Wakeup> out);
     Result<int> scan(struct kevent* events, int nevents, const timespec* timeout,
@@ -140,8 +145,8 @@ class Kqueue : public KnoteQueue {
     Result<int> after_interruption(Look& look, struct kevent* events, int nevents)
         KQ_REQUIRES(mutex_);
     Result<bool> collect(int wanted, bool again) KQ_REQUIRES(mutex_);
-    // What was known before a batch of reports was taken, and what was in it: descriptors that it
-    // had told of in this pass already, signals.
+    // One batch of reports: the counts before it was taken, and what was in it. `repeats`: a
+    // descriptor that was reported in this pass already. `signals`: a report of signals.
     struct Batch {
         uint32_t stale_before;
         int active_before;
@@ -187,8 +192,8 @@ class Kqueue : public KnoteQueue {
 
     // ---- explain.cc, if calls are traced ----
     void explain_knotes() KQ_REQUIRES(mutex_);
-    // The thread goes to sleep for at most `wait`: how long it is to sleep, so that it says in the
-    // middle of a long sleep, too, what it has to say.
+    // A thread is about to sleep for `wait`. Returns how long it may sleep: a long sleep is cut
+    // into parts, so that explain() can write its lines in between.
     Nanos begin_traced_sleep(Nanos wait) KQ_REQUIRES(mutex_);
 
     // ---- renew.cc, where there is the capability ----
@@ -214,8 +219,9 @@ class Kqueue : public KnoteQueue {
     // ---- kqueue.cc ----
     KQ_INLINE void settle(After what) KQ_REQUIRES(mutex_) {
         if (active_.unbacked() != 0 || !announcing_.is_quiet()) announce(what);
-        // After that: it may collect, and so hear of a deadline that then has to be set anew. That
-        // of the third clock, which few timers have, is told when it changes: settle_continuous().
+        // The times come after announce(), which may collect reports of expired timers: their
+        // deadlines must then be set anew. The deadline of the third clock, which few timers use,
+        // is set when it changes: settle_continuous().
         if (!settles_times<Backend>() || timers_.moved()) settle_times();
     }
     KQ_INLINE void settle_times() KQ_REQUIRES(mutex_) {
@@ -224,12 +230,12 @@ class Kqueue : public KnoteQueue {
         if (parked_.deadline() < monotonic) monotonic = parked_.deadline();
         backend_.settle(monotonic, timers_.earliest(Clock::realtime));
     }
-    // Whether settle() has nothing to do, and end_call() neither.
+    // Whether settle() and end_call() have nothing to do.
     [[nodiscard]] KQ_INLINE bool is_settled() const KQ_REQUIRES(mutex_) {
         return settles_times<Backend>() && active_.unbacked() == 0 && announcing_.is_silent() &&
                !timers_.moved() && astray_count_ == 0;
     }
-    // The end of a call that needs no more than that.
+    // Settles, ends the call and unlocks. If nothing is to be settled it only unlocks.
     KQ_INLINE void settle_and_end(After what) KQ_RELEASE(mutex_) {
         if (__builtin_expect(is_settled(), 1)) {
             mutex_.unlock();
@@ -246,8 +252,8 @@ class Kqueue : public KnoteQueue {
     [[gnu::noinline]] void announce(After what) KQ_REQUIRES(mutex_);
     void ring_as_promised() KQ_EXCLUDES(mutex_);
     void pay(uint8_t owed) KQ_EXCLUDES(mutex_);
-    // What is around every kevent() call: `body` runs under the mutex, and says after what it is to
-    // be settled.
+    // The frame of every kevent() call: locks, runs `body`, settles, unlocks. `body` sets its
+    // argument to what it did, for settle().
     template <class Body>
     KQ_INLINE Result<int> in_one_call(Body body) KQ_EXCLUDES(mutex_) {
         mutex_.lock();
@@ -267,7 +273,7 @@ class Kqueue : public KnoteQueue {
 
     static uint32_t next_serial();
 
-    // What the call that is just ending still has to do, without the mutex.
+    // What a call still has to do at its end, after it has unlocked the mutex.
     static constexpr uint8_t kOwesRing = 1;     // see Announcing
     static constexpr uint8_t kOwesWakeups = 2;  // those of astray_
 

@@ -30,8 +30,8 @@ namespace kq {
 
 // Not recursive. Constant-initialised, so it may be a global.
 //
-// In a process that never had a second thread it is a flag: nobody else can want it, and
-// a thread that is made later finds what was stored before.
+// In a process that never had a second thread it is a plain flag: no other thread can want it, and
+// a thread that is made later sees what was stored before.
 class KQ_CAPABILITY("mutex") Mutex {
   public:
     constexpr Mutex() = default;
@@ -65,7 +65,7 @@ class KQ_CAPABILITY("mutex") Mutex {
 
   private:
     RawMutex mutex_;
-    bool flag_ = false;  // held without the other
+    bool flag_ = false;  // held as a flag, without the mutex of the system
 };
 
 // Holds a mutex for a scope.

@@ -18,12 +18,12 @@ inline constexpr Nanos kMillisecond = 1'000'000;
 
 // The clocks a deadline can be on. Values index arrays.
 enum class Clock : uint8_t {
-    monotonic = 0,   // nobody sets it; it may stand still while the machine is suspended
-    realtime = 1,    // the one on the wall
-    continuous = 2,  // as monotonic, and goes on in a suspended machine; not on every platform
+    monotonic = 0,   // cannot be set; it may stand still while the machine is suspended
+    realtime = 1,    // the wall clock; it can be set
+    continuous = 2,  // as monotonic, but counts suspended time; not on every platform
 };
 inline constexpr int kClocks = 3;
-inline constexpr int kCommonClocks = 2;  // that each platform has: the first ones
+inline constexpr int kCommonClocks = 2;  // the first ones: on every platform
 
 inline Nanos saturating_add(Nanos a, Nanos b) {
     Nanos sum = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Members that a Backend may have beside those of its contract (platform.h): answers to questions
-// that most kernels need not be asked, and shorter ways for what is done most often. For each a
-// function by which the core asks, whatever the backend has. Included by platform.h. Lock: as
+// that matter for few kernels, and shorter ways for frequent operations. For each member there is a
+// function here that the core calls; it works for every backend. Included by platform.h. Lock: as
 // there.
 #ifndef KQ_OPTIONAL_MEMBERS_H
 #define KQ_OPTIONAL_MEMBERS_H
@@ -13,9 +13,9 @@
 
 namespace kq {
 
-// A member that a backend may have: whether watch() of fd, as far as that is registered, answers
-// no_entry if the public descriptor names another queue now (and fd is not registered there, too).
-// Then the core need not ask exists() before. Makes no system call.
+// A member that a backend may have: whether watch() of fd, in its present state of registration,
+// answers no_entry if the public descriptor names another queue now, in which fd is not registered.
+// Then the core need not call exists() before. Makes no system call.
 //     static bool asks_public(const FdFacts& facts);
 template <class B>
 bool asks_public(const FdFacts& facts) {
@@ -72,11 +72,11 @@ void settle_continuous(B& backend, Nanos t) {
     if constexpr (has_continuous_clock<B>()) backend.settle_continuous(t);
 }
 
-// Three more, for a backend whose kernel's reports have to be put into our words: collect() in two
-// steps. look() is the first, and answers how many reports there are, or an errno, negative.
-// told_at() is each of them, in their order, where it is of a descriptor, of an announcement or of
-// files, and nothing else: else its handle is of another kind. take_rest() is the second step, for
-// what follows the first `done` of `count`, and answers as collect() does.
+// Three more, for a backend that has to translate its kernel's reports: collect() in two steps.
+// look() is the first step. It returns how many reports there are, or a negative errno. told_at()
+// translates report number i if it is of a descriptor, of an announcement or of files; for other
+// reports its handle is of another kind. take_rest() is the second step: it translates the reports
+// after the first `done` of `count`, and returns what collect() would.
 //     long look(std::span<Wakeup> out);
 //     static Wakeup told_at(std::span<Wakeup> out, size_t i);
 //     Result<size_t> take_rest(std::span<Wakeup> out, size_t count, size_t done);
@@ -106,8 +106,8 @@ KQ_INLINE Result<size_t> take_rest(B& backend, std::span<Wakeup> out, long looke
         return count;
 }
 
-// Another one: how many bytes a pipe or a connection that was reported as readable has, where that
-// is one cheap question; not more than 0: descriptor::readable() knows better.
+// Another one: how many bytes can be read from a pipe or a connection that was reported as
+// readable, if that is one cheap system call. 0 or less: descriptor::readable() must be called.
 //     static int64_t bytes_to_read(int fd);
 template <class B>
 KQ_INLINE int64_t bytes_to_read(int fd) {
@@ -117,8 +117,8 @@ KQ_INLINE int64_t bytes_to_read(int fd) {
         return -1;
 }
 
-// Likewise the free space of one that was reported as writable; 0, too, if its sending side was
-// shut.
+// Likewise the free space of a connection that was reported as writable. 0 also if its sending side
+// was shut.
 //     static int64_t room_to_write(int fd, const FdFacts& facts);
 template <class B>
 int64_t room_to_write(int fd, const FdFacts& facts) {
@@ -128,8 +128,8 @@ int64_t room_to_write(int fd, const FdFacts& facts) {
         return -1;
 }
 
-// Another one: as watch(), where nothing is wanted and nothing is armed of the other direction, and
-// d is to be armed afresh, or silenced now (Mode::none).
+// Another one: as watch(), for the case that the other direction is neither wanted nor armed. Arms
+// direction d afresh, or silences it (Mode::none).
 //     Errno watch_one(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts);
 template <class B>
 constexpr bool watches_one() {
@@ -143,11 +143,11 @@ KQ_INLINE Errno watch_one(B& backend, int fd, Direction d, Mode mode, Handle han
     if constexpr (watches_one<B>())
         return backend.watch_one(fd, d, mode, handle, facts);
     else
-        return Errno::unimplemented;  // not asked for
+        return Errno::unimplemented;  // never called
 }
 
-// Another one: settle() has nothing to do unless a time is earlier than in the last call of it, or
-// a wakeup Kind::timers was collected. Then the core need not call it in any other case.
+// Another one: settle() has something to do only if a time is earlier than in its last call, or if
+// a wakeup Kind::timers was collected. Then the core calls it only in these cases.
 //     static constexpr bool kSettlesTimes = true;
 template <class B>
 constexpr bool settles_times() {

@@ -6,7 +6,7 @@
 // include path and has two headers that the core includes: backend.h, with class
 // kq::Backend, and threading.h. The functions that are declared here are defined there, too.
 //
-// THE SMALLEST BACKEND is what stands in the first part of this file, "needed": the members of
+// THE SMALLEST BACKEND has everything in the first part of this file, "needed": the members of
 // Backend that QueueContract lists (a dozen functions and three constants), six functions of
 // namespace descriptor, now(), coarse_tick(), set_file_poll_interval(), say() (check.h), and
 // threading.h. With these EVFILT_READ, WRITE, TIMER and USER work, and with them most of the tests.
@@ -14,8 +14,8 @@
 // CAPABILITIES are the second part, capabilities.h. Each is a group of functions that a platform
 // has or has not: Backend::kHas says so to the compiler, and KQUEUE_BACKEND_HAS in
 // cmake/backend_<name>.cmake chooses the files of the core. Without a capability its files are not
-// compiled, and src/without_<capability>.cc says what happens instead. A member that is missing of
-// a capability that was declared is one error of the compiler, which names it.
+// compiled, and src/without_<capability>.cc says what happens instead. If a capability is declared
+// and a member of it is missing, the compiler reports one error that names the capability.
 //
 //   renewal     the kernel queue can be replaced behind its descriptor: it can be haunted (Linux)
 //   duplicates  dup() of the public descriptor names the same queue
@@ -118,9 +118,9 @@ concept QueueContract = requires(B b, const B c, int fd, Interest want, uint8_t 
     // Does nothing for `t` ns, whatever is ready. Otherwise as sleep().
     { B::pause(t) } -> std::same_as<Errno>;
 
-    // Shows outsiders, and threads in sleep(), that the core has events. A ring
-    // comes back as a wakeup Kind::announcement of index 0, once; the descriptor
-    // being held as one of index 1, now and then.
+    // Shows outsiders, and threads in sleep(), that the core has events. A ring comes back once, as
+    // a wakeup Kind::announcement of index 0. While the descriptor is held, wakeups
+    // Kind::announcement of index 1 come now and then.
     { b.announce(a) } -> std::same_as<Errno>;
 
     // Rings the queue with this public descriptor, from any thread and from signal
@@ -130,10 +130,11 @@ concept QueueContract = requires(B b, const B c, int fd, Interest want, uint8_t 
 
     // Reserves what deadlines on a clock need; after it a deadline on that clock cannot fail.
     { b.prepare_clock(clock) } -> std::same_as<Errno>;
-    // The mutex is about to be given back; the last call of the core before that. Wakeups of
-    // Handle::Kind::timers are wanted at these times, one for each clock (kForever: none); they
-    // may come early. And what collect() took out of the kernel, is still wanted by level, and is
-    // not armed there now, must wake sleepers and outsiders from here on like all other readiness.
+    // The last call of the core before it unlocks the mutex. It wants wakeups of
+    // Handle::Kind::timers at these times, one for each clock (kForever: none); they may come
+    // early. Readiness that collect() took out of the kernel may still be wanted by level without
+    // being armed there. From this call on it must wake sleepers and outsiders like all other
+    // readiness.
     { b.settle(t, t) } -> std::same_as<void>;
 };
 // clang-format on
@@ -147,9 +148,9 @@ namespace descriptor {
 // bad_descriptor if fd is not open.
 Errno check_open(int fd);
 
-// Whether fd still is the file that classify() saw: no_entry if it is another
-// one, bad_descriptor if it is not open. For regular files and devices. Other errors: cannot be
-// told now; likewise of what follows.
+// Whether fd still is the file that classify() saw: no_entry if it is another one, bad_descriptor
+// if it is not open. For regular files and devices. Other errors, of this function and those below:
+// the answer cannot be given now.
 Errno check_same(int fd, const FdFacts& facts);
 
 // Fills facts.kind, the two ends and the identity. bad_descriptor if fd is not open.
@@ -166,7 +167,7 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready);
 
 }  // namespace descriptor
 
-// Now, on a clock that there is, as deadlines are given to Backend::settle.
+// The present time on a clock that the platform has, in the form that Backend::settle gets.
 Nanos now(Clock clock);
 
 // The calling thread, as debuggers name it, if the system has such a number.
@@ -187,8 +188,8 @@ Errno set_file_poll_interval(int64_t wanted);
 // class RawMutex: a constexpr constructor and a trivial destructor; bool lock(), unlock(),
 // try_lock(). Not recursive. lock() and unlock() answer false only for a broken invariant.
 //
-// bool single_threaded(): true if this process has never had a second thread, so that nobody
-// can want a lock, or close a descriptor under a blocked call; false if that is not known. Cheap.
+// bool single_threaded(): true if this process has never had a second thread, so that no thread can
+// want a lock, or close a descriptor under a blocked call; false if that is not known. Cheap.
 //
 // threading::yield(): lets other threads run.
 // threading::on_fork(prepare, parent, child): these are called around each fork() from now on.

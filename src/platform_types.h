@@ -17,8 +17,9 @@ namespace kq {
 enum class Direction : uint8_t { read = 0, write = 1 };
 inline constexpr int kDirections = 2;
 
-// A backend may have no room for a whole tag where it asks often which kqueue a number is. It may
-// use the tag modulo this: as long as no more kqueues exist, no two of them have the same.
+// Where a backend often asks which kqueue a number is, it may have no room for a whole tag. Then it
+// may use the tag modulo this: as long as no more kqueues than this exist, no two of them have the
+// same remainder.
 inline constexpr uint32_t kMarks = 48;
 
 // How the kernel is to report a direction of a descriptor.
@@ -37,14 +38,15 @@ struct Interest {
     Mode operator[](Direction d) const { return mode[static_cast<int>(d)]; }
 };
 
-// What a number answers that is not the file it was: another one, or not open. All other errors
-// (memory, a signal, a file system that is out of reach) say nothing about that.
+// Whether an error says that the number is not the file it was: it names another one, or is not
+// open. All other errors (memory, a signal, a file system that is out of reach) say nothing about
+// that.
 constexpr bool is_gone(Errno error) {
     return error == Errno::no_entry || error == Errno::bad_descriptor;
 }
 
 // Ready bits, as a kernel reports them (its own words, not yet those of BSD). The numbers are those
-// of epoll, where nothing needs to be translated then; nobody else may rely on them.
+// of epoll, so that linux/ need not translate them; no other code may rely on that.
 enum Ready : uint16_t {
     kReadable = 1,
     kWritable = 4,
@@ -60,7 +62,7 @@ enum Ready : uint16_t {
 struct Wakeup {
     Handle handle;
     uint16_t ready;  // Ready bits, for descriptors
-    uint8_t lane;    // for descriptors: which of its registrations spoke (FdFacts::lane)
+    uint8_t lane;    // for descriptors: which of its registrations reported (FdFacts::lane)
 };
 
 // What kind of open file a descriptor is; decides what its readiness means.
@@ -95,15 +97,15 @@ constexpr bool is_stream(FdKind kind) {
 // found to name another open file.
 struct FdFacts {
     FdKind kind = FdKind::unknown;
-    bool readable_end : 1 = false;       // opened for reading; valid once kind is known
-    bool writable_end : 1 = false;       // opened for writing; likewise
-    bool file_silent : 1 = false;        // backend's: no kernel tells of changes of this file
-    bool file_untold : 1 = false;        // watch_file(): not all that is wanted will be told
-    bool file_shared : 1 = false;        // watch_file(): what is told may have been before the call
-    bool file_late : 1 = false;          // watch_file(): it is looked at now and then, no more
-    bool was_alive : 1 = false;          // set by the platform: a connection, and seen to be one
-    bool has_ended : 1 = false;          // platform's: a connection, and seen at its end
-    uint8_t registered = 0;              // backend's: which of its lanes have this descriptor
+    bool readable_end : 1 = false;  // opened for reading; valid once kind is known
+    bool writable_end : 1 = false;  // opened for writing; likewise
+    bool file_silent : 1 = false;   // backend's: no kernel tells of changes of this file
+    bool file_untold : 1 = false;   // watch_file(): not all that is wanted will be told
+    bool file_shared : 1 = false;   // watch_file(): changes from before the call may be reported
+    bool file_late : 1 = false;     // watch_file(): it is looked at now and then, no more
+    bool was_alive : 1 = false;     // set by the platform: a connection, and seen to be one
+    bool has_ended : 1 = false;     // platform's: a connection, and seen at its end
+    uint8_t registered = 0;         // backend's: which of its lanes have this descriptor
     uint8_t lane[kDirections] = {0, 0};  // backend's: which lane reports a direction
     Mode armed[kDirections] = {Mode::none, Mode::none};  // what the kernel was last told, less
                                                          // what it has disarmed since by reporting
@@ -177,9 +179,9 @@ struct Sample {
     bool active = false;    // worth reporting, if no low-water mark is asked for
     bool eof = false;       // EV_EOF: active whatever the mark
     bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
-    // Not active, and no kernel will tell when that changes; or it cannot be told just now.
+    // Not active, and no kernel reports when that changes; or the answer is not known just now.
     bool untold = false;
-    // Active, and there may be more to read than `data` says, of which no edge will tell.
+    // Active, and there may be more to read than `data` says, for which no edge will come.
     bool uncounted = false;
     bool closed = false;  // the number is not an open descriptor (any more)
     uint32_t error = 0;   // with eof: the errno of the connection
@@ -215,7 +217,7 @@ struct ProcessNews {
 
 // How the public descriptor shows that the core itself has events pending.
 enum class Announce : uint8_t {
-    ring,  // readable until the next collect(); everybody who waits for it is woken
+    ring,  // readable until the next collect(); all threads that wait for it are woken
     hold,  // readable until `release`; need not wake those who know
     release,
 };

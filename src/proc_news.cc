@@ -44,7 +44,7 @@ ProcKnote* adopt(KnoteQueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.
     return fresh.release();
 }
 
-// Nobody needs this birth, but the hub has subscribed to the child: undo that.
+// No knote needs this birth, but the hub has subscribed to the child: undo that.
 void decline(KnoteQueue& kq, int32_t child) KQ_REQUIRES(kq.mutex()) {
     const ProcKnote* own = find_proc(kq, child);
     if (own == nullptr || !has(*own, kSubscribed)) process_hub::unsubscribe(kq, child);

@@ -33,10 +33,10 @@ struct Hub {
 constinit Mutex mutex;
 Hub* hub KQ_GUARDED_BY(mutex) = nullptr;
 
-// A kqueue nobody looks at must not fill the memory with letters.
+// A kqueue on which kevent() is never called must not fill the memory with letters.
 constexpr int kMostLetters = 1 << 16;
 constexpr int kBatch = 32;
-constexpr int kMostBatches = 512;  // in one go, if the system never comes to rest
+constexpr int kMostBatches = 512;  // in one call, if news never stop coming
 
 Subscription* find(int32_t pid, const Mailbox& mailbox) KQ_REQUIRES(mutex) {
     return hub->subscriptions.find(
@@ -86,7 +86,7 @@ void keep(Subscription& subscription, const ProcessNews& news) KQ_REQUIRES(mutex
     subscription.mailbox->letters.kept = true;
 }
 
-// Rings the owner of the mailbox, except the one who is reading anyway.
+// Rings the owner of the mailbox, except if that is the queue that is reading anyway.
 void ring(const Mailbox& mailbox, const Mailbox* reader) {
     if (&mailbox != reader) (void)post_to<Backend>(mailbox.descriptor.load(), mailbox.tag.load());
 }
@@ -127,7 +127,7 @@ void tell_all(const ProcessNews& news, const Mailbox* reader) KQ_REQUIRES(mutex)
     });
 }
 
-// A process gets a number that was used before: who asked for the earlier one hears no more.
+// A new process gets a number that was used before: subscriptions to the earlier process end.
 void end_former(int32_t pid) KQ_REQUIRES(mutex) {
     for (;;) {
         Subscription* former = hub->subscriptions.find(
@@ -229,7 +229,7 @@ void unsubscribe(KnoteQueue& kq, int32_t pid) {
     Subscription* subscription = hub == nullptr ? nullptr : find(pid, *mailbox);
     if (subscription == nullptr) return;
     remove(subscription);
-    // Done before the source is closed: later its number may be somebody else's. A queue that was
+    // Done before the source is closed: later its number may name another file. A queue that was
     // closed has lost the source already.
     if (mailbox->letters.subscriptions == 0 && kq.exists())
         (void)kq.backend().hear_processes(false);

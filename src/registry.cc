@@ -66,14 +66,14 @@ Result<int> create() {
         {
             const Guard guard(cells.mutex);
             fd = create_locked();
-            // Closed queues that nobody used since are found here, a few at a time.
+            // This finds kqueues that were closed and not used since, a few at a time.
             look_for_closed(kLooks, fd.ok() ? fd.value() : -1);
         }
         reap();
         const bool exhausted = !fd.ok() && (fd.error() == Errno::too_many_open ||
                                             fd.error() == Errno::too_many_open_in_system);
         if (!exhausted || attempt > 0) return fd;
-        sweep();  // closed queues may hold just what is missing
+        sweep();  // closed kqueues may hold the descriptors that are missing
     }
 }
 
@@ -82,7 +82,7 @@ namespace {
 // find(), and find_traced().
 template <bool tells_of_tracing>
 KQ_INLINE Result<Kqueue*> find_any(int fd) {
-    // What is found out here may change at once: other threads make and find kqueues, too.
+    // Other threads make and find kqueues, too, so an answer may be out of date at once: try again.
     constexpr int kAttempts = 16;
     for (int attempt = 0; attempt < kAttempts; attempt++) {
         Kqueue* kqueue = find_known(fd);

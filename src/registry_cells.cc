@@ -96,11 +96,12 @@ bool take_reference_off(Cell& cell) {
         const bool last = next == word_of(State::retired);
         if (last) next = word_of(State::dying);
         if (!cell.word.compare_exchange_weak(word, next)) continue;
-        return last;  // not if it was dying already: a late find() may come and go until it is free
+        return last;  // false if it was dying already: a late find() may add and remove a reference
+                      // until the cell is free
     }
 }
 
-// The word is added to, since a late find() may be counted in.
+// The state is changed by addition, because a late find() may have added a reference.
 void destroy(Cell& cell) {
     cell.word.fetch_add(word_of(State::destroying) - word_of(State::dying));
     cell.kqueue()->~Kqueue();

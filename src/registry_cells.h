@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The inside of the registry: cells, numbers, references. For registry.cc, registry_lookup.h,
-// registry_cells.cc, registry_duplicates.cc and registry_fork.cc, and nobody else.
+// registry_cells.cc, registry_duplicates.cc and registry_fork.cc only.
 //
-// How a Kqueue lives while others look it up without a lock: it stands in a
-// Cell whose memory is never freed, only used again for another Kqueue. find()
-// reads the cell of a number, counts itself in, and looks whether the number
-// still leads to that cell; if not it counts itself out again. The count may
-// thus be touched even while the cell is on the free list; what it guards is
-// there exactly while the state is not `free`. The registry itself holds one
-// reference until retire(); whoever takes the last one off a retired cell
-// destroys the Kqueue in it, holding nothing. References and state are one word,
-// so that "the last one, and retired" is one transition: seen apart, a thread
-// that stalls between the two could destroy the cell's next tenant.
+// How a Kqueue is kept alive while other threads look it up without a lock: it is stored in a Cell
+// whose memory is never freed, only used again for another Kqueue. find() reads the cell of a
+// number, adds a reference, and checks whether the number still leads to that cell. If not, it
+// takes the reference off again. So a reference may be added even while the cell is on the free
+// list. The Kqueue exists exactly while the state is not `free`. The registry itself holds one
+// reference until retire(). The thread that takes the last reference off a retired cell destroys
+// the Kqueue in it, without holding a lock. References and state are one word, so that "the last
+// reference of a retired cell" is one atomic step. If they were two words, a thread that stalls
+// between reading the two could destroy the next Kqueue in the cell.
 //
 // Lock: mutex, for everything but the fast path; never held together with a
 // kqueue's mutex. Under one, a reference is given back by release_later().
@@ -27,8 +26,8 @@
 
 namespace kq::registry {
 
-// Cell::word: references in the low half, above them the state.
-// `dying`: nobody has a reference; `destroying`: and its destructor runs.
+// Cell::word: references in the low half, above them the state. `dying`: there is no reference any
+// more. `destroying`: its destructor runs.
 enum class State : uint32_t { free, live, retired, dying, destroying };
 constexpr uint64_t kReference = 1;
 constexpr uint64_t word_of(State state) {
@@ -44,12 +43,12 @@ constexpr uint32_t references_of(uint64_t word) {
 struct Cell {
     alignas(Kqueue) unsigned char body[sizeof(Kqueue)] = {};  // first: see of()
     std::atomic<uint64_t> word{word_of(State::free)};
-    int fd = -1;            // of its descriptor, while live; -1 then: homeless, see rescue()
+    int fd = -1;            // the number while live; -1: homeless, see rescue()
     size_t place = 0;       // in used_cells, while not free
     bool locked = false;    // by prepare_fork()
-    int duplicates = 0;     // other numbers that lead here
+    int duplicates = 0;     // how many other numbers lead to this cell
     bool searched = false;  // homeless since before find_homes() began
-    Cell* next = nullptr;   // while free or dying: the next such cell
+    Cell* next = nullptr;   // while free or dying: the next cell of that list
 
     Kqueue* kqueue() { return std::launder(static_cast<Kqueue*>(static_cast<void*>(body))); }
     static Cell* of(Kqueue* kqueue) { return reinterpret_cast<Cell*>(kqueue); }
@@ -64,8 +63,8 @@ struct Chunk {
 };
 
 enum Caution : uint8_t {
-    // Some kqueue has, or had, a second number. From then on a number may have come to name another
-    // kqueue than before without any call that we would see: each call asks.
+    // Some kqueue has, or had, a second number. From then on a number may name another kqueue than
+    // before although no call of ours has changed it: so each call asks the kernel.
     kCareful = 1,
     // Calls are traced: find() answers Errno::traced.
     kTraced = 2,
@@ -80,16 +79,17 @@ struct Cells {
     size_t used_capacity KQ_GUARDED_BY(mutex) = 0;
     size_t next_look KQ_GUARDED_BY(mutex) = 0;
     Cell* free KQ_GUARDED_BY(mutex) = nullptr;
-    // Live cells without a number, and how many of them there may be before they are looked for.
+    // How many live cells have no number, and how many there may be before their numbers are
+    // searched.
     size_t homeless KQ_GUARDED_BY(mutex) = 0;
     size_t patience KQ_GUARDED_BY(mutex) = 4;
-    // How many numbers were looked at then, the last time.
+    // How many numbers the last such search looked at.
     size_t looks KQ_GUARDED_BY(mutex) = 0;
-    // The tags of the last kqueues that were given up with knotes in them.
+    // The tags of the last kqueues that were given up although they had knotes.
     static constexpr size_t kLost = 64;
     uint32_t lost[kLost] KQ_GUARDED_BY(mutex) = {};
     size_t lost_count KQ_GUARDED_BY(mutex) = 0;
-    // Why a call cannot take the short way: bits of Caution. One test for all of them.
+    // Why calls cannot take the short way: bits of Caution, so that one test finds all reasons.
     std::atomic<uint8_t> caution{0};
     std::atomic<Cell*> dying{nullptr};  // for reap()
 };
@@ -123,19 +123,20 @@ void unpublish(Cell& cell) KQ_REQUIRES(cells.mutex);
 // A reference to what a number leads to, if anything.
 Kqueue* find_known(int fd);
 
-// Where there is no other thread the word needs no atomic operation, the dearest thing on this way;
-// but one instruction, since a signal handler may retire the cell, or use it, before and after.
-// A thread that is made later finds what was stored before.
+// Without other threads this needs no atomic operation, which is the most expensive step of a
+// lookup. But it must be one instruction, because a signal handler may retire or use the cell
+// before or after it. A thread that is made later sees what was stored before.
 inline void add_reference(Cell& cell) {
     if (single_threaded())
         unsplit::add_one(cell.word);
     else
         cell.word.fetch_add(kReference);
 }
-// Takes one reference off. True for the one thread that has to destroy the
-// Kqueue: zero is also reached by a find() that came too late, on a free cell.
+// Takes one reference off. True: the caller must destroy the Kqueue. Not every zero means that: a
+// find() that came too late takes its reference off a free cell.
 bool take_reference_off(Cell& cell);
-// The same where there is no other thread and it was the last one.
+// As take_reference_off(), after unsplit::take_one_off() has taken the last reference off. For
+// processes with one thread.
 bool took_last_reference_off(Cell& cell);
 void destroy(Cell& cell) KQ_EXCLUDES(cells.mutex);
 void drop_reference(Cell& cell) KQ_EXCLUDES(cells.mutex);
@@ -150,11 +151,13 @@ Result<int> create_locked(int adopted = -1) KQ_REQUIRES(cells.mutex);
 
 void close_duplicates_in_child(const Cell& cell) KQ_REQUIRES(cells.mutex);
 void forget_duplicates(Cell& cell) KQ_REQUIRES(cells.mutex);
-// The number of a live kqueue was closed. The user may have duplicated the descriptor before, and
-// nobody told us: it then lives on under another number, which it has from now on, or is homeless
-// until that is used, or found by find_homes(). False: there is nothing to be lost.
+// The number of a live kqueue was closed. The user may have duplicated the descriptor before, of
+// which we are not notified. If another number is found, the kqueue has that number from now on.
+// Otherwise it is homeless until another number is used, or is found by find_homes(). False: the
+// kqueue has nothing that could be lost.
 bool rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
-// Looks for the homeless among all numbers. Those that have none are unpublished.
+// Looks at all numbers to find those of the homeless kqueues. Kqueues without any number are
+// unpublished.
 void find_homes() KQ_REQUIRES(cells.mutex);
 // The number is not that of a kqueue as far as we know. If it is a duplicate it leads there from
 // now on. bad_descriptor if it is none. Other errors: that cannot be told, or no memory.

@@ -31,8 +31,8 @@ bool Kqueue::holds_descriptors() {
     return backend_.holds_descriptors();
 }
 
-// The number of this queue now is that of another queue, to which these reports belong. Whoever has
-// the mutex hands them over when his call ends. Without memory they are lost.
+// The number of this kqueue names another kqueue now, and these reports belong to that one. Keeps
+// them until the current call ends, which hands them over. If memory is short they are lost.
 void Kqueue::keep_for_others(std::span<const Wakeup> wakeups) {
     if (!grow_array(astray_, astray_capacity_, astray_count_ + wakeups.size())) return;
     std::copy(wakeups.begin(), wakeups.end(), astray_ + astray_count_);
@@ -64,7 +64,7 @@ namespace registry {
 namespace {
 
 constexpr int kNoNumber = -1;
-constexpr size_t kFew = 128;  // numbers that may be looked at because of one kqueue
+constexpr size_t kFew = 128;  // numbers that may be looked at for one kqueue
 constexpr size_t kLeast = 4;  // how many kqueues may be homeless, at least
 
 // Visits the numbers of a kqueue. Walks through all numbers, because few kqueues have duplicates.
@@ -85,8 +85,8 @@ Cell* find_by_tag(uint32_t tag) KQ_REQUIRES(cells.mutex) {
     return nullptr;
 }
 
-// For a number whose tag cannot be read, or is wrong: who rang a number that he took for his own
-// left his tag there. Expensive: one question for each kqueue.
+// For a number whose tag cannot be read or is wrong. It is wrong if another kqueue rang this number
+// as its own: that left its tag there. Expensive: one question for each kqueue.
 Cell* find_by_comparing(int fd) KQ_REQUIRES(cells.mutex) {
     for (size_t i = 0; i < cells.used_count; i++) {
         Cell& cell = *cells.used[i];

@@ -42,8 +42,8 @@ void prepare_fork() KQ_NO_ANALYSIS {
             if (t > limit) break;
             threading::yield();
         }
-        // The destructor of a kqueue gives the mutex back before it destroys the members. Whoever
-        // waited for that has the mutex of a kqueue in ruins.
+        // The destructor of a kqueue unlocks the mutex before it destroys the members. So a thread
+        // that waited for the mutex may have locked that of a kqueue that is being destroyed.
         if (cell.locked && is_being_destroyed(cell)) {
             cell.kqueue()->mutex().unlock();
             cell.locked = false;
@@ -86,8 +86,8 @@ void forget_all() KQ_REQUIRES(cells.mutex) {
     cells.dying.store(nullptr);
 }
 
-// The child inherits no kqueue: descriptors, memory, signal masks and handlers
-// are as if there had been none.
+// The child inherits no kqueue: its descriptors, memory, signal masks and handlers are as if there
+// had been none.
 void child_forked() KQ_NO_ANALYSIS {
     const bool clean = fork_cleanup.load();
     Backend::unlock_after_fork(true);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The registry's part of a kevent() call, in place: find() and release() where they are plain.
+// The registry's part of a kevent() call, inlined: the simple cases of find() and release().
 //
-// In a process with one thread only its signal handlers look numbers up or retire a kqueue
-// meanwhile. So a reference is one instruction, and then the number is looked at again, as find()
-// does it: a handler that ran before that may have closed the kqueue and used the cell for another.
-// What is not plain is left to registry.cc. For api.cc; and
-// what the filters of descriptors ask in place.
+// In a process with one thread only its signal handlers can look numbers up or retire a kqueue at
+// the same time. So a reference is added by one instruction. After that the number is looked at
+// again, as find() does it: a handler that ran before may have closed the kqueue and used the cell
+// for another one. All other cases are left to registry.cc. Included by api.cc, and by the filters
+// of descriptors for may_be_live().
 #ifndef KQ_REGISTRY_LOOKUP_H
 #define KQ_REGISTRY_LOOKUP_H
 
@@ -14,11 +14,11 @@
 
 namespace kq::registry {
 
-// Where it stands what a number is.
+// The place in the registry that leads from a number to its cell.
 using Place = std::atomic<Cell*>;
 
-// The kqueue of this number, without a reference, as far as that is plain; null: it is not.
-// Where there is one thread.
+// The kqueue of this number, without a reference. Null: there is none, or it is no simple case;
+// find() must be called. For processes with one thread.
 KQ_INLINE Kqueue* look_up_plain(int fd, const Place*& place) {
     if (cells.caution.load(std::memory_order_relaxed) != 0) return nullptr;
     place = place_of(fd);
@@ -29,16 +29,17 @@ KQ_INLINE Kqueue* look_up_plain(int fd, const Place*& place) {
     return cell->kqueue();
 }
 
-// Takes a reference to it. False: a handler of a signal was faster, and it may be another's or
-// nobody's; then the reference is to be given back, and find() to be asked.
+// Adds a reference to it. False: a signal handler ran in between, and the cell may hold another
+// kqueue or none. Then the caller must give the reference back with finish_release_of() and call
+// find().
 KQ_INLINE bool take_plain(Kqueue* kqueue, const Place* place) {
     unsplit::add_one(Cell::of(kqueue)->word);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return __builtin_expect(place->load(std::memory_order_relaxed) == Cell::of(kqueue), 1);
 }
 
-// Gives back what take_plain() took. False: it was the last reference, or something else is to be
-// destroyed: finish_release() does it.
+// Takes the reference of take_plain() off. False: that is done, but it was the last reference, or a
+// Kqueue waits for reap(). Then the caller must call finish_release().
 KQ_INLINE bool release_plain(Kqueue* kqueue) {
     const bool last = unsplit::take_one_off(Cell::of(kqueue)->word);
     return !last && cells.dying.load(std::memory_order_relaxed) == nullptr;
@@ -52,8 +53,9 @@ KQ_INLINE bool release_plain(Kqueue* kqueue) {
     if (!release_plain(kqueue)) finish_release(kqueue);
 }
 
-// The kqueue of this number, with a reference, as far as that is plain, where there are several
-// threads: as find_known() and find() do it, the number looked at again when it has one.
+// The kqueue of this number, with a reference, in a process with several threads. Null: there is
+// none, or it is no simple case. As in find_known(), the number is looked at again after the
+// reference was added.
 KQ_INLINE Kqueue* find_among_threads(int fd) {
     if (cells.caution.load(std::memory_order_relaxed) != 0) return nullptr;
     const Place* place = place_of(fd);
@@ -67,8 +69,8 @@ KQ_INLINE Kqueue* find_among_threads(int fd) {
     return nullptr;
 }
 
-// Takes one reference off, where there are several threads and it is not the last one. False:
-// nothing was done, release() is to be asked.
+// Takes one reference off in a process with several threads, if it is not the last one. False:
+// nothing was done, and the caller must call release().
 KQ_INLINE bool release_among_threads(Kqueue* kqueue) {
     Cell& cell = *Cell::of(kqueue);
     uint64_t word = cell.word.load(std::memory_order_relaxed);
@@ -77,7 +79,7 @@ KQ_INLINE bool release_among_threads(Kqueue* kqueue) {
            cell.word.compare_exchange_strong(word, next);
 }
 
-// As find(), in place where that is plain.
+// As find(), with the simple cases inlined.
 KQ_INLINE Result<Kqueue*> find_in_place(int fd) {
     if (!single_threaded()) {
         Kqueue* kqueue = find_among_threads(fd);

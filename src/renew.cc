@@ -2,10 +2,10 @@
 // A kqueue whose kernel queue is haunted gets a new one.
 //
 // The program may close a watched descriptor while its open file lives on (a dup, a forked child, a
-// message in flight). Then the registration stays and reports for ever, and nobody can remove it by
-// number. The report is recognised as stale and dropped, but it wakes everybody who waits. So after
-// some stale reports all that is alive moves to a new kernel queue, and the old one is left to the
-// ghosts. Called by run() and scan() under the kqueue's mutex.
+// message in flight). Then the registration stays and reports for ever, and no call can remove it
+// by number. The report is recognised as stale and dropped, but it wakes every thread that waits.
+// So after some stale reports all watches that still exist move to a new kernel queue. Only the
+// ghosts stay in the old one. Called by run() and scan() under the kqueue's mutex.
 #include <limits.h>
 
 #include "fd_watch.h"
@@ -57,7 +57,8 @@ void Kqueue::renew() {
     renewal_.begin(call_.stale());
     (void)collect(INT_MAX, true);
     if (backend_.begin_renewal() != Errno::ok) {
-        // Shared, short of descriptors, or closed meanwhile: stale reports are tolerated (kPause).
+        // Others use the kernel queue, too, descriptors are short, or the kqueue was closed. Stale
+        // reports are tolerated (kPause).
         trace_note(TraceLevel::events, descriptor(), "keeps its kernel queue, cannot have another");
         renewal_.refuse(call_.stale());
         return;
@@ -81,7 +82,7 @@ void Kqueue::renew() {
                "here and is open elsewhere",
                carried);
     renewal_.finish(call_.stale(), carried, call_.tick(), !single_threaded());
-    // Whoever waited for the old kernel queue must find the new one readable.
+    // Programs that waited for the old kernel queue must find the new one readable.
     announcing_.note_renewed(promised_);
     tell_watchers();
 }

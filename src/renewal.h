@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Renewal: when a kqueue gets a new kernel queue, and what is different after that for a while.
+// Renewal: when a kqueue gets a new kernel queue, and for how long the new one is held after that.
 //
 // A kernel queue is haunted when it keeps reporting what is not registered (renew.cc). Such stale
 // reports are counted, and never subtracted (Call::stale()). The count at which a renewal is worth
@@ -35,7 +35,8 @@ class Renewal {
         lingers_ = lingers;
     }
 
-    // Whoever waited for the old kernel queue needs time to notice: meanwhile the new one is held.
+    // Whether the new kernel queue is still held. Threads and programs that waited for the old one
+    // need time to notice the new one.
     [[nodiscard]] bool lingers() const { return lingers_; }
     // The same, at this tick.
     [[nodiscard]] bool still_lingers(uint32_t tick) {

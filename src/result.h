@@ -32,10 +32,10 @@ enum class [[nodiscard]] Errno : int{
     too_many_open_in_system = ENFILE,
     unimplemented = ENOSYS,
     unsupported = ENOTSUP,
-    // The number of the kqueue now is that of another one, and nothing was done: the call must
-    // begin anew, there. The user never sees this.
+    // The number of the kqueue names another kqueue now, and nothing was done: the call must begin
+    // again with that one. The user never sees this error.
     not_ours = -1,
-    // The call is to be traced: registry::find(). The user never sees this.
+    // The call must be traced: registry::find(). The user never sees this error.
     traced = -2,
 };
 
@@ -64,7 +64,7 @@ class [[nodiscard]] Result {
     Errno error_ = Errno::ok;
 };
 
-// For calls that cannot begin anew any more.
+// Turns not_ours into bad_descriptor, for calls that cannot begin again any more.
 inline Result<int> closed_if_not_ours(Result<int> result) {
     return result.error() == Errno::not_ours ? Result<int>(Errno::bad_descriptor) : result;
 }

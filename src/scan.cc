@@ -21,16 +21,16 @@
 namespace kq {
 namespace {
 
-// How long a thread sleeps at most where another could close the kqueue, and the kernel
-// does not wake those who wait on a closed queue. Each slice ends with a look whether it
-// is still there.
+// The longest single sleep where another thread could close the kqueue and the kernel does not wake
+// the threads that wait on a closed queue. After each such sleep the thread checks whether the
+// kqueue still exists.
 constexpr Nanos kCloseCheckPeriod = 100 * kMillisecond;
 
 constexpr int kIdleLooks = 16;  // parked files looked at in a call that has other events
 
-// A closed descriptor whose file lives on elsewhere keeps waking us for nothing,
-// if renew() could not help. That must not take the processor: after so many
-// times in a row in one call there is a pause each time.
+// A closed descriptor whose file is still open elsewhere keeps waking us for nothing, if renew()
+// could not help. That must not keep the processor busy: after so many such wakeups in a row in one
+// call, each further sleep begins with a pause.
 constexpr int kUnhurried = 16;
 constexpr Nanos kPause = 1 * kMillisecond;
 
@@ -39,7 +39,9 @@ constexpr Nanos kLingerPause = 5 * kMillisecond;
 
 }  // namespace
 
-// Moves what the kernel has to tell to the active queue. True if there may be more.
+// Moves the reports of the kernel to the active queue. `wanted`: how many events the caller still
+// has room for. `again`: no new pass begins, and a whole batch is taken. True if the kernel may
+// have more reports.
 Result<bool> Kqueue::collect(int wanted, bool again) {
     Wakeup wakeups[kBatch];
     if (!again) call_.next_pass();
@@ -51,7 +53,7 @@ Result<bool> Kqueue::collect(int wanted, bool again) {
 
 Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* timeout,
                          void (*cancelled)(void*)) {
-    // Only now, after the changes were applied.
+    // The timeout is checked only now, after the changes were applied.
     if (timeout != nullptr && !is_valid(*timeout)) return Errno::invalid;
     Look look;
     look.stale = call_.stale();
@@ -59,14 +61,15 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
     return scan_looked(look, events, nevents, timeout, cancelled);
 }
 
-// One pass without waiting: collect, deliver, and if that is nothing, look everywhere before saying
-// so.
+// One pass without waiting: collects and delivers. Before it answers 0 it looks at everything that
+// is parked.
 Result<int> Kqueue::pass_once(Look& look, struct kevent* events, int nevents) {
     look_now(look, nevents);
     return hand_out(look, events, nevents);
 }
 
-// The first pass found nothing.
+// The rest of a scan whose first pass found nothing: passes and sleeps in turn until there is an
+// event or the time is over. 0: the time is over.
 Result<int> Kqueue::scan_on(Look& look, struct kevent* events, int nevents, const timespec* timeout,
                             void (*cancelled)(void*)) {
     const Nanos wait = timeout == nullptr ? kForever : to_nanos(*timeout);
@@ -93,15 +96,15 @@ Result<int> Kqueue::scan_on(Look& look, struct kevent* events, int nevents, cons
     }
 }
 
-// Puts in order what keeps events from coming: handlers of ours that the program has
-// replaced, a kernel queue that reports what is gone. True if there was something.
+// Repairs what keeps events from coming: signal handlers of ours that the program has replaced, and
+// a kernel queue that reports closed descriptors (renew.cc). True if something was repaired.
 bool Kqueue::mend() {
     if (mailbox_ != nullptr && signal_hub::mend(mailbox_->signals.load())) return true;
     return renew_if_haunted();
 }
 
-// A signal handler ended the sleep. What it (or a signal that is watched) made
-// happen is reported rather than EINTR: it is an answer, too, and nearer.
+// A signal handler ended the sleep. If the handler, or the signal itself, caused an event, the call
+// reports that event instead of EINTR.
 Result<int> Kqueue::after_interruption(Look& look, struct kevent* events, int nevents) {
     const Result<int> count = pass_once(look, events, nevents);
     if (count.ok() && count.value() == 0) return Errno::interrupted;
@@ -110,7 +113,7 @@ Result<int> Kqueue::after_interruption(Look& look, struct kevent* events, int ne
 
 // ---- delivering ----
 
-// One knote, off the queue, at its turn. True if `event` was filled.
+// Asks one knote, which was taken off the queue, for its event. True if `event` was filled.
 KQ_INLINE bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
     const ByTable verbs(kn.filter);
     struct kevent report {};
@@ -144,7 +147,8 @@ bool Kqueue::deliver_judged(Knote& kn, struct kevent& event) {
     return deliver_one(kn, event);
 }
 
-// What is queued now, each knote at most once; `count` events are there.
+// Delivers the knotes that are queued now, each at most once. `count` events are in the list
+// already. Returns how many there are then.
 KQ_INLINE int Kqueue::deliver(struct kevent* events, int nevents, int count) {
     if (active_.empty()) return count;
     if (events == nullptr) return deliver_more(events, nevents, count);
@@ -164,8 +168,8 @@ KQ_INLINE int Kqueue::deliver(struct kevent* events, int nevents, int count) {
     return count;
 }
 
-// As deliver(), into the list of kevent64(), too; `count` events are there. What was reported in
-// this call already stays queued for the next one.
+// As deliver(), but also fills the list of kevent64() (`events` is null then), and leaves knotes
+// that this call has reported already (kServed) queued for the next call.
 int Kqueue::deliver_more(struct kevent* events, int nevents, int count) {
     const ActiveQueue::Marker end(active_);
     while (count < nevents) {
@@ -186,7 +190,8 @@ int Kqueue::deliver_more(struct kevent* events, int nevents, int count) {
     return count;
 }
 
-// Marks the knotes of the events of this call, as far as they are still there.
+// Sets or clears kServed on the knotes of the first `count` events of this call, except those that
+// were dropped.
 void Kqueue::note_served(const struct kevent* events, int count, bool served) {
     for (int i = 0; i < count; i++) {
         const struct kevent event = events != nullptr ? events[i] : wide_.event_at(i);
@@ -199,22 +204,24 @@ void Kqueue::note_served(const struct kevent* events, int count, bool served) {
     }
 }
 
-// Where there is a queue: `used` wakeups have become `count` events. A call that fails delivers
-// nothing: it would be lost; and one that has events does not fail.
+// The rest of hand_out(): knotes are queued or parked, or the kernel may have more. The first
+// `used` wakeups have become `count` events already. A call that returns an error delivers no
+// events, because the caller could not see them. A call that has events returns no error.
 Result<int> Kqueue::hand_out_rest(Look& look, size_t used, struct kevent* events, int nevents,
                                   int count) {
     Result<bool> more = used == look.room;
-    // What was put back after its event (a knote with a mark, for one) has had its turn.
+    // A knote that was queued again after its event (a knote with a low-water mark, for example) is
+    // not reported twice in this call.
     const int served = active_.empty() ? 0 : count;
     if (served != 0) note_served(events, served, true);
     if (look.got != static_cast<long>(used)) {
         more = take_in_rest(look, used, nevents, count);
     } else if (used == 0 && registry::several.load(std::memory_order_relaxed) &&
                check_exists() != Errno::ok) {
-        // That the number still is ours is shown by what the kernel reports, and by nothing else.
+        // The kernel reported nothing, so nothing shows that the number still is ours.
         return Errno::not_ours;
     }
-    // Likewise what was parked.
+    // Parked knotes are looked at, too, because no kernel reports them.
     if (used == 0 && !parked_.empty()) look_at(Parking::idle, kIdleLooks);
     if (!more.ok()) return more.error();
     count = served != 0 ? deliver_more(events, nevents, count) : deliver(events, nevents, count);
@@ -223,8 +230,8 @@ Result<int> Kqueue::hand_out_rest(Look& look, size_t used, struct kevent* events
     return go_on(more.value(), events, nevents, count);
 }
 
-// As hand_out_rest(), where the kernel told of one thing, and that is the queue's own: is_news().
-// What it tells queues, behind what was there before.
+// As hand_out_rest(), for the case that the kernel had exactly one report, and is_news() is true
+// for it. Knotes that the report activates are queued behind those that are queued already.
 Result<int> Kqueue::hand_out_news(Look& look, const Wakeup& news, struct kevent* events,
                                   int nevents) {
     const Batch batch{call_.stale(), active_.size(), false, false};
@@ -241,9 +248,10 @@ Result<int> Kqueue::hand_out_news(Look& look, const Wakeup& news, struct kevent*
     return go_on(more.value(), events, nevents, count);
 }
 
-// What was looked at, less the first wakeups. Where there are events the kernel is not asked for
-// more: it would tell of the same descriptors again, which go_on() knows how to prevent. And
-// of a number that is not ours any more the next call hears.
+// Takes in the wakeups of a look, except the first `used`. If there are events already, the kernel
+// is not asked for more: it would report the same descriptors again, which only go_on() handles
+// . If the number is not ours any more, the next call finds that out. True if there may be
+// more.
 Result<bool> Kqueue::take_in_rest(Look& look, size_t used, int nevents, int count) {
     const std::span<Wakeup> room(look.wakeups, look.room);
     const Result<size_t> got = take_rest(backend_, room, look.got, used);
@@ -255,12 +263,13 @@ Result<bool> Kqueue::take_in_rest(Look& look, size_t used, int nevents, int coun
     return got.value() == look.room || batch.signals;
 }
 
-// There is room for more, and there may be more: what was collected first was enough, but is not
-// true any more. Now all is collected, so that nothing that is pending is left (2.3); and if that
-// is nothing, it is looked everywhere before saying so.
+// Called if the eventlist has room left and the kernel may have more reports: enough was collected
+// first, but some of those knotes are not true any more. It collects all reports of the kernel, so
+// that no pending event is left out (2.3). If there still is no event, it looks at all parked
+// knotes before it answers 0.
 Result<int> Kqueue::go_on(bool more, struct kevent* events, int nevents, int count) {
     bool looked_at_all = false;
-    int served = 0;  // of the events, how many have been noted
+    int served = 0;  // how many of the events were noted by note_served()
     Errno error = Errno::ok;
     for (int i = 0; count < nevents; i++) {
         if (more && i < kMaxBatches) {
@@ -293,10 +302,10 @@ namespace {
 struct Sleeper {
     Kqueue* queue;
     const Backend& backend;
-    Nanos pause;  // before anything may wake it
+    Nanos pause;  // how long the thread sleeps first, whatever happens
     Nanos wait;
     void (*cancelled)(void*);
-    bool withdrew;  // signals: they are to be put back
+    bool withdrew;  // signals were withdrawn: they must be put back
     Errno result;
 };
 
@@ -306,7 +315,7 @@ extern "C" void kq_sleeper_cancelled(void* arg) {
     sleeper->cancelled(sleeper->queue);
 }
 
-// The only place where a thread can be cancelled; no mutex is held.
+// The only place where a thread can be cancelled. No mutex is held here.
 void sleep_cancellable(Sleeper& sleeper) {
     const auto sleep_now = [&sleeper] {
         if (sleeper.pause > 0) sleeper.result = Backend::pause(sleeper.pause);
@@ -317,12 +326,14 @@ void sleep_cancellable(Sleeper& sleeper) {
 
 }  // namespace
 
-// Sleeps until the kernel has something, until `deadline`, or for a while; the
-// mutex is free meanwhile. `first`: in this call. `fruitless`: how often in a row
-// stale reports ended that with nothing to deliver.
+// Sleeps until the kernel has a report, until `deadline` (monotonic), or for a limited time. The
+// mutex is free while the thread sleeps. `first`: this is the first sleep of the call. `fruitless`:
+// how many sleeps before this one, in a row, were ended by stale reports without an event.
+// interrupted: a signal handler ran. bad_descriptor, not_ours: the kqueue was closed.
 Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*)) {
-    // Somebody else's queue by now would never tell us. With several threads it is asked
-    // afterwards, but for another of ours: that is served, and afterwards would be too late.
+    // If the number names a queue that is not ours now, the sleep would never end. With several
+    // threads this is checked after the sleep. The exception is a number that may name another
+    // kqueue of ours: that one must be served instead, and after the sleep would be too late.
     const bool asks = single_threaded() || registry::several.load(std::memory_order_relaxed);
     if (first && asks && check_exists() != Errno::ok) return Errno::not_ours;
     Nanos wait = kForever;
@@ -334,7 +345,7 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     if (renewal_.lingers()) pause = kLingerPause;
     const bool withdrew = mailbox_ != nullptr && signal_hub::withdraw(wait);
     Sleeper sleeper{this, backend_, std::min(wait, pause), wait, cancelled, withdrew, Errno::ok};
-    WideList* const wide = wide_.set_list(nullptr);  // others may deliver meanwhile
+    WideList* const wide = wide_.set_list(nullptr);  // other threads may deliver during the sleep
     mutex_.unlock();
     sleep_cancellable(sleeper);
     mutex_.lock();
@@ -342,7 +353,8 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     (void)wide_.set_list(wide);
     trace_wake(descriptor(), sleeper.result);
     if (sleeper.result != Errno::ok && sleeper.result != Errno::timed_out) return sleeper.result;
-    // With other threads about, the number may be another file, or another queue, by now.
+    // Another thread may have closed the kqueue: then the number may name another file or queue
+    // now.
     if (dead_.load() || (!single_threaded() && !backend_.exists())) return Errno::bad_descriptor;
     return Errno::ok;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The beginning of a call, in place: the changes, a first look at the kernel, and the end where
-// that finds nothing, which most often is all. For api.cc, scan.cc and collect.cc.
+// The beginning of a call, inlined: the changes, a first look at the kernel, and the end of the
+// call if that look finds nothing, as it most often does. Included by api.cc, scan.cc and
+// collect.cc. Lock: the kqueue's mutex, except for functions that take it themselves (kqueue.h).
 //
-// One frame leads from kevent() to the kernel: each one that is open across a system call costs
-// (linux/raw_call.h). What is done if there is something to be told is out of line.
+// There is one stack frame between kevent() and the kernel, because each frame that is open across
+// a system call costs time (linux/raw_call.h). Code that runs only if there are events is out of
+// line.
 #ifndef KQ_SCAN_H
 #define KQ_SCAN_H
 
@@ -16,17 +18,18 @@
 
 namespace kq {
 
-// How much is asked of the kernel first: about as much as the caller has room for, since what is
-// taken too early has to be kept and announced. Where that has happened already all is taken, so
-// that what stays queued and what the kernel reports anew each time get the same share; so,
-// too, if the first reports came to nothing: `again`.
+// How many reports the kernel is asked for first: about as many as the caller has room for, because
+// a report that is taken too early has to be queued and announced. If such knotes are queued
+// already, a whole batch is taken, so that queued knotes and those that the kernel reports anew
+// each time get the same share. The same is done if the first reports led to no event:
+// `again`.
 inline size_t Kqueue::room_for(int wanted, bool again) const {
     const int missing = wanted - active_.size();
     const bool all = again || missing < 1 || missing > kBatch || active_.unbacked() > 0;
     return static_cast<size_t>(all ? kBatch : missing);
 }
 
-// One look, without waiting.
+// One look at the kernel, without waiting. Fills `look`.
 KQ_INLINE void Kqueue::look_now(Look& look, int nevents) {
     call_.next_pass();
     look.room = room_for(nevents, false);
@@ -35,7 +38,7 @@ KQ_INLINE void Kqueue::look_now(Look& look, int nevents) {
 
 // ---- what a look has found ----
 
-// What becomes of a knote that was just reported, with these flags.
+// Decides what happens to a knote after its event was reported with these flags.
 template <class Verbs>
 KQ_INLINE void Kqueue::note_reported(Verbs verbs, Knote& kn, unsigned flags) {
     if ((flags & (EV_ONESHOT | EV_DISPATCH)) != 0) {
@@ -49,15 +52,16 @@ KQ_INLINE void Kqueue::note_reported(Verbs verbs, Knote& kn, unsigned flags) {
     } else if ((kn.flags & EV_CLEAR) != 0 || kn.has(kBacked)) {
         kn.clear(kActive);
     } else {
-        active_.put_back(kn);  // still true as far as anybody knows: to the tail
+        active_.put_back(kn);  // still true as far as is known: to the tail
     }
 }
 
-// What the kernel reports first goes straight into the list, while nothing is queued and nothing is
-// parked, and so each would be taken off the queue in the order in which it was put there, the
-// first at once. Each is the one knote of its descriptor, so none is met again, or changed
-// by what another one's turn does. There is room for as many events as there are wakeups. Returns
-// how many of these were used; the others have to queue, behind the events that are there.
+// The first reports of the kernel become events without going through the queue. This is allowed
+// while nothing is queued and nothing is parked: then the knotes would leave the queue in the same
+// order in which they were put there. Each is the only knote of its descriptor, so none
+// comes twice, and the turn of one does not change another. `events` has room for as many events as
+// there are wakeups. Returns how many wakeups were used; the others have to queue behind these
+// events. `count`: how many events were written.
 KQ_INLINE size_t Kqueue::deliver_straight(Look& look, struct kevent* events, int& count) {
     const std::span<Wakeup> room(look.wakeups, look.room);
     const auto got = static_cast<size_t>(look.got);
@@ -84,18 +88,20 @@ KQ_INLINE size_t Kqueue::deliver_straight(Look& look, struct kevent* events, int
     return used;
 }
 
-// Whether a wakeup says that something is queued here, or is to be now, and that is all it says: as
-// told_at() has it, and with nothing to be done where it came from.
+// Whether a wakeup, as told_at() returns it, only says that something is queued here already
+// (announcement), or that the backend has changes of files. Such a wakeup needs no further step in
+// the backend.
 inline bool is_news(const Wakeup& wakeup) {
     return wakeup.handle.kind() == Handle::Kind::announcement ||
            wakeup.handle.kind() == Handle::Kind::files;
 }
 
-// The rest of a pass.
+// The rest of a pass: turns what a look has found into events. Returns how many; 0: none.
 KQ_INLINE Result<int> Kqueue::hand_out(Look& look, struct kevent* events, int nevents) {
     const bool at_rest = active_.empty() && parked_.empty();
     if (look.got == 0 && at_rest) return 0;
-    // A kernel that has filled a whole batch is asked for more first, if more is wanted.
+    // If the kernel has filled a whole batch and the caller has room for more, the kernel is asked
+    // for more first.
     const bool straight = tells_once<Backend>() && at_rest && look.got > 0 && events != nullptr &&
                           (nevents <= kBatch || look.got < kBatch) &&
                           !trace_enabled(TraceLevel::events);
@@ -114,7 +120,7 @@ KQ_INLINE Result<int> Kqueue::hand_out(Look& look, struct kevent* events, int ne
     return hand_out_rest(look, used, events, nevents, count);
 }
 
-// What the first look has found, and what follows if that comes to nothing.
+// Delivers what the first look has found. If that gives no event, goes on as the timeout says.
 KQ_INLINE Result<int> Kqueue::scan_looked(Look& look, struct kevent* events, int nevents,
                                           const timespec* timeout, void (*cancelled)(void*)) {
     const Result<int> count = hand_out(look, events, nevents);
@@ -124,14 +130,14 @@ KQ_INLINE Result<int> Kqueue::scan_looked(Look& look, struct kevent* events, int
     return scan_on(look, events, nevents, timeout, cancelled);
 }
 
-// ---- a call without changes, in place ----
+// ---- a call without changes, inlined ----
 
 KQ_INLINE bool Kqueue::is_at_rest() const KQ_NO_ANALYSIS {
     return active_.empty() && parked_.empty() && announcing_.is_silent() &&
            !renewal_.is_due(call_.stale());
 }
 
-// Of the kqueue nothing was changed if nothing came: so what the last call has settled is settled.
+// If nothing came, the call has changed nothing in the kqueue: then there is nothing to settle.
 KQ_INLINE bool Kqueue::finds_nothing(Look& look, int nevents,
                                      const timespec* timeout) KQ_NO_ANALYSIS {
     mutex_.lock_alone();
@@ -187,7 +193,7 @@ KQ_INLINE Result<int> Kqueue::change_alone(const struct kevent* changes,
     return result;
 }
 
-// Only for what is there.
+// A call without changes.
 KQ_INLINE Result<int> Kqueue::take(struct kevent* events, int nevents, const timespec* timeout,
                                    void (*cancelled)(void*)) {
     return in_one_call([&](After& what) KQ_INLINE_LAMBDA KQ_NO_ANALYSIS {
@@ -196,7 +202,7 @@ KQ_INLINE Result<int> Kqueue::take(struct kevent* events, int nevents, const tim
     });
 }
 
-// One batch: to whom it goes.
+// Gives each wakeup of one batch to its knotes.
 KQ_INLINE Kqueue::Batch Kqueue::take_batch(std::span<const Wakeup> wakeups) {
     Batch batch{call_.stale(), active_.size(), false, false};
     trace_wakeups(descriptor(), wakeups);
@@ -211,13 +217,13 @@ KQ_INLINE Kqueue::Batch Kqueue::take_batch(std::span<const Wakeup> wakeups) {
     return batch;
 }
 
-// Takes in `got`, what `report` has put into `room`, and what follows, until the kernel has no more
-// or there is enough: then true, and there may be more.
+// Takes in the first `got` wakeups of `room`, which `report` has filled, then calls `report` again
+// until the kernel has no more (false) or `wanted` knotes are queued (true: there may be more).
 KQ_INLINE Result<bool> Kqueue::take_in_inline(std::span<Wakeup> room, Result<size_t> got,
                                               int wanted, Report report) {
     if (!got.ok()) return take_more(room, got, {call_.stale(), 0, false, false}, wanted, report);
     const Batch batch = take_batch(room.first(got.value()));
-    // What is decided in the loop of take_more(), where that is plain.
+    // The simple cases of the loop in take_more().
     if (call_.stale() == batch.stale_before) {
         if (got.value() < room.size() && !batch.signals) return false;
         if (active_.size() >= wanted) return true;

@@ -88,7 +88,7 @@ void put_back() {
 }
 
 bool arrived(int number) {
-    // Counted before anybody is told to look at the count.
+    // Counted before any kqueue is told to look at the count.
     totals[number].fetch_add(1);
     bool heard = false;
     mailbox::for_each([number, &heard](const Mailbox& box) {
@@ -117,7 +117,7 @@ bool try_refresh(uint64_t set) {
     return true;
 }
 
-// ---- around fork(): the lock is held meanwhile, so that the child finds all whole ----
+// ---- around fork(): the lock is held, so that the child finds complete data ----
 
 void before_fork() KQ_NO_ANALYSIS {
     mutex.lock();

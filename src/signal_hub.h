@@ -30,10 +30,10 @@ inline constexpr uint64_t bit_of(int number) {
 }
 
 // From now on the mailbox is told of this signal; `seen` is total() at that moment. Starts to catch
-// the signal if nobody watched it before. invalid: no such signal. Called once for a mailbox and
+// the signal if no kqueue watched it before. invalid: no such signal. Called once for a mailbox and
 // signal, until unwatch().
 Errno watch(int number, Mailbox& mailbox, uint64_t& seen);
-// Puts the program's disposition back if nobody else watches the signal.
+// Puts the program's disposition back if no other kqueue watches the signal.
 void unwatch(int number, Mailbox& mailbox);
 // A muted signal is still counted, but does not ring the mailbox.
 void mute(int number, Mailbox& mailbox, bool muted);
@@ -50,7 +50,7 @@ bool refresh(uint64_t set);
 bool mend(uint64_t set);
 // Looks at signals that are pending in the kernel, but that no handler gets: they are blocked.
 void look_at_pending();
-// Whether some of these were told already, and are left for the program to take.
+// Whether some of these signals were told already, and are left for the program to take.
 bool are_left();
 // This thread goes to sleep for `wait` ns. Takes these signals: while one is pending, others of its
 // number are lost. True: put_back() must be called afterwards. May shorten the time.
@@ -63,7 +63,7 @@ void put_back();
 bool arrived(int number);
 // Whether such a kqueue exists; nothing is counted.
 bool is_heard(int number);
-// refresh(). False, and nothing is done, if somebody is in the hub.
+// As refresh(). False, and nothing is done, if another call holds the hub's lock.
 bool try_refresh(uint64_t set);
 
 // ---- around fork() ----

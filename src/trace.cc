@@ -17,8 +17,8 @@ namespace {
 
 // The prefix, in words that are read and written one by one: a thread may set it while others write
 // lines. Each setting takes the next of a few places, and then says which one. So a place that is
-// being read is not written to, unless the prefix is set that many times meanwhile. Then a line may
-// begin with pieces of two prefixes; even so it ends within its place.
+// being read is not written to, unless the prefix is set that many times during that. Then a line
+// may begin with pieces of two prefixes; even so it ends within its place.
 constexpr size_t kPrefixWords = 8;
 constexpr size_t kPrefixPlaces = 8;
 constexpr size_t kPrefixSize = kPrefixWords * sizeof(uint64_t);
@@ -152,7 +152,8 @@ void trace_initialize() {
 
 TraceLevel trace_set_level(TraceLevel level) {
     const TraceLevel old = trace_detail::level.exchange(level);
-    // Another thread may set another level at the same time. Whoever comes last looks again.
+    // Another thread may set another level at the same time. The thread that comes last looks
+    // again.
     bool traced = false;
     do {
         traced = trace_enabled(TraceLevel::trouble);

@@ -4,8 +4,9 @@
 // below shows, and more.
 //
 // Switched off, it costs one predictable branch in each change and each event. Calls as a whole
-// cost nothing: while it is on, the registry sends each call aside (traced_call.h). Any thread; no
-// locks, so that a function of the program may do what it likes.
+// cost nothing: while it is on, the registry sends each call aside (traced_call.h). Any thread. No
+// lock of the tracer is held while a line is written, so a function of the program may do anything
+// except use the kqueue that is traced.
 #ifndef KQ_TRACE_H
 #define KQ_TRACE_H
 
@@ -24,7 +25,7 @@ namespace kq {
 
 enum class TraceLevel : uint8_t {
     off = 0,
-    trouble,  // what fails or is out of the ordinary: little in a healthy program
+    trouble,  // failures and unusual things: few lines in a healthy program
     events,   // a line for each call, change and event; why a knote has none (explain.cc)
     all,      // reports of the kernel, sleeps, wakes: why it gets them
 };
@@ -80,7 +81,8 @@ inline void trace_wakeups(int kq, std::span<const Wakeup> reports) {
     if (trace_enabled(TraceLevel::all)) trace_detail::wakeups(kq, reports);
 }
 
-// No kqueue was made, by kqueue() or one of its likes: bad arguments, or no means.
+// kqueue(), or a similar call, has made no kqueue: its arguments were bad, or memory or descriptors
+// are short.
 void trace_failure(TraceLevel at, const char* call, Errno error);
 
 // A line of text about this kqueue.

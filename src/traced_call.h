@@ -23,16 +23,16 @@ class TracedCall {
     // `name`: of the function that the program called.
     TracedCall(const char* name, int kq, int nchanges, int nevents);
 
-    // The kqueue, with a reference, where registry::find() has refused the call with `why`. Not ok:
-    // there is none, which has been traced.
+    // The kqueue, with a reference, after registry::find() has refused the call with `why`. Not ok:
+    // there is none, and a line about that was written.
     Result<Kqueue*> find(Errno why);
 
-    // Takes note of the timeout, which is not read if the call has no use for it. False: the
-    // arguments are wrong, and the call fails with Errno::invalid.
+    // Notes the timeout for the line. The timeout is not read if the call does not use it. False:
+    // the arguments are wrong, and the call fails with Errno::invalid.
     bool begins(const timespec* timeout, bool known_flags);
 
-    // The call has come to its end. Says so, and why there is no event. Before the reference is
-    // given back.
+    // Called at the end of the call, before the reference is given back: writes the line, and says
+    // why there is no event.
     void end(Kqueue& queue, Result<int> result);
 
   private:

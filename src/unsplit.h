@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Counting in one instruction, which a signal handler of the same thread cannot split.
 //
-// For words that one thread alone uses, its signal handlers included: a handler that runs between
-// a load and a store would have what it did undone. That needs no lock of the bus, which is the
-// dearest thing in an atomic operation; where the processor has no such instruction, or the
-// compiler no way to ask for it, it is an atomic one. Both count in the low half of the word.
+// For words that only one thread and its signal handlers use. If a handler ran between a load and a
+// store, the store would undo what the handler did. One instruction without a lock prefix prevents
+// that, and the lock is the expensive part of an atomic operation. If the processor has no such
+// instruction, or the compiler cannot be asked for it, an atomic operation is used. Both functions
+// count in the low half of the word.
 #ifndef KQ_UNSPLIT_H
 #define KQ_UNSPLIT_H
 
@@ -22,7 +23,7 @@
 
 namespace kq::unsplit {
 
-// One more. Less than 2^32 of them in all.
+// Adds 1. The count must stay below 2^32.
 KQ_INLINE void add_one(std::atomic<uint64_t>& word) {
 #if KQ_UNSPLIT_ASM
     asm volatile("addl $1, %0" : "+m"(word) : : "cc", "memory");
@@ -31,7 +32,7 @@ KQ_INLINE void add_one(std::atomic<uint64_t>& word) {
 #endif
 }
 
-// One less. True if that was the last one, or one too many.
+// Subtracts 1. True if the count was 1, or was 0 already.
 KQ_INLINE bool take_one_off(std::atomic<uint64_t>& word) {
 #if KQ_UNSPLIT_ASM
     bool last;

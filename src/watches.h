@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// FdWatch: what one kqueue has for one descriptor number. Watches: the table of these, by number.
-// fd_watch.h says what is done with them. Lock: the kqueue's mutex.
+// FdWatch: everything that one kqueue keeps for one descriptor number. Watches: the table of
+// FdWatches by number. fd_watch.h has the functions that use them. Lock: the kqueue's mutex.
 #ifndef KQ_WATCHES_H
 #define KQ_WATCHES_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// kevent64(): the same changes and events in wider words. Each change is cut to
-// a struct kevent and goes the usual way, each event comes the usual way and is
-// widened; what does not fit is in an Extension. See wide.h. Under the kqueue's mutex.
+// kevent64(): the same changes and events, in a struct with wider members. Each change is cut to a
+// struct kevent and applied as usual. Each event is made as usual and then widened. What does not
+// fit into a struct kevent is kept in an Extension. See wide.h. Lock: the kqueue's mutex.
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr timespec kAtOnce{0, 0};
 
-// What udata is once it was a pointer.
+// The value of udata after it was stored as a pointer, which may have fewer bits.
 uint64_t as_pointer(uint64_t udata) {
     return static_cast<uintptr_t>(udata);
 }
@@ -44,7 +44,8 @@ struct kevent64_s widen(const struct kevent& kev, uint64_t udata, const uint64_t
     wide.fflags = kev.fflags;
     wide.data = kev.data;
     wide.udata = reinterpret_cast<uintptr_t>(kev.udata);
-    // The library's own answers have a udata of their own; kevent() may have set another.
+    // The full udata is used only if the event has the udata that the extension was made with: the
+    // library's own answers have another one, and kevent() may have set another.
     if (as_pointer(udata) == wide.udata) wide.udata = udata;
     wide.ext[0] = ext[0];
     wide.ext[1] = ext[1];
@@ -56,7 +57,7 @@ Knote* knote_of(KnoteQueue& kq, const struct kevent64_s& change) KQ_REQUIRES(kq.
     const FilterOps* ops = find_filter(change.filter);
     if (ops == nullptr) return nullptr;  // a question to the library
     const Result<Knote*> found = ops->find(kq, static_cast<uintptr_t>(change.ident));
-    return found.ok() ? found.value() : nullptr;  // it was deleted
+    return found.ok() ? found.value() : nullptr;  // null: it was deleted
 }
 
 }  // namespace
@@ -94,8 +95,8 @@ Result<int> Kqueue::apply_wide(const struct kevent64_s* changes, int nchanges,
     return written;
 }
 
-// 1 if an answer was written, 0 if there is none to be given. `stopped`: there was
-// no room for one, or an error is returned.
+// Applies one change. Returns 1 if an answer was written, 0 if the change needs none. `stopped`:
+// there was no room for an answer, or an error is returned.
 Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct kevent64_s* answer,
                                    bool& stopped) {
     struct kevent kev = cut(change);
@@ -119,7 +120,7 @@ Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct keven
     stopped = told && !written;
     if (!result.ok()) return result;
     const bool failed = written && (reply.flags & EV_ERROR) != 0 && reply.data != 0;
-    // As udata does: not with EV_KEEPUDATA.
+    // Like udata, ext is not replaced with EV_KEEPUDATA.
     if (!failed && wide_.concerns(fresh) && (change.flags & EV_KEEPUDATA) == 0)
         if (Knote* kn = knote_of(*this, change)) wide_.replace(*kn, change, std::move(fresh));
     if (written) *answer = widen(reply, change.udata, change.ext);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Wide: what kevent64() adds to a kqueue.
 //
-// What a knote has that only kevent64() can give it, an Extension, is kept beside it, so that
-// knotes without, nearly all, do not pay. A knote that has one is marked kExtended. And while a
-// call of kevent64() holds the mutex: its eventlist, into which events are put as they are
-// delivered.
-// Owned by the kqueue. Lock: the kqueue's mutex.
+// Values of a knote that only kevent64() can set are kept in an Extension beside the knote. Nearly
+// all knotes have none and need no memory for it. A knote that has one is marked kExtended. While a
+// kevent64() call holds the mutex, Wide also knows its eventlist, and events are put into it as
+// they are delivered. Owned by the kqueue. Lock: the kqueue's mutex.
 #ifndef KQ_WIDE_H
 #define KQ_WIDE_H
 
@@ -23,15 +22,15 @@ namespace kq {
 struct Extension {
     Extension* chain = nullptr;  // in the index, by knote
     const Knote* knote = nullptr;
-    uint64_t udata = 0;  // whole, where a pointer has fewer bits
+    uint64_t udata = 0;  // all 64 bits; a pointer may have fewer
     uint64_t ext[2] = {0, 0};
 
     [[nodiscard]] uint64_t hash_key() const { return hash_key(knote); }
     static uint64_t hash_key(const Knote* kn) { return reinterpret_cast<uintptr_t>(kn); }
 };
 
-// The eventlist of one kevent64() call, and what there is to say of the event that is just
-// delivered beyond a struct kevent: zero if nothing.
+// The eventlist of one kevent64() call, and the values of the event that is being delivered that do
+// not fit into a struct kevent; 0: none.
 struct WideList {
     struct kevent64_s* events;
     Extension noted;
@@ -41,34 +40,34 @@ class Wide {
   public:
     // ---- extensions ----
 
-    // Before a change, which then cannot run out of memory half-way: `fresh` is made if the
-    // change says more than a struct kevent can. no_memory.
+    // Called before a change, so that the change cannot run out of memory half-way. Makes `fresh`
+    // if the change has values that do not fit into a struct kevent. no_memory.
     Errno prepare(const struct kevent64_s& change, Owned<Extension>& fresh);
-    // Whether replace() could have anything to do.
+    // Whether replace() may have something to do.
     [[nodiscard]] bool concerns(const Owned<Extension>& fresh) const {
         return extensions_.size() != 0 || fresh;
     }
-    // The change was applied: what it says beyond a struct kevent takes the place of what the
-    // knote had.
+    // The change was applied: `fresh` replaces the Extension that the knote had.
     void replace(Knote& kn, const struct kevent64_s& change, Owned<Extension> fresh);
-    // The knote, which has one, has none any more.
+    // Frees the Extension of a knote, which must have one.
     void forget(Knote& kn);
 
-    // ---- the change that is just applied ----
+    // ---- the change that is being applied ----
 
-    // Of kevent64(), or of kevent() (null).
+    // `change` is that of kevent64(); null: it is one of kevent().
     void set_change(const struct kevent64_s* change) { change_ = change; }
-    // ext[1] of it; 0 in kevent(), whose changes have none.
+    // ext[1] of that change; 0 for a change of kevent().
     [[nodiscard]] uint64_t second_ext() const { return change_ == nullptr ? 0 : change_->ext[1]; }
 
     // ---- the list of the call ----
 
-    // Of this call from now on, or of none (null). Returns what was there.
+    // Sets the list of the call that now holds the mutex; null: it is no kevent64() call. Returns
+    // the list before.
     WideList* set_list(WideList* list) { return std::exchange(list_, list); }
-    // An event of this knote, which has an extension, is just delivered, and the knote may be gone
-    // before that is put into the list. Kept only for a call of kevent64().
+    // An event of this knote, which has an Extension, is being delivered. Copies the Extension,
+    // because the knote may be freed before put(). Does nothing outside of kevent64() calls.
     void note(const Knote& kn);
-    // Widens an event into the list, which there is.
+    // Widens an event and writes it to entry `place` of the list. There must be a list.
     void put(const struct kevent& event, int place);
     [[nodiscard]] struct kevent event_at(int place) const;
 

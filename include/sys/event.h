@@ -251,7 +251,7 @@ LIBKQUEUE_API int kqueue(void);
  * nevents is 0. Both lists may be the same array.
  *
  * Returns the number of entries written, 0 when time is over, or -1:
- *   EBADF   kq is not a kqueue, or was closed meanwhile
+ *   EBADF   kq is not a kqueue, or was closed during the call
  *   EINVAL  a negative count or an invalid timeout
  *   EINTR   a signal handler ran and nothing was collected
  * A change that fails becomes an entry with EV_ERROR in flags and the errno in

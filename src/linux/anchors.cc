@@ -31,7 +31,7 @@ Errno mark(int epoll, uint32_t tag) {
 }
 
 // Sets what `epoll` hears of an anchor. A raw call: race detectors follow the numbers that the
-// wrapper gets. This one may be closed meanwhile, which is no mistake.
+// wrapper gets. Another thread may close this one at the same time, which is no mistake.
 long control(int epoll, int operation, uint32_t which, uint32_t tag, uint32_t events) {
     epoll_event event{};
     event.events = events;
@@ -89,7 +89,7 @@ bool is_set_of(int epoll, uint32_t tag) {
 }
 
 // EPOLL_CTL_ADD of the first anchor answers EEXIST on a set of ours only. The answer is EBADF or
-// EINVAL on what is no epoll set, and success on a set of somebody else.
+// EINVAL on what is no epoll set, and success on a set that is not ours.
 bool has_joined(int epoll) {
     if (control(epoll, EPOLL_CTL_ADD, 0, 0, 0) == 0) {
         (void)control(epoll, EPOLL_CTL_DEL, 0, 0, 0);  // not ours: restore it
@@ -106,7 +106,7 @@ Errno hold(int epoll, uint32_t tag, bool on) {
     const uint32_t events = on ? uint32_t{EPOLLIN} : 0;
     if (control(epoll, EPOLL_CTL_MOD, 1, tag, events) == 0) return Errno::ok;
     // Most kqueues never hold, so the second anchor joins when it is first needed. But it must not
-    // join a set of somebody else that has the number of a closed one: that would stay readable.
+    // join a set that is not ours and has the number of a closed one: that would stay readable.
     if (errno != ENOENT || !has_joined(epoll)) return Errno::bad_descriptor;
     if (control(epoll, EPOLL_CTL_ADD, 1, tag, events) == 0) return Errno::ok;
     return sys::refusal();
@@ -172,7 +172,8 @@ Result<uint32_t> tag_of(int epoll) {
     if (info < 0) return uint32_t{0};
     const Result<uint32_t> tag = tag_in(info);
     sys::close(info);
-    // Who rings a number leaves his tag there, even if the number was given to another set before.
+    // A thread that rings a number leaves its queue's tag there, even if the number was given to
+    // another set before.
     if (marked && tag.ok() && mark_of(tag.value()) != mark) return uint32_t{0};
     return tag;
 }

@@ -3,7 +3,7 @@
 //
 // There are two eventfds for the whole process. They are always readable and never read, and are
 // registered silently in every epoll set of ours. EPOLL_CTL_MOD to EPOLLIN makes that one set
-// readable and wakes its sleepers; nothing is written. There are two because a MOD wakes nobody
+// readable and wakes its sleepers; nothing is written. There are two because a MOD wakes no thread
 // while the item is still on the set's ready list. There it stays for a while after it was held.
 // The first anchor rings, by edge, and is off that list when it was collected. The second holds, by
 // level.
@@ -13,7 +13,7 @@
 // F_SETSIG: it means nothing to an epoll set, and all duplicates of a descriptor share it.
 //
 // Used by Backend. ring(), is_set_of() and has_joined(): any thread; ring(): signal handlers, too.
-// Each is a system call or two on a number that may be somebody else's now, which does no harm. The
+// Each is a system call or two on a number that may name another file now, which does no harm. The
 // others: the registry's mutex.
 #ifndef KQ_LINUX_ANCHORS_H
 #define KQ_LINUX_ANCHORS_H
@@ -26,8 +26,8 @@ namespace kq::anchors {
 
 // Whether the anchors were made, and not closed by us since.
 bool made();
-// Makes the anchors that are missing: all, or those that somebody closed behind our back, as
-// close_range() does (then the earlier kqueues are closed, too). EMFILE, ENFILE, ENOMEM.
+// Makes the anchors that are missing: all, or those that the program has closed, as close_range()
+// does (then the earlier kqueues are closed, too). EMFILE, ENFILE, ENOMEM.
 Errno make();
 void close();
 

@@ -44,8 +44,9 @@ void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
     const Mode write = want.mode[1];
     if (read == Mode::none || write == Mode::none) return;
     if (lane[0] != lane[1] || (read == Mode::level && write == Mode::level)) return;
-    // They collide: one moves. The one that is not armed; else the one that is
-    // about to be reported afresh anyway; else the level one, which may be.
+    // Both want the same lane, so one must move. A direction that is not armed moves first; else
+    // one that is about to be reported again anyway; else the one by level, which may be reported
+    // again.
     bool write_moves = !placed[1];
     if (placed[0] == placed[1])
         write_moves = rearm == 1u << 1 || (rearm != 1u << 0 && write == Mode::level) || !placed[0];
@@ -72,7 +73,7 @@ Errno Backend::open(uint32_t tag) {
         move_to(epoll_create1(EPOLL_CLOEXEC));
         error = lanes_[0] < 0 ? last_errno() : anchors::join(lanes_[0], tag);
     }
-    if (error != Errno::ok && !had) close_shared();  // they may be just what others lack
+    if (error != Errno::ok && !had) close_shared();  // other kqueues may need these descriptors
     return error;
 }
 
@@ -101,7 +102,7 @@ bool Backend::exists() const {
 }
 
 void Backend::abandon_in_child() {
-    // The user may have closed the kqueue before, and the number be his file now.
+    // The user may have closed the kqueue before. Then the number may be a file of the user now.
     if (exists()) sys::close(lanes_[0]);
     move_to(-1);
     own_file::close(lanes_[1], this);
@@ -158,7 +159,7 @@ Errno Backend::set_lane(int lane, int fd, uint32_t events, Handle handle, FdFact
 // The kernel has just refused, with errno, to add or change what a lane reports of fd.
 Errno Backend::heal_lane(int lane, int fd, uint32_t events, Handle handle, FdFacts& facts) {
     if ((facts.registered & lane_bit(lane)) == 0) {
-        // EEXIST: a registration we had lost sight of.
+        // EEXIST: there is a registration that we did not know of any more.
         if (errno != EEXIST || control(lanes_[lane], EPOLL_CTL_MOD, fd, events, handle) != 0)
             return sys::refusal();
         facts.registered |= lane_bit(lane);
@@ -184,7 +185,8 @@ Errno Backend::still(int fd, FdFacts& facts) {
     return errno == EBADF ? Errno::bad_descriptor : Errno::no_entry;
 }
 
-// Lane 1 as facts say it was, after watch() had changed it and lane 0 was refused.
+// Puts lane 1 back as the facts say it was: watch() had changed it, and then the kernel refused
+// lane 0.
 void Backend::restore_inner(int fd, Handle handle, FdFacts& facts) {
     uint32_t events = 0;
     for (size_t d = 0; d < kDirections; d++)
@@ -201,7 +203,8 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
     for (size_t d = 0; d < kDirections; d++) {
         const Mode old = facts.armed[d];
         const bool moved = old != Mode::none && facts.lane[d] != lane[d];
-        // What is silent already shares its lane with what must not be told again.
+        // A direction that is silent already stays in its lane: the other direction there must not
+        // be reported again.
         const bool afresh = (rearm & (1u << d)) != 0 && want.mode[d] != Mode::none;
         if (want.mode[d] != old || moved || afresh) touched |= lane_bit(lane[d]);
         if (moved) touched |= lane_bit(facts.lane[d]);
@@ -266,7 +269,8 @@ bool Backend::is_queue(int descriptor) {
     return anchors::has_joined(descriptor);
 }
 
-// Who rings a set leaves his tag in it, and what is known of a number may be long out of date.
+// A thread that rings a set leaves its tag in it, and it may have rung a number that was given to
+// another set since.
 bool Backend::is_queue_of(int descriptor, uint32_t tag) {
     return anchors::is_set_of(descriptor, tag);
 }
@@ -319,9 +323,9 @@ constexpr Nanos kWorthIt = 50 * kMillisecond;
 
 void Backend::arm(Clock clock, Nanos t) {
     const auto c = static_cast<size_t>(clock);
-    // Each the earliest so far, one after the other: the next will be so, too. It is made to
-    // fire early by a part of the time, and then set anew; that is once for all of them.
-    // Not so if the one before has fired: that is what timers are for.
+    // Several times in a row the new deadline was earlier than all before, so the next one probably
+    // will be, too. The timerfd is set early by a part of the time, and is set again when it fires:
+    // once for all of these deadlines. Deadlines after which the timerfd has fired do not count.
     const uint32_t tick = coarse_tick();
     const bool moved = armed_[c] != kForever && tick - armed_at_[c] <= 1;
     in_a_row_[c] = moved ? in_a_row_[c] + 1 : 0;
@@ -331,7 +335,7 @@ void Backend::arm(Clock clock, Nanos t) {
     itimerspec when{};
     when.it_value = to_timespec(t > 0 ? t : 1);  // 0 would disarm it
     if (timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) != 0) {
-        timers_[c] = -1;  // the program closed it, and the number is not ours any more
+        timers_[c] = -1;  // the program has closed it, and the number is not ours any more
         KQ_CHECK(make_timer(clock) == Errno::ok);
         KQ_CHECK(timerfd_settime(timers_[c], TFD_TIMER_ABSTIME, &when, nullptr) == 0);
     }
@@ -365,7 +369,7 @@ Errno set_file_poll_interval(int64_t /*wanted*/) {
 
 // ---- processes ----
 
-// Once: after the exit its pidfd stays readable, and readiness says no more.
+// Registered to report once: after the exit the pidfd stays readable, and tells nothing new.
 Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
     int fd = -1;
     const Errno error = pidfds_.open(pid, facts, fd);
@@ -378,7 +382,7 @@ Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
     return refused;
 }
 
-// By level: whoever wakes first takes the news, for all.
+// Registered by level: the thread that wakes first takes the news for all kqueues.
 Errno Backend::hear_processes(bool on) {
     const int operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
     const Handle handle(Handle::Kind::processes, 0, tag_);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The kernel queue of Linux: epoll. Contract: platform.h.
 //
-// The public descriptor is the epoll descriptor itself. Beside it appear, when
-// first needed: a second, inner epoll for descriptors whose READ and WRITE want
-// different modes (an epoll item has only one); a timerfd for each clock; an
-// inotify instance; two descriptors of /proc/self/mountinfo; an epoll set for states of
-// descriptors; and one pidfd for each watched process. Two eventfds serve the whole process: see
-// anchors.h. Lock: the kqueue's mutex, but for what platform.h exempts.
+// The public descriptor is the epoll descriptor itself. Beside it appear, when first needed: a
+// second, inner epoll for descriptors whose READ and WRITE want different modes (an epoll item has
+// only one); a timerfd for each clock; an inotify instance; two descriptors of
+// /proc/self/mountinfo; an epoll set for states of descriptors; and one pidfd for each watched
+// process. Two eventfds serve the whole process: see anchors.h. Lock: the kqueue's mutex, except
+// for the functions that platform.h exempts.
 #ifndef KQ_LINUX_BACKEND_H
 #define KQ_LINUX_BACKEND_H
 
@@ -138,13 +138,13 @@ class Backend {
     void restore_inner(int fd, Handle handle, FdFacts& facts);
 
     int lanes_[kLanes] = {-1, -1};  // [0] is public; [1] is watched by it
-    std::atomic<int> public_{-1};   // as lanes_[0], for those who have no lock
+    std::atomic<int> public_{-1};   // as lanes_[0], for threads without the lock
     uint32_t tag_ = 0;
     int old_[kLanes] = {-1, -1};  // of the queue that is being replaced
     int timers_[kClocks] = {-1, -1, -1};
     Nanos armed_[kClocks] = {kForever, kForever, kForever};  // what a timerfd is set to
     uint32_t armed_at_[kClocks] = {0, 0, 0};                 // coarse_tick() then
-    uint32_t in_a_row_[kClocks] = {0, 0, 0};                 // how often in short time: see arm()
+    uint32_t in_a_row_[kClocks] = {0, 0, 0};  // how often moved in a short time: see arm()
     VnodeWatch vnodes_;
     Pidfds pidfds_;
     MountWatch mounts_;
@@ -159,7 +159,7 @@ class Backend {
         }
 }
 
-// The usual case in place: nothing is registered but that one direction, in lane 0.
+// The usual case, inlined: only that one direction is registered, in lane 0.
 KQ_INLINE Errno Backend::watch_one(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) {
     const bool has = facts.registered == epoll::lane_bit(0);
     if (!has && (facts.registered != 0 || mode == Mode::none)) {
@@ -181,7 +181,7 @@ KQ_INLINE Errno Backend::watch_one(int fd, Direction d, Mode mode, Handle handle
 
 KQ_INLINE long Backend::look(std::span<Wakeup> out) const {
     const long count = epoll::take_events(lanes_[0], epoll::place_for_events(out), out.size());
-    // That is what a number says that is no epoll set (any more).
+    // EINVAL: the number is open, but it is no epoll set (any more).
     return count == -EINVAL ? -EBADF : count;
 }
 

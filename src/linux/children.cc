@@ -60,8 +60,8 @@ Answer wait_for(idtype_t type, int id, int& status) {
     return Answer::yes;
 }
 
-// A kernel without P_PIDFD answers EINVAL. Then the number is safe: while we are the parent nobody
-// else can reap the process, so nobody else gets its number.
+// A kernel without P_PIDFD answers EINVAL. Then the number is used. That is safe: no other process
+// than the parent can reap the process, so its number is not used again.
 Answer ask_as_parent(int32_t pid, int pidfd, int& status) {
     Answer answer = Answer::not_mine;
     if (pidfd >= 0) {
@@ -136,7 +136,7 @@ Life ask_pidfd(int32_t pid, int pidfd, int& status) {
     Stat stat;
     const bool zombie = read_stat(pid, stat) && stat.exited();
     const bool known = zombie && (stat.exit_code != 0 || may_know(pid));
-    if (is_reaped(pidfd)) {  // meanwhile: the number may be another process now
+    if (is_reaped(pidfd)) {  // it was reaped just now: the number may name another process
         return has_exit_info(pidfd, status) ? Life::exited : Life::exited_unknown;
     }
     if (!known) return Life::exited_later;
@@ -268,8 +268,8 @@ Errno Pidfds::open(int32_t pid, ProcessFacts& facts, int& fd) {
 void Pidfds::forget(ProcessFacts& facts) {
     if (facts.place != nullptr) {
         auto* slot = static_cast<Slot*>(facts.place);
-        // Closed last: a child that is forked meanwhile must not close a number that is another
-        // file then.
+        // Closed last: a child that another thread forks at this moment must not close a number
+        // that is another file then.
         int fd = slot->fd.exchange(-1);
         slot->next_free = free_;
         free_ = slot;

@@ -3,8 +3,9 @@
 // the same source file. Used by Backend only. Lock: the kqueue's mutex, except for
 // abandon_in_child(): the thread that forked may not be the one that worked here.
 //
-// A pidfd names one process for ever, whoever gets its number later. The kernel gives one for any
-// process that we can see. Nothing here reaps, and SIGCHLD is left to the program.
+// A pidfd names one process for ever, even if another process gets its number later. The kernel
+// gives one for any process that we can see. Nothing here reaps, and SIGCHLD is left to the
+// program.
 #ifndef KQ_LINUX_CHILDREN_H
 #define KQ_LINUX_CHILDREN_H
 

@@ -242,16 +242,15 @@ void Inotify::note(Entry& entry, uint32_t changes, const VnodeWatch& reader) {
     if (!entry.linked()) entry.owner->add_untold(entry, reader);
 }
 
-// Tells of a half that has no other one: nobody watches the other directory, or it is another
-// watch.
+// Tells of a half without another half: the other directory is not watched, or has another watch.
 void Inotify::tell_half(const Half& half, const VnodeWatch& reader) {
     for (Entry* e = first(half.wd); e != nullptr; e = e->chain)
         if (e->wd == half.wd && e->role == Role::self && (e->mask & kMoves) != 0)
             note(*e, moved(half.directory), reader);
 }
 
-// What the directory is told of a move now. Of an entry that leaves nothing is told yet, because it
-// may come back under another name.
+// The changes of a directory that are reported now for a move. For an entry that leaves, none yet,
+// because it may come back under another name.
 uint32_t Inotify::place_move(const inotify_event& event, Halves& halves, const VnodeWatch& reader) {
     const bool directory = (event.mask & IN_ISDIR) != 0;
     if ((event.mask & IN_MOVED_FROM) != 0) {
@@ -328,7 +327,8 @@ void Inotify::sort(const inotify_event& event, Halves& halves, const VnodeWatch&
 }
 
 void Inotify::read_all(const VnodeWatch& reader) {
-    // So many reads take all that can be pending at once, unless somebody goes on writing.
+    // So many reads take all that can be pending at once, unless other processes go on making
+    // changes.
     constexpr int kMostReads = 2048;
     removed_ = false;
     Halves halves;

@@ -76,7 +76,7 @@ class Inotify {
     // events that are still to come may be older than this call.
     Errno set(VnodeWatch& owner, int fd, Role role, uint32_t mask, Handle handle, int32_t& wd,
               bool& shared) KQ_REQUIRES(mutex_);
-    // Both entries of one descriptor exist: what is told to one is told together with the other.
+    // Both entries of one descriptor exist: from now on their changes are reported together.
     void pair(const VnodeWatch& owner, Handle handle, int32_t self, int32_t parent)
         KQ_REQUIRES(mutex_);
     // Drops all entries of a kqueue that ends.

@@ -20,7 +20,7 @@ namespace {
 constexpr char kPath[] = "/proc/self/mountinfo";
 
 // A line is "36 35 98:0 /root /mnt rw,noatime shared:1 - ext4 /dev/sda1 rw". The first five fields
-// say which mount it is, and where; the others may change while it is mounted.
+// identify the mount and its place. The others may change while it is mounted.
 constexpr int kFields = 5;
 
 // The hash of a line so far, and how many of its fields were read.

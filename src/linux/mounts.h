@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What is mounted where, as /proc/self/mountinfo says, and what has changed.
+// Mounted file systems, from /proc/self/mountinfo, and how they have changed.
 //
-// The kernel tells each open mountinfo once of a change, to whoever asks first, and also to a
-// poll() of the program that comes by way of the kqueue. So there are two: one wakes the kqueue,
-// the other is asked here and by nobody else.
-// Lock: the kqueue's mutex.
+// The kernel reports a change once for each open mountinfo, to the first poll() that asks. That may
+// be a poll() of the program on the kqueue. So there are two: one is in the epoll set and wakes the
+// kqueue, the other is asked only here. Lock: the kqueue's mutex.
 #ifndef KQ_LINUX_MOUNTS_H
 #define KQ_LINUX_MOUNTS_H
 
@@ -22,15 +21,15 @@ class MountWatch {
     MountWatch(const MountWatch&) = delete;
     MountWatch& operator=(const MountWatch&) = delete;
 
-    // Begins. unsupported: there is no /proc; else memory or descriptors are short, and nothing
-    // is open.
+    // Opens both files. unsupported: there is no /proc. Other errors: memory or descriptors are
+    // short. After an error nothing is open.
     Errno open();
     void close();
     // What to register with epoll, for EPOLLPRI by edge; -1 if it is not open.
     [[nodiscard]] int descriptor() const { return waking_; }
 
-    // MountChange bits: what has changed since the last time. What cannot be read now is told
-    // by a later call.
+    // MountChange bits: what has changed since the last call. If the table cannot be read now, a
+    // later call reports the change.
     uint32_t take();
 
   private:

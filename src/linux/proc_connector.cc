@@ -154,7 +154,7 @@ Errno hear_acknowledgement() {
         for (long i = 0; i < got; i++) {
             proc_event event;
             if (!parse(i, event)) continue;
-            // News that came before the answer do not matter: nobody has asked for them yet.
+            // News that came before the answer do not matter: no kqueue has asked for them yet.
             if (event.what == proc_event::PROC_EVENT_NONE)
                 return event.event_data.ack.err == 0 ? Errno::ok : Errno::unsupported;
         }

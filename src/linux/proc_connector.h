@@ -10,7 +10,8 @@
 
 namespace kq::connector {
 
-// The socket, readable while there are news; -1 while nobody listens.
+// The socket, which is readable while there are news; -1 except between listen() and
+// stop_listening().
 int descriptor();
 
 }  // namespace kq::connector

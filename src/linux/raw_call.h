@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A system call of which no frame of the C library is left behind.
 //
-// What a kernel with mitigations against branch speculation costs its callers is
-// paid at returns: the return stack of the processor holds nothing of use after a
-// system call, and each frame that is open across one is a mispredicted return (some 6 ns).
-// The calls of each event are therefore made in place. They are no cancellation
-// points, as those of sys.h. Elsewhere syscall() does.
+// What a kernel with mitigations against branch speculation costs its callers is paid at returns:
+// the return stack of the processor holds nothing of use after a system call, and each frame that
+// is open across one is a mispredicted return (some 6 ns). So the calls of each event are inlined.
+// They are no cancellation points, as those of sys.h. Elsewhere syscall() does.
 #ifndef KQ_LINUX_RAW_CALL_H
 #define KQ_LINUX_RAW_CALL_H
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A new epoll set behind the same number. See begin_renewal() in platform.h.
 //
-// A registration is that of an (open file, number) pair, and goes when the file
-// does. If the number is closed while the file lives on, nobody can name it any
-// more, and it goes on reporting. The only way to be rid of it is a new set.
-// Lock: the kqueue's mutex.
+// A registration belongs to a pair of an open file and a number, and ends with the file. If the
+// number is closed while the file is still open elsewhere, no call can name the registration any
+// more, and it goes on reporting. Only a new set is free of it. Lock: the kqueue's mutex.
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -26,7 +25,7 @@ using epoll::lane_bit;
 
 namespace {
 
-// Whether `set` has `what`, as far as one can tell. A raw call, as in anchors.cc.
+// Whether `set` has `what`, as far as the kernel tells. A raw call, as in anchors.cc.
 bool has(int set, int what) {
     epoll_event nothing{};
     if (syscall(SYS_epoll_ctl, set, EPOLL_CTL_ADD, what, &nothing) != 0) return errno == EEXIST;
@@ -34,10 +33,10 @@ bool has(int set, int what) {
     return false;
 }
 
-// exists: somebody knows the set by itself and not by its number, and would be left
-// with the old one: a duplicate, or an epoll set of the program's own that has it.
-// Looks at the low numbers only, which dup() gives first. Other kqueues are told.
-// `mark` is a descriptor that nobody knows: what has it when the set has is the set.
+// exists: the set is known by something else than its number (a duplicate, or an epoll set of the
+// program that has it), which would keep the old set. Looks at the low numbers only, because dup()
+// gives these first. Kqueues that watch this one do not count: they are told. `mark` is a
+// descriptor that is in this set only: a number whose set has the mark is a duplicate.
 Errno check_unshared(int set, int mark) {
     constexpr int kSearched = 1024;
     if (control(set, EPOLL_CTL_ADD, mark, 0, Handle{}) != 0) return sys::refusal();
@@ -61,8 +60,8 @@ Errno carry_own(int old, int fresh, int own, uint32_t events, Handle handle) {
 
 }  // namespace
 
-// All that is registered beside the user's descriptors. An edge that is told again
-// is no harm here.
+// Registers everything that is in the set beside the user's descriptors. It is no harm if an edge
+// of these is reported again.
 Errno Backend::carry_own_sources(int old, int fresh) const {
     using Kind = Handle::Kind;
     Errno error = Errno::ok;
@@ -87,14 +86,14 @@ Errno Backend::begin_renewal() {
     if (fresh < 0) return last_errno();
     Errno error = check_unshared(number, fresh);
     if (error == Errno::ok) error = anchors::join(fresh, tag_);
-    // Readable until the core releases it: poll() looks at the new set when the old one
-    // wakes it, and finding nothing there would go on waiting at the old one, for ever.
+    // The new set is readable until the core ends that. When the old set wakes a poll(), it looks
+    // at the new set. If it found nothing there it would go on waiting on the old set for ever.
     if (error == Errno::ok) error = anchors::hold(fresh, tag_, true);
     const int old = error == Errno::ok ? sys::duplicate(number) : -1;
     if (error == Errno::ok && old < 0) error = last_errno();
     if (error == Errno::ok) error = carry_own_sources(old, fresh);
-    // The number may be closed by another thread at any moment, and must not be
-    // taken from whoever has it then: the moment between these two is all that is left.
+    // Another thread may close the number at any moment, and it must not be taken from the file
+    // that gets it. A race remains only between this check and the next call.
     if (error == Errno::ok && !exists()) error = Errno::bad_descriptor;
     if (error == Errno::ok && dup3(fresh, number, O_CLOEXEC) < 0) error = last_errno();
     sys::close(fresh);
@@ -105,7 +104,8 @@ Errno Backend::begin_renewal() {
     old_[0] = old;
     old_[1] = lanes_[1];
     lanes_[1] = -1;
-    (void)anchors::ring(old, tag_);  // wakes who sleeps on the old set: nobody will collect that
+    // Wakes threads that sleep on the old set. This ring is never collected.
+    (void)anchors::ring(old, tag_);
     return Errno::ok;
 }
 

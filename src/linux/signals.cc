@@ -6,7 +6,7 @@
 // signalfd, which is never read. It is in the epoll set of every kqueue that watches signals, by
 // edge, and tells when a signal becomes pending. It is readable while one is pending, and each
 // signal that comes is an edge, even one that we send again. So it is also in a set of its own,
-// which tells whether a signal has come since somebody looked.
+// which tells whether a signal has come since the last look.
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -35,7 +35,7 @@ constinit int edges = -1;                 // an epoll set with it; the hub's loc
 // In si_errno of what was put back. Linux does not use si_errno for signals that are sent.
 constexpr int kMark = 0x6b717565;
 
-// Whether the number is another file now: somebody closed ours, as closefrom() does.
+// Whether the number is another file now: the program has closed ours, as closefrom() does.
 bool is_lost(int fd) {
     return own_file::is_lost(fd, &edges);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// States of descriptors (StateChange): an epoll set of their own, because their items must not
-// disturb the modes of those that READ and WRITE have. It is watched by the public one.
-// Lock: the kqueue's mutex.
+// States of descriptors (StateChange). They have an epoll set of their own, because an item of an
+// epoll set has one mode, and READ and WRITE choose it. The public set watches this one. Lock: the
+// kqueue's mutex.
 #ifndef KQ_LINUX_STATES_H
 #define KQ_LINUX_STATES_H
 
@@ -19,7 +19,7 @@ class StateWatch {
     StateWatch(const StateWatch&) = delete;
     StateWatch& operator=(const StateWatch&) = delete;
 
-    // too_many_open, no_memory.
+    // Makes the set. too_many_open, no_memory.
     Errno open();
     void close();
     [[nodiscard]] int descriptor() const { return set_; }

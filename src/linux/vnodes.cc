@@ -147,7 +147,7 @@ void VnodeWatch::add_untold(Inotify::Entry& entry, const VnodeWatch& reader) {
     if (news && this != &reader) ring();
 }
 
-// Called after its list was filled, so whoever hears the ring finds something.
+// Called after its list was filled, so a thread that hears the ring finds something.
 void VnodeWatch::ring() {
     rung_.store(true);
     (void)anchors::ring(number_->load(), tag_);
@@ -187,7 +187,7 @@ void VnodeWatch::take(Tell tell, void* context) {
             tell(context, handle, changes);
             inotify.mutex().lock();
         }
-        // A watch that was dropped meanwhile leaves IN_IGNORED behind, which must wake nobody.
+        // A watch that was dropped by tell() leaves IN_IGNORED behind, which must wake no thread.
         if (!inotify.has_removed()) break;
     }
     inotify.mutex().unlock();

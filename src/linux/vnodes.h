@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Changes of files, for one kqueue. Used by Backend only, under its lock.
 //
-// A kqueue has an inotify instance of its own (inotify.h) for all its watches, so an event wakes
-// nobody else. A user has 128 instances in all (fs.inotify.max_user_instances). When there are no
+// A kqueue has an inotify instance of its own (inotify.h) for all its watches, so an event wakes no
+// other kqueue. A user has 128 instances in all (fs.inotify.max_user_instances). When there are no
 // more the kqueue joins the shared one of the process. That is the instance of the first kqueue,
 // which is kept as long as any kqueue watches files. Its descriptor is in the epoll sets of all its
-// members, and an event wakes all of them. Whoever reads the event puts it on the lists of the
-// members it concerns, and rings them, because the descriptor is no longer readable.
+// members, and an event wakes all of them. The thread that reads the event puts it on the lists of
+// the members it concerns, and rings them, because the descriptor is no longer readable.
 //
 // Locks, beside the Backend's: the mutex of the instance guards the lists; one mutex of this file
 // guards the choice of the shared instance, and is taken first. No other lock is taken under them.

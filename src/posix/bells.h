@@ -4,7 +4,7 @@
 //
 // A Bell belongs to one Backend from take() to give_back(). Its memory is never freed, only used
 // again, because post() and ring_for_children() walk through it in signal handlers. Threads that
-// ring a bell are counted, so that nobody closes it meanwhile.
+// ring a bell are counted, so that it is not closed before they are done.
 //
 // take(), move(): the registry's mutex. post(), find(), ring_for_children(): any thread,
 // async-signal-safe.
@@ -19,9 +19,9 @@
 
 namespace kq {
 
-// Whether a bell was rung since it was heard. Who rings must make the descriptor readable before
-// the call returns, even if another thread began to ring earlier and is not done. If a ring
-// was heard before it ended, its finish() must not count as the next ring.
+// Whether a bell was rung since it was heard. A thread that rings must make the descriptor readable
+// before its call returns, even if another thread began to ring earlier and is not done. If a
+// ring was heard before it ended, its finish() must not count as the next ring.
 class RingState {
   public:
     // False: the bell is rung already, and the ring can be seen. True: the caller makes the
@@ -49,7 +49,7 @@ class RingState {
   private:
     // The low part of state_ says what was done since hear(). The rest counts the calls of hear().
     static constexpr uint32_t kQuiet = 0;
-    static constexpr uint32_t kRinging = 1;  // somebody rings; the ring may not be seen yet
+    static constexpr uint32_t kRinging = 1;  // a thread rings; the ring may not be seen yet
     static constexpr uint32_t kRung = 2;     // the ring can be seen
     static constexpr uint32_t kStates = 4;
     static constexpr uint32_t with(uint32_t state, uint32_t what) {
@@ -85,9 +85,9 @@ void ring(Bell& bell);
 
 // ---- what all have in common ----
 
-// Takes a bell that belongs to nobody; null: no memory.
+// Takes a bell that belongs to no Backend; null: no memory.
 Bell* take();
-// From now on the bell belongs to nobody. `waits`: for those who are ringing it.
+// From now on the bell belongs to no Backend. `waits`: waits for threads that are ringing it.
 void silence(Bell& bell, bool waits);
 void give_back(Bell& bell);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Our signal handlers in a thread that is cancelled meanwhile.
+// Our signal handlers in a thread that is cancelled while they run.
 //
 // glibc may unwind a sleeping thread at any instruction until it has left the system call. So it
 // may unwind out of a handler that runs at the end of that call. A signal that the handler was
@@ -42,11 +42,12 @@ inline void let_in() {}
 #endif
 
 // A handler of ours, from its first line to where the program's begins: a thread that is cancelled
-// meanwhile is cancelled when this ends.
+// in between is unwound when this object ends.
 //
 // Not by the type of cancellation alone: with glibc a call that is a cancellation point (write())
-// then waits in the handler for the signal that the handler holds. Nor by the state alone: glibc
-// 2.36 forgets to say PTHREAD_CANCELED to who joins a thread that setting the state has cancelled.
+// then waits in the handler for the signal that the handler holds. Nor by the state alone: in glibc
+// 2.36 pthread_join() does not answer PTHREAD_CANCELED for a thread that was cancelled by setting
+// the state.
 class Deferred {
   public:
     Deferred() { (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_); }

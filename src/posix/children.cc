@@ -87,7 +87,7 @@ struct Registry {
     Nanos rested_at = 0;  // when the time of the last look is made up for
     Nanos handler_checked = 0;
     Nanos blind_at = 0;  // when to look next without having been told
-    Mailbox mailbox;     // for the signal hub; nobody reads it
+    Mailbox mailbox;     // for the signal hub; never read
     uint64_t seen = 0;
 
     ~Registry() { free(all); }
@@ -138,8 +138,8 @@ Nanos when_rested(Nanos t) KQ_REQUIRES(mutex) {
     return std::max(t, registry->rested_at);
 }
 
-// If there are zombies, nobody named them, or they hide others: all children have to be looked at.
-// If there are none, only children are missing that were reaped unnamed.
+// If there are zombies, no signal named them, or they hide others: all children have to be looked
+// at. If there are none, only children are missing that were reaped unnamed.
 void ask_for_zombies(Nanos t) KQ_REQUIRES(mutex) {
     registry->ask_at = kForever;
     siginfo_t info{};

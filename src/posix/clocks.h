@@ -8,7 +8,7 @@
 namespace kq {
 
 // When to look whether a time on the wall clock has come: a monotonic time; `t` is now. The wall
-// clock may be set by somebody, so it is looked at now and then.
+// clock may be set at any time, so it is looked at now and then.
 Nanos to_monotonic(Nanos realtime, Nanos t);
 
 }  // namespace kq

@@ -62,7 +62,7 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-// Nobody can ask for the room in a pipe. If poll() calls it writable, it takes at least this.
+// There is no call for the room in a pipe. If poll() calls it writable, it takes at least this.
 Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
     if (!facts.writable_end) return wrong_end(fd, ready);
     Sample sample;

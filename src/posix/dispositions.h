@@ -8,9 +8,9 @@
 //
 // Our handler stays in place until the program calls sigaction() for that signal. take_over() is
 // called again to find that out, and after such a call (program_actions.cc). The program may save
-// the handler it finds there, and restore it after we have gone. That must do no harm: when nobody
-// watches the signal any more, the handler does what the program wanted before, the default action
-// included. So a kqueue may also be closed behind our back.
+// the handler it finds there, and restore it after we have gone. That must do no harm: when no
+// kqueue watches the signal any more, the handler does what the program wanted before, the default
+// action included. So a kqueue may also be closed behind our back.
 #ifndef KQ_POSIX_DISPOSITIONS_H
 #define KQ_POSIX_DISPOSITIONS_H
 

@@ -116,7 +116,7 @@ void hold(Doorbell& bell, bool on) {
     if (on) return put_byte(bell);
     if (!bell.ring.is_quiet()) return;  // hear() will take its byte, too
     drain(bell);
-    if (!bell.ring.is_quiet()) put_byte(bell);  // rung meanwhile: its byte may be gone
+    if (!bell.ring.is_quiet()) put_byte(bell);  // rung since: hear() may have taken that byte
 }
 
 Doorbell* find(int number) {

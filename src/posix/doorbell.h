@@ -35,7 +35,7 @@ namespace doorbell {
 
 // Makes the pipe; `tag` is not 0. The public descriptor is bell.number. EMFILE, ENFILE, ENOMEM.
 Errno open(uint32_t tag, Doorbell*& bell);
-// Closes our numbers, but not the public one. `waits`: for those who are ringing the bell.
+// Closes our numbers, but not the public one. `waits`: waits for threads that are ringing the bell.
 void close(Doorbell& bell, bool waits);
 // Whether the public descriptor still names this pipe.
 bool is_open(const Doorbell& bell);

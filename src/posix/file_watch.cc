@@ -122,7 +122,7 @@ uint32_t FileWatch::look_at(Entry& entry) {
     const Nanos read = nanos_of(st.st_atim);
     const bool changed = differ(state, entry.state);
     // All times are equal: the file was touched, or was written and read at once. Both are
-    // reported, so that nobody misses what he asked for.
+    // reported, so that no knote misses what it asked for.
     const bool touched = state.modified != entry.state.modified && read != entry.read &&
                          read == state.modified && state.modified == state.changed;
     entry.state = state;

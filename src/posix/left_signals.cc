@@ -29,7 +29,7 @@ constexpr Nanos kShown = 2 * kMillisecond;
 
 constexpr size_t kMost = 1024;                  // of one number; more are not left
 constexpr size_t kMostTaken = size_t{1} << 17;  // at a time, if others keep sending
-constexpr int kRounds = 8;                      // rounds of looking at what came meanwhile
+constexpr int kRounds = 8;  // rounds of looking for signals that came during the last round
 
 constinit std::atomic<uint64_t> told_set{0};
 Nanos told_at[kLastSignal + 1] = {};  // when there was news last
@@ -204,7 +204,7 @@ bool look(uint64_t pending) {
 
 bool withdraw(Nanos& wait) {
     if (!signal_source::kCanTake) return false;
-    // If there are other threads, one of them may let a handler run meanwhile.
+    // If there are other threads, a handler may run in one of them at the same time.
     const bool shared = signal_source::drops_others();
     uint64_t set = told() & (shared ? dispositions::silent() : ~uint64_t{0});
     if (set == 0) return false;
@@ -236,7 +236,7 @@ void put_back() {
     withdrawn.free_all();
     back_at = t;
     // Do not take these once more: a thread that waits for one of them would find it gone again.
-    // What came meanwhile is seen because it was not told.
+    // Signals that came since are still found, because they were not told.
     (void)signal_source::has_news();
     (void)look_at(signal_source::pending_of(signal_source::caught()), false);
 }

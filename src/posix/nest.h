@@ -5,7 +5,7 @@
 // better: it waits for all that the watched one waits for, and so on.
 //
 // Lock order: 1. a kqueue's mutex (none in a thread that goes to sleep); 2. this one, of which the
-// process has one; 3. those of Pollers. That of the watching Poller is not held meanwhile.
+// process has one; 3. those of Pollers. That of the watching Poller is not held while this one is.
 #ifndef KQ_POSIX_NEST_H
 #define KQ_POSIX_NEST_H
 

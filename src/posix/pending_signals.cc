@@ -62,7 +62,7 @@ namespace {
 // handler; sigwaitinfo() gets the mark: P-SIGNAL-INFO.
 constinit char mark = 0;
 // Kept by words: a handler may read in one thread what another thread is keeping. It then gets some
-// of both, and each of the two was sent by somebody.
+// words of each; both were signals that were really sent.
 class Original {
   public:
     void keep(const siginfo_t& info) {

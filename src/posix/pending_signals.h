@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Signals that are caught, but that no handler gets because they are blocked. POSIX does not
-// report them: whoever wants to know has to look. Used by Backend; any thread, no lock.
+// Signals that are caught, but that no handler gets because they are blocked. POSIX does not report
+// them, so the library has to look for them. Used by Backend; any thread, no lock.
 #ifndef KQ_POSIX_PENDING_SIGNALS_H
 #define KQ_POSIX_PENDING_SIGNALS_H
 

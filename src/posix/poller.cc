@@ -32,7 +32,7 @@ constexpr Nanos kLongestLook = 100 * kMillisecond;
 
 constexpr short kEither = POLLHUP | POLLERR | POLLNVAL;
 
-// Whether fd is a listener: there nobody can ask how many connections wait.
+// Whether fd is a listener, which has waiting connections. There is no call for their number.
 bool counts_connections(int fd, const FdFacts& facts) {
     const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream ||
                         facts.kind == FdKind::stream || facts.kind == FdKind::seqpacket;

@@ -5,9 +5,9 @@
 // for it. *spent*: an edge that was reported and is still ready, so that poll() would not wait for
 // it. Spent entries are looked at in each collect(), and now and then while a thread sleeps. If one
 // is no longer ready, it is armed again. If there is more to read, or there are other POLL bits,
-// that is news. Nobody can see whether something came and went between two looks. So that no edge
-// is ever lost, one that stays ready is reported again after a while, and then ever later (P-EDGE
-// in BUGS.md).
+// that is news. A look does not show whether something came and went since the last one. So that no
+// edge is ever lost, one that stays ready is reported again after a while, and then ever later
+// (P-EDGE in BUGS.md).
 //
 // Registrations are of numbers. Each is kept with what fstat() said of it. If the number has become
 // another file, its registration is dropped without a word, as kernels do on close().

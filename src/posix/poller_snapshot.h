@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What one sleeping thread waits for: a copy of the armed set, because other threads may change
-// that meanwhile. Used by poller_wait.cc and nest.cc; each belongs to one thread.
+// that set during the sleep. Used by poller_wait.cc and nest.cc; each belongs to one thread.
 #ifndef KQ_POSIX_POLLER_SNAPSHOT_H
 #define KQ_POSIX_POLLER_SNAPSHOT_H
 

@@ -117,7 +117,7 @@ Poller::Snapshot* Poller::prepare(Nanos& until) const {
     const int refusals = refusals_.load();
     {
         const Guard guard(mutex_);
-        sleepers_.fetch_add(1);  // before deadlines are read: who changes one later rings
+        sleepers_.fetch_add(1);  // before deadlines are read: a thread that changes one later rings
         if (refusals < 2) snapshot = take_snapshot();
         if (snapshot == nullptr) return nullptr;
         queues = queues_ > 0;

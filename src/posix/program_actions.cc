@@ -3,8 +3,8 @@
 //
 // A program may ignore a signal after a kqueue began to watch it; libevent does. That takes our
 // handler away, and a signal that comes then leaves no trace. To block the signal until the next
-// kevent() would keep it. But threads and programs that are made meanwhile inherit the block, and a
-// signal handler may return into it. So nothing is blocked. Instead the library has these two
+// kevent() would keep it. But threads and programs that are made in between inherit the block, and
+// a signal handler may return into it. So nothing is blocked. Instead the library has these two
 // names, in front of the C library's. They do what the originals do, and put our handler back at
 // once. If a call does not reach them, the next kevent() finds that out (signals.cc: refresh()).
 //

@@ -2,10 +2,10 @@
 // Sockets: turns what poll() says of them into filter results of BSD (semantics 5.1.1, 5.1.2, 5.2).
 // Stateless except for FdFacts; the lock is the kqueue's.
 //
-// A pending error is given once: to whoever reads, looks (MSG_PEEK), sends or asks for SO_ERROR
-// first. That must be the program. So nothing of that is done here, not even if poll() says that
-// there is no error: one may come in that moment. What we know is what poll(), FIONREAD and the
-// names of a socket say, and what was seen before.
+// The system gives a pending error once, to the first call that reads, looks (MSG_PEEK), sends or
+// asks for SO_ERROR. That must be a call of the program. So nothing of that is done here, not even
+// if poll() says that there is no error: one may come in that moment. What we know is what poll(),
+// FIONREAD and the names of a socket say, and what was seen before.
 #include "sockets.h"
 
 #include <errno.h>
@@ -84,7 +84,7 @@ bool has_peer(int fd) {
 
 Sample readable_listener(int fd, uint16_t ready) {
     Sample sample;
-    // Others may have accepted what poll() told us of. Nobody can ask how many wait.
+    // Others may have accepted what poll() told us of. There is no call that tells how many wait.
     const bool waits = (ready & kReadable) != 0 && (sys::poll_now(fd, POLLIN) & POLLIN) != 0;
     sample.data = waits ? 1 : 0;
     sample.unmarked = true;

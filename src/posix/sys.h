@@ -48,8 +48,8 @@ inline ssize_t write(int fd, const void* data, size_t size) {
     return ::write(fd, data, size);
 }
 
-// fstat(). Race detectors follow the use of numbers. This number may be closed or given to another
-// file meanwhile: that is no mistake of ours, but what we ask for.
+// fstat(). Race detectors follow the use of numbers. Another thread may close this number or give
+// it to another file: that is no mistake of ours, but what we want to find out.
 inline int stat_number(int fd, struct stat* st) {
 #if defined(__SANITIZE_THREAD__)
     AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
@@ -119,7 +119,7 @@ inline short poll_now(int fd, short events) {
 
 inline int wait_for(idtype_t type, id_t id, siginfo_t& info) {
     const Uncancelled uncancelled;
-    info.si_pid = 0;  // stays 0 if there is nobody to wait for
+    info.si_pid = 0;  // stays 0 if there is no child to wait for
     return waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT);
 }
 

@@ -22,7 +22,7 @@ Nanos now(Clock clock) {
     return to_nanos(ts);
 }
 
-// Whoever waits for a time on the wall clock looks at that clock so often.
+// How often a thread that waits for a time on the wall clock looks at that clock.
 constexpr Nanos kClockCheck = 1 * kSecond;
 
 Nanos to_monotonic(Nanos realtime, Nanos t) {

@@ -124,7 +124,7 @@ class Connections : public ReadEnd {
     std::vector<Fd> clients_;
 };
 
-// A unit is three bytes appended by somebody else.
+// A unit is three bytes that are appended by another descriptor of the file.
 class File : public ReadEnd {
   public:
     File() { write_bytes(*writer_, 5), File::drain(); }
@@ -226,7 +226,7 @@ std::unique_ptr<ReadEnd> plain() {
 
 // ---- to write to ----
 
-// Written bytes arrive at a descriptor that nobody else reads.
+// Written bytes arrive at a descriptor that only the test reads.
 class Stream : public WriteEnd {
   public:
     Stream(Fd watched, Fd reader) : watched_(std::move(watched)), reader_(std::move(reader)) {}

@@ -79,7 +79,7 @@ const Row* row_of(const std::string& test) {
     return nullptr;
 }
 
-// How long a test waits for what does not come.
+// How long a test of a gap waits for events that may never come.
 constexpr milliseconds kLittlePatience{300};
 
 class Gaps : public testing::EmptyTestEventListener {

@@ -2,10 +2,10 @@
 // Known gaps: rules that a backend cannot meet, by their ids in BUGS.md.
 //
 // A test that cannot pass as a whole is a row of its backend's table, gaps_<backend>.inc. The test
-// still runs, with less patience. If it fails it counts as skipped, and says which gap that was
-// (with KQ_SHOW_GAPS in the environment also what failed). If it passes, and then ten times more,
-// the run fails: the row has to go, and perhaps the entry in BUGS.md. With KQ_NO_GAPS in the
-// environment the tables do not count.
+// still runs, but waits for a shorter time. If it fails it counts as skipped, and its message names
+// the gap (with KQ_SHOW_GAPS in the environment also the failures). If it passes, and then passes
+// ten times more, the run fails: then the row must be removed, and perhaps the entry in BUGS.md.
+// With KQ_NO_GAPS in the environment the tables do not count.
 //
 // A row that says kLeftOut is of a test that does not even run.
 //

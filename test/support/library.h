@@ -26,7 +26,7 @@ bool hears_sigaction();
 // Whether event ports are those of the model (test/eventport), which cannot do all that a kernel
 // can.
 bool on_model();
-// The model learns a moment later what has happened. Meanwhile poll() of a port may give the wrong
+// The model learns a moment later what has happened. Until then poll() of a port may give the wrong
 // answer: this waits until that is over. Call it before poll() of a kqueue. Without the model it
 // does nothing.
 void let_the_model_see(int port);

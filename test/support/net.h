@@ -25,15 +25,15 @@ namespace kqtest {
 Fd tcp_socket();           // not connected, non-blocking
 Fd unix_socket(int type);  // not connected, non-blocking
 
-// A TCP port that is ours and answers with RST: it is bound, but nobody listens.
+// A TCP port that is ours and answers with RST: it is bound, but no socket listens.
 struct DeadPort {
     DeadPort();
     Fd fd;
     sockaddr_in address{};
-    void listen() const;  // from now on somebody listens
+    void listen() const;  // from now on a socket listens
 };
 
-// A UDP socket connected to a port that nobody has.
+// A UDP socket connected to a port that no socket has.
 Fd udp_to_nobody();
 
 // A listening AF_UNIX stream socket in the temporary directory; its name is removed at the end.

@@ -53,7 +53,7 @@ class Child {
   public:
     explicit Child(std::function<int()> body);
     Child(const Child&) = delete;
-    ~Child();  // kills it if nobody waited for it
+    ~Child();  // kills it if it was not waited for
 
     pid_t pid() const { return pid_; }
     int wait(

@@ -86,7 +86,7 @@ void VnodeWindow::add_entries(const VnodeState& now, Hints& hints) const {
 std::vector<VnodeHint> VnodeWindow::hints(const VnodeState& now) const {
     Hints hints;
     // If the last name goes, and the file was opened by another name, the kernel tells of that and
-    // then no more. Until somebody looks, only what can be seen is reported.
+    // then no more. Until the next look, only what can be seen is reported.
     const bool ended = now.had_more_names && now.links == 0 && then_.links > 0;
     if (now.directory) {
         add_entries(now, hints);

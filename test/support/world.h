@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the two worlds that the suite runs in, posix/ and windows/, each do in their own way, and no
-// other header of support/ names.
+// Functions that posix/ and windows/ each define in their own way, and that no other header of
+// support/ declares.
 #ifndef KQTEST_WORLD_H
 #define KQTEST_WORLD_H
 
@@ -8,7 +8,7 @@
 
 namespace kqtest::world {
 
-// Whether this is Wine, which is not as Windows everywhere.
+// Whether this is Wine, which differs from Windows in some things.
 bool on_wine();
 
 // Runs this test ten times, with KQ_NO_GAPS in the environment, in processes of its own.

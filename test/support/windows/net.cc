@@ -31,7 +31,7 @@ void send_descriptor(int /*socket*/, int /*fd*/) {
 }
 
 int bytes_unsent(int /*fd*/) {
-    return 0;  // nobody counts them
+    return 0;  // the system does not count them
 }
 
 void fill_up(int fd, int /*peer*/) {

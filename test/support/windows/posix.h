@@ -20,7 +20,7 @@ extern "C" {
 int close(int fd);
 int dup(int fd);
 int dup2(int fd, int number);  // returns `number`
-// Binary. Others may rename and remove the file meanwhile. "/dev/null" is NUL.
+// Binary. Others may rename and remove the file while it is open. "/dev/null" is NUL.
 int open(const char* path, int flags, ...);
 int unlink(const char* path);
 int mkstemp(char* path);  // the last six characters are XXXXXX
