@@ -63,7 +63,7 @@ bool is_copy_of_process() {
 namespace processes {
 
 Errno listen(const char*& why) {
-    why = "POSIX tells nobody of processes";
+    why = "POSIX does not report what processes do";
     return Errno::unsupported;
 }
 void stop_listening() {}

@@ -43,7 +43,7 @@ TEST_F(File, GrowthWakes) {
     }
 }
 
-// Seeking tells nobody: it is noticed by the next call, before it sleeps.
+// Seeking is not reported: it is noticed by the next call, before it sleeps.
 TEST_F(File, SeekingIsNoticedBeforeEachSleep) {
     const int fd = regular(10);
     for (const unsigned mode : {0u, 1u * EV_CLEAR}) {

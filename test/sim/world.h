@@ -48,7 +48,7 @@ struct OpenFile {
     bool lies = false;             // the kernel calls it ready for both, whatever it has
     bool untold = false;           // no kernel tells when what is not active becomes so
     int64_t size = 0;              // of a regular file
-    int64_t offset = 0;            // likewise; moving it tells nobody
+    int64_t offset = 0;            // likewise; moving it is not reported
     uint64_t links = 1;            // likewise
     uint32_t mode = 0644;          // likewise
     uint64_t name = 1;             // likewise
