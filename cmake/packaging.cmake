@@ -8,8 +8,24 @@ endif()
 
 set(CPACK_PACKAGE_NAME libkqueue)
 set(CPACK_PACKAGE_VENDOR "libkqueue")
-set(CPACK_PACKAGE_CONTACT "libkqueue contributors <libkqueue@example.org>" CACHE STRING
-    "Maintainer of the packages: whoever distributes them gives an address")
+# Who makes packages signs them, as with all of Debian's tools. This project has no address of its own.
+set(CPACK_PACKAGE_CONTACT "" CACHE STRING
+    "Maintainer of the packages, Name <address>; empty: DEBFULLNAME and DEBEMAIL of the environment")
+if(NOT CPACK_PACKAGE_CONTACT)
+    if(NOT "$ENV{DEBEMAIL}" STREQUAL "")
+        set(kq_name "$ENV{DEBFULLNAME}")
+        if(kq_name STREQUAL "")
+            set(kq_name "$ENV{DEBEMAIL}")
+        endif()
+        set(CPACK_PACKAGE_CONTACT "${kq_name} <$ENV{DEBEMAIL}>")
+    else()
+        set(CPACK_PACKAGE_CONTACT "Local build of libkqueue <nobody@example.org>") # example.org: reserved, RFC 2606
+        if(KQUEUE_PACKAGE)
+            message(STATUS "The packages name no maintainer, but ${CPACK_PACKAGE_CONTACT}: "
+                "DEBFULLNAME and DEBEMAIL in the environment, or -DCPACK_PACKAGE_CONTACT, say who that is")
+        endif()
+    endif()
+endif()
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_COMPONENTS_ALL runtime development)
 set(CPACK_STRIP_FILES ON)
@@ -77,6 +93,19 @@ foreach(dir IN ITEMS ${CMAKE_INSTALL_LIBDIR}/cmake ${CMAKE_INSTALL_LIBDIR}/pkgco
         ${CMAKE_INSTALL_MANDIR} ${CMAKE_INSTALL_MANDIR}/man2)
     list(APPEND CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION "/usr/${dir}")
 endforeach()
+
+# ---- the tools: said now, not after the library was built ----
+if(KQUEUE_PACKAGE)
+    set(kq_tool_deb dpkg-shlibdeps)
+    set(kq_tool_rpm rpmbuild)
+    set(kq_tool_in_deb dpkg-dev)
+    set(kq_tool_in_rpm rpm)
+    find_program(KQUEUE_PACKAGE_TOOL NAMES ${kq_tool_${KQUEUE_PACKAGE}} DOC "What packages are made with")
+    if(NOT KQUEUE_PACKAGE_TOOL)
+        message(FATAL_ERROR "Packages (${KQUEUE_PACKAGE}) need ${kq_tool_${KQUEUE_PACKAGE}}, which was not found "
+            "(Debian: apt-get install ${kq_tool_in_${KQUEUE_PACKAGE}})")
+    endif()
+endif()
 
 # ---- documents, where the one and the other look for them, compressed as they want it ----
 if(KQUEUE_PACKAGE)

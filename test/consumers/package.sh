@@ -22,7 +22,8 @@ test ! -e "$source/.git" -a ! -e "$source/build"
 printf '#!/bin/sh\necho git was called >&2; exit 1\n' > "$WORK/git/git"
 chmod +x "$WORK/git/git"
 cd "$source"
-PATH=$WORK/git:$PATH CXX=$CXX CC=$CC "$CMAKE" --workflow --preset package-deb
+PATH=$WORK/git:$PATH CXX=$CXX CC=$CC DEBFULLNAME="Some Maintainer" DEBEMAIL=some@example.org \
+    "$CMAKE" --workflow --preset package-deb
 
 # ---- what the packages say ----
 packages=$source/build/package-deb
@@ -34,6 +35,11 @@ for package in "$runtime" "$development"; do
     dpkg-deb -c "$package" > "$WORK/content" # a file: grep -q would end a pipe too early
     documents=/usr/share/doc/$(dpkg-deb -f "$package" Package)
     for name in copyright changelog.gz; do grep -q "$documents/$name" "$WORK/content"; done
+done
+# Whoever makes them is their maintainer. Without a home page there is no such field.
+for package in "$runtime" "$development"; do
+    test "$(dpkg-deb -f "$package" Maintainer)" = "Some Maintainer <some@example.org>"
+    test -z "$(dpkg-deb -f "$package" Homepage)"
 done
 for name in README.md BUGS.md NEWS.md examples/kqtail.c; do
     grep -q "/usr/share/doc/libkqueue-dev/$name" "$WORK/content"
@@ -81,3 +87,18 @@ grep -qF "libkqueue0 (>= $version)" "$WORK/shlibs"
 # ---- and it goes without a trace ----
 dpkg --root="$root" --force-script-chrootless --force-depends --log="$WORK/dpkg.log" --purge libkqueue-dev libkqueue0
 test -z "$(find "$root" ! -type d ! -path '*/var/lib/*')"
+
+# ---- a home page and a maintainer that were given; without one the builder is told ----
+cd "$packages"
+"$CMAKE" . -DKQUEUE_HOMEPAGE_URL=https://example.org/kq -DCPACK_PACKAGE_CONTACT="Given <given@example.org>"
+cpack -G DEB -B "$WORK/given"
+for package in "$WORK"/given/libkqueue*.deb; do
+    test "$(dpkg-deb -f "$package" Homepage)" = https://example.org/kq
+    test "$(dpkg-deb -f "$package" Maintainer)" = "Given <given@example.org>"
+done
+env -u DEBFULLNAME -u DEBEMAIL "$CMAKE" . -DCPACK_PACKAGE_CONTACT= > "$WORK/told"
+grep -q 'The packages name no maintainer' "$WORK/told"
+
+# ---- a tool that is missing is named before anything is built ----
+if "$CMAKE" . -DKQUEUE_PACKAGE_TOOL=OFF 2> "$WORK/told"; then exit 1; fi
+grep -q dpkg-dev "$WORK/told"
