@@ -36,6 +36,10 @@ set(kq_summary "kqueue() and kevent() of the BSDs as a library")
 set(kq_text "One interface to wait for descriptors, timers, signals, processes, changes\n\
 of files and the program's own events. Replaces the C libkqueue without\n\
 compiling programs again.")
+set(kq_development_text "Headers, the static library, pkg-config and CMake files, manual.")
+
+# Each description begins with its own summary; cpack would put that of the project before it.
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
 
 # ---- Debian: libkqueue0, libkqueue-dev ----
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -47,7 +51,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libkqueue-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libkqueue0 (= ${PROJECT_VERSION}), libc-dev")
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "${kq_summary}\n${kq_text}")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
-    "${kq_summary} (development)\n${kq_text}\nHeaders, the static library, pkg-config and CMake files, manual.")
+    "${kq_summary} (development)\n${kq_text}\n${kq_development_text}")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 if(CMAKE_VERSION VERSION_LESS 3.31)
@@ -82,10 +86,15 @@ if(KQUEUE_PACKAGE STREQUAL "rpm")
     set(CMAKE_INSTALL_SO_NO_EXE OFF) # rpm wants libraries to be executable; Debian's cmake says that they are not
 endif()
 set(CPACK_RPM_PACKAGE_LICENSE "BSD-2-Clause")
+set(CPACK_RPM_SPEC_MORE_DEFINE "%define packager ${CPACK_PACKAGE_CONTACT}") # cpack has no variable for it
+set(CPACK_RPM_RUNTIME_PACKAGE_GROUP "System Environment/Libraries")
+set(CPACK_RPM_DEVELOPMENT_PACKAGE_GROUP "Development/Libraries")
 set(CPACK_RPM_RUNTIME_PACKAGE_NAME libkqueue)
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_NAME libkqueue-devel)
 set(CPACK_RPM_RUNTIME_PACKAGE_SUMMARY "${kq_summary}")
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_SUMMARY "${kq_summary} (development)")
+set(CPACK_RPM_RUNTIME_PACKAGE_DESCRIPTION "${kq_text}")
+set(CPACK_RPM_DEVELOPMENT_PACKAGE_DESCRIPTION "${kq_text}\n${kq_development_text}")
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_REQUIRES "libkqueue = ${PROJECT_VERSION}")
 # Directories of the system, which no package of ours owns.
 foreach(dir IN ITEMS ${CMAKE_INSTALL_LIBDIR}/cmake ${CMAKE_INSTALL_LIBDIR}/pkgconfig
@@ -104,6 +113,10 @@ if(KQUEUE_PACKAGE)
     if(NOT KQUEUE_PACKAGE_TOOL)
         message(FATAL_ERROR "Packages (${KQUEUE_PACKAGE}) need ${kq_tool_${KQUEUE_PACKAGE}}, which was not found "
             "(Debian: apt-get install ${kq_tool_in_${KQUEUE_PACKAGE}})")
+    endif()
+    if(KQUEUE_PACKAGE STREQUAL "rpm" AND NOT CPACK_PACKAGE_DIRECTORY AND CMAKE_BINARY_DIR MATCHES " ")
+        message(FATAL_ERROR "rpmbuild takes no path with a space: -DCPACK_PACKAGE_DIRECTORY=<directory> "
+            "says where it can work and leave the packages")
     endif()
 endif()
 

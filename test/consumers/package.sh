@@ -23,7 +23,8 @@ printf '#!/bin/sh\necho git was called >&2; exit 1\n' > "$WORK/git/git"
 chmod +x "$WORK/git/git"
 cd "$source"
 PATH=$WORK/git:$PATH CXX=$CXX CC=$CC DEBFULLNAME="Some Maintainer" DEBEMAIL=some@example.org \
-    "$CMAKE" --workflow --preset package-deb
+    "$CMAKE" --workflow --preset package-deb > "$WORK/workflow" 2>&1 || { cat "$WORK/workflow"; exit 1; }
+if grep -A5 'warning: ' "$WORK/workflow"; then exit 1; fi
 
 # ---- what the packages say ----
 packages=$source/build/package-deb
@@ -41,6 +42,9 @@ for package in "$runtime" "$development"; do
     test "$(dpkg-deb -f "$package" Maintainer)" = "Some Maintainer <some@example.org>"
     test -z "$(dpkg-deb -f "$package" Homepage)"
 done
+for package in "$runtime" "$development"; do dpkg-deb -f "$package" Description | head -n 1; done > "$WORK/summaries"
+summary="kqueue() and kevent() of the BSDs as a library"
+test "$(cat "$WORK/summaries")" = "$summary"$'\n'"$summary (development)"
 for name in README.md BUGS.md NEWS.md examples/kqtail.c; do
     grep -q "/usr/share/doc/libkqueue-dev/$name" "$WORK/content"
 done
