@@ -87,7 +87,7 @@ read -a cflags < <(pkg-config --cflags libkqueue)
 # shellcheck disable=SC2162
 read -a libs < <(pkg-config --libs libkqueue)
 
-title "Build with: cc ${cflags[*]} ${libs[*]}"
+title "Build with: cc$(printf ' %q' "${cflags[@]}" "${libs[@]}")" # quoted: it can be typed
 for program in echod echoload kqtail kqwatch kqrun; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
         "${libs[@]}" "-Wl,--enable-new-dtags,-rpath,$libdir" || fail "$program does not build"
