@@ -11,6 +11,7 @@ needs dpkg-shlibdeps dpkg-dev
 test "$(id -u)" = 0 || skipped_because "only root installs packages"
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$WORK"
+work_without_space # pkg-config takes no PKG_CONFIG_SYSROOT_DIR with one
 mkdir -p "$WORK/root/var/lib/dpkg/"{info,updates,triggers} "$WORK/git"
 root=$WORK/root
 

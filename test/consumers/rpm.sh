@@ -18,12 +18,7 @@ cd "$SOURCE"
 spaced="$WORK/a space"
 if "$CMAKE" --preset package-rpm -B "$spaced" 2> "$WORK/told"; then exit 1; fi
 grep -q CPACK_PACKAGE_DIRECTORY "$WORK/told"
-case $WORK in
-*" "*)
-    WORK=$(mktemp -d /tmp/kq-rpm.XXXXXX)
-    trap 'rm -rf "$WORK"' EXIT
-    ;;
-esac
+work_without_space
 mkdir "$WORK/root"
 root=$WORK/root
 
