@@ -24,6 +24,8 @@ function(kq_core_flags target)
         -fno-exceptions -fno-rtti -fno-threadsafe-statics -fno-plt
         # libstdc++'s own assertions call into libstdc++.
         -U_GLIBCXX_ASSERTIONS -D_GLIBCXX_NO_ASSERTIONS
+        # objcopy cannot make GNU_UNIQUE names local: constants of headers, without optimization.
+        "$<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>"
         # Whoever packages it may ask for it everywhere: here it is for us to say, see kq_lto.
         -fno-lto)
     target_compile_definitions(${target} PRIVATE

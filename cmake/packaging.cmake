@@ -8,8 +8,24 @@ endif()
 
 set(CPACK_PACKAGE_NAME libkqueue)
 set(CPACK_PACKAGE_VENDOR "libkqueue")
-set(CPACK_PACKAGE_CONTACT "libkqueue contributors <libkqueue@example.org>" CACHE STRING
-    "Maintainer of the packages: whoever distributes them gives an address")
+# Who makes packages signs them, as with all of Debian's tools. This project has no address of its own.
+set(CPACK_PACKAGE_CONTACT "" CACHE STRING
+    "Maintainer of the packages, Name <address>; empty: DEBFULLNAME and DEBEMAIL of the environment")
+if(NOT CPACK_PACKAGE_CONTACT)
+    if(NOT "$ENV{DEBEMAIL}" STREQUAL "")
+        set(kq_name "$ENV{DEBFULLNAME}")
+        if(kq_name STREQUAL "")
+            set(kq_name "$ENV{DEBEMAIL}")
+        endif()
+        set(CPACK_PACKAGE_CONTACT "${kq_name} <$ENV{DEBEMAIL}>")
+    else()
+        set(CPACK_PACKAGE_CONTACT "Local build of libkqueue <nobody@example.org>") # example.org: reserved, RFC 2606
+        if(KQUEUE_PACKAGE)
+            message(STATUS "The packages name no maintainer, but ${CPACK_PACKAGE_CONTACT}: "
+                "DEBFULLNAME and DEBEMAIL in the environment, or -DCPACK_PACKAGE_CONTACT, say who that is")
+        endif()
+    endif()
+endif()
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_COMPONENTS_ALL runtime development)
 set(CPACK_STRIP_FILES ON)
@@ -20,6 +36,10 @@ set(kq_summary "kqueue() and kevent() of the BSDs as a library")
 set(kq_text "One interface to wait for descriptors, timers, signals, processes, changes\n\
 of files and the program's own events. Replaces the C libkqueue without\n\
 compiling programs again.")
+set(kq_development_text "Headers, the static library, pkg-config and CMake files, manual.")
+
+# Each description begins with its own summary; cpack would put that of the project before it.
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")
 
 # ---- Debian: libkqueue0, libkqueue-dev ----
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -31,7 +51,7 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libkqueue-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libkqueue0 (= ${PROJECT_VERSION}), libc-dev")
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "${kq_summary}\n${kq_text}")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
-    "${kq_summary} (development)\n${kq_text}\nHeaders, the static library, pkg-config and CMake files, manual.")
+    "${kq_summary} (development)\n${kq_text}\n${kq_development_text}")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 if(CMAKE_VERSION VERSION_LESS 3.31)
@@ -66,10 +86,15 @@ if(KQUEUE_PACKAGE STREQUAL "rpm")
     set(CMAKE_INSTALL_SO_NO_EXE OFF) # rpm wants libraries to be executable; Debian's cmake says that they are not
 endif()
 set(CPACK_RPM_PACKAGE_LICENSE "BSD-2-Clause")
+set(CPACK_RPM_SPEC_MORE_DEFINE "%define packager ${CPACK_PACKAGE_CONTACT}") # cpack has no variable for it
+set(CPACK_RPM_RUNTIME_PACKAGE_GROUP "System Environment/Libraries")
+set(CPACK_RPM_DEVELOPMENT_PACKAGE_GROUP "Development/Libraries")
 set(CPACK_RPM_RUNTIME_PACKAGE_NAME libkqueue)
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_NAME libkqueue-devel)
 set(CPACK_RPM_RUNTIME_PACKAGE_SUMMARY "${kq_summary}")
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_SUMMARY "${kq_summary} (development)")
+set(CPACK_RPM_RUNTIME_PACKAGE_DESCRIPTION "${kq_text}")
+set(CPACK_RPM_DEVELOPMENT_PACKAGE_DESCRIPTION "${kq_text}\n${kq_development_text}")
 set(CPACK_RPM_DEVELOPMENT_PACKAGE_REQUIRES "libkqueue = ${PROJECT_VERSION}")
 # Directories of the system, which no package of ours owns.
 foreach(dir IN ITEMS ${CMAKE_INSTALL_LIBDIR}/cmake ${CMAKE_INSTALL_LIBDIR}/pkgconfig
@@ -77,6 +102,23 @@ foreach(dir IN ITEMS ${CMAKE_INSTALL_LIBDIR}/cmake ${CMAKE_INSTALL_LIBDIR}/pkgco
         ${CMAKE_INSTALL_MANDIR} ${CMAKE_INSTALL_MANDIR}/man2)
     list(APPEND CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION "/usr/${dir}")
 endforeach()
+
+# ---- the tools: said now, not after the library was built ----
+if(KQUEUE_PACKAGE)
+    set(kq_tool_deb dpkg-shlibdeps)
+    set(kq_tool_rpm rpmbuild)
+    set(kq_tool_in_deb dpkg-dev)
+    set(kq_tool_in_rpm rpm)
+    find_program(KQUEUE_PACKAGE_TOOL NAMES ${kq_tool_${KQUEUE_PACKAGE}} DOC "What packages are made with")
+    if(NOT KQUEUE_PACKAGE_TOOL)
+        message(FATAL_ERROR "Packages (${KQUEUE_PACKAGE}) need ${kq_tool_${KQUEUE_PACKAGE}}, which was not found "
+            "(Debian: apt-get install ${kq_tool_in_${KQUEUE_PACKAGE}})")
+    endif()
+    if(KQUEUE_PACKAGE STREQUAL "rpm" AND NOT CPACK_PACKAGE_DIRECTORY AND CMAKE_BINARY_DIR MATCHES " ")
+        message(FATAL_ERROR "rpmbuild takes no path with a space: -DCPACK_PACKAGE_DIRECTORY=<directory> "
+            "says where it can work and leave the packages")
+    endif()
+endif()
 
 # ---- documents, where the one and the other look for them, compressed as they want it ----
 if(KQUEUE_PACKAGE)

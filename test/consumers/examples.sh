@@ -84,6 +84,13 @@ while IFS= read -r line; do
     commands=$((commands + 1))
 done < <(cat commands* | grep '^cc ')
 test $commands -ge 3
+# The one for a prefix with a space.
+ln -s "$PREFIX" "a prefix"
+rm a.out
+cc() { "$CC" "$@"; }
+PKG_CONFIG_PATH="a $libdir/pkgconfig" eval "$(grep -h '^eval ' commands*)"
+./a.out
+unset -f cc
 blocks using cmake cmake
 mkdir project
 cp main.c project/app.c

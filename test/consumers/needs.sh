@@ -10,3 +10,12 @@ skipped_because() {
     echo "SKIPPED: $*"
     exit 77
 }
+# work_without_space: where tools take no path with a space, WORK is elsewhere, and goes at the end.
+work_without_space() {
+    case $WORK in
+    *" "*)
+        WORK=$(mktemp -d /tmp/kq-work.XXXXXX)
+        trap 'rm -rf "$WORK"' EXIT
+        ;;
+    esac
+}

@@ -11,6 +11,7 @@ needs dpkg-shlibdeps dpkg-dev
 test "$(id -u)" = 0 || skipped_because "only root installs packages"
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$WORK"
+work_without_space # pkg-config takes no PKG_CONFIG_SYSROOT_DIR with one
 mkdir -p "$WORK/root/var/lib/dpkg/"{info,updates,triggers} "$WORK/git"
 root=$WORK/root
 
@@ -22,7 +23,9 @@ test ! -e "$source/.git" -a ! -e "$source/build"
 printf '#!/bin/sh\necho git was called >&2; exit 1\n' > "$WORK/git/git"
 chmod +x "$WORK/git/git"
 cd "$source"
-PATH=$WORK/git:$PATH CXX=$CXX CC=$CC "$CMAKE" --workflow --preset package-deb
+PATH=$WORK/git:$PATH CXX=$CXX CC=$CC DEBFULLNAME="Some Maintainer" DEBEMAIL=some@example.org \
+    "$CMAKE" --workflow --preset package-deb > "$WORK/workflow" 2>&1 || { cat "$WORK/workflow"; exit 1; }
+if grep -A5 'warning: ' "$WORK/workflow"; then exit 1; fi
 
 # ---- what the packages say ----
 packages=$source/build/package-deb
@@ -35,6 +38,14 @@ for package in "$runtime" "$development"; do
     documents=/usr/share/doc/$(dpkg-deb -f "$package" Package)
     for name in copyright changelog.gz; do grep -q "$documents/$name" "$WORK/content"; done
 done
+# Whoever makes them is their maintainer. Without a home page there is no such field.
+for package in "$runtime" "$development"; do
+    test "$(dpkg-deb -f "$package" Maintainer)" = "Some Maintainer <some@example.org>"
+    test -z "$(dpkg-deb -f "$package" Homepage)"
+done
+for package in "$runtime" "$development"; do dpkg-deb -f "$package" Description | head -n 1; done > "$WORK/summaries"
+summary="kqueue() and kevent() of the BSDs as a library"
+test "$(cat "$WORK/summaries")" = "$summary"$'\n'"$summary (development)"
 for name in README.md BUGS.md NEWS.md examples/kqtail.c; do
     grep -q "/usr/share/doc/libkqueue-dev/$name" "$WORK/content"
 done
@@ -81,3 +92,18 @@ grep -qF "libkqueue0 (>= $version)" "$WORK/shlibs"
 # ---- and it goes without a trace ----
 dpkg --root="$root" --force-script-chrootless --force-depends --log="$WORK/dpkg.log" --purge libkqueue-dev libkqueue0
 test -z "$(find "$root" ! -type d ! -path '*/var/lib/*')"
+
+# ---- a home page and a maintainer that were given; without one the builder is told ----
+cd "$packages"
+"$CMAKE" . -DKQUEUE_HOMEPAGE_URL=https://example.org/kq -DCPACK_PACKAGE_CONTACT="Given <given@example.org>"
+cpack -G DEB -B "$WORK/given"
+for package in "$WORK"/given/libkqueue*.deb; do
+    test "$(dpkg-deb -f "$package" Homepage)" = https://example.org/kq
+    test "$(dpkg-deb -f "$package" Maintainer)" = "Given <given@example.org>"
+done
+env -u DEBFULLNAME -u DEBEMAIL "$CMAKE" . -DCPACK_PACKAGE_CONTACT= > "$WORK/told"
+grep -q 'The packages name no maintainer' "$WORK/told"
+
+# ---- a tool that is missing is named before anything is built ----
+if "$CMAKE" . -DKQUEUE_PACKAGE_TOOL=OFF 2> "$WORK/told"; then exit 1; fi
+grep -q dpkg-dev "$WORK/told"

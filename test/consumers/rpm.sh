@@ -11,11 +11,18 @@ needs cpack cmake
 test "$(id -u)" = 0 || skipped_because "only root installs packages"
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$WORK"
-mkdir -p "$WORK/root"
+mkdir -p "$WORK"
+
+# ---- no path with a space, which is said before anything is built ----
+cd "$SOURCE"
+spaced="$WORK/a space"
+if "$CMAKE" --preset package-rpm -B "$spaced" 2> "$WORK/told"; then exit 1; fi
+grep -q CPACK_PACKAGE_DIRECTORY "$WORK/told"
+work_without_space
+mkdir "$WORK/root"
 root=$WORK/root
 
-cd "$SOURCE"
-CXX=$CXX CC=$CC "$CMAKE" --preset package-rpm -B "$WORK/build"
+CXX=$CXX CC=$CC DEBFULLNAME="Some Maintainer" DEBEMAIL=some@example.org "$CMAKE" --preset package-rpm -B "$WORK/build"
 "$CMAKE" --build "$WORK/build"
 (cd "$WORK/build" && cpack -G RPM)
 arch=$(rpm --eval '%{_target_cpu}')
@@ -24,6 +31,10 @@ development=$(echo "$WORK"/build/libkqueue-devel-[0-9]*."$arch".rpm)
 
 # ---- what the packages say: libc and nothing else is needed ----
 version=$(rpm -qp --qf '%{VERSION}' "$runtime")
+for package in "$runtime" "$development"; do
+    test "$(rpm -qp --qf '%{PACKAGER} %{URL}' "$package")" = "Some Maintainer <some@example.org> (none)"
+done
+if command -v rpmlint; then rpmlint -c "$here/rpmlint.toml" "$runtime" "$development"; fi
 rpm -qp --requires "$runtime" | grep -vE '^rpmlib\(|^/sbin/ldconfig$' > "$WORK/requires"
 grep -qE '^libc\.so\.6\(GLIBC_2' "$WORK/requires"
 if grep -vE '^(libc\.so\.6|ld-linux[^(]*|rtld)\(' "$WORK/requires"; then exit 1; fi

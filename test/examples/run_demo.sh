@@ -87,7 +87,7 @@ read -a cflags < <(pkg-config --cflags libkqueue)
 # shellcheck disable=SC2162
 read -a libs < <(pkg-config --libs libkqueue)
 
-title "Build with: cc ${cflags[*]} ${libs[*]}"
+title "Build with: cc$(printf ' %q' "${cflags[@]}" "${libs[@]}")" # quoted: it can be typed
 for program in echod echoload kqtail kqwatch kqrun; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
         "${libs[@]}" "-Wl,--enable-new-dtags,-rpath,$libdir" || fail "$program does not build"
@@ -127,7 +127,8 @@ ok "${#files[@]} files, from $(awk 'NR == 1 { print $1 }' <<<"$sizes") to" \
 # ---- the server: its console is a FIFO ----
 
 mkfifo "$work/console"
-timeout 50 "$build/echod" -p 0 -i "$idle_ms" <"$work/console" >"$work/echod" 2>&1 &
+: >"$work/echod" # what is read at once is there before the shell that writes it has started
+timeout 50 "$build/echod" -p 0 -i "$idle_ms" <"$work/console" >>"$work/echod" 2>&1 &
 echod=$!
 exec {console}>"$work/console"
 listening() { grep -q 'listening' "$work/echod"; }
@@ -257,7 +258,8 @@ fi
 title "kqwatch: a file and its directory"
 mkdir watched
 printf 'hello' >watched/notes.txt
-timeout 30 "$build/kqwatch" -n 10 -t 20 watched/notes.txt watched >seen &
+: >seen
+timeout 30 "$build/kqwatch" -n 10 -t 20 watched/notes.txt watched >>seen &
 watch_pid=$!
 lines=1
 sort >expected_seen <<'WORDS'

@@ -18,6 +18,9 @@ inline constexpr intptr_t kOff = 0;
 inline constexpr intptr_t kTrouble = 1;
 inline constexpr intptr_t kEvents = 2;
 inline constexpr intptr_t kAll = 3;
+// What level 1 says, after the descriptor, of a call with room for -1 events.
+inline constexpr char kRefused[] =
+    ": kevent(0 changes, room for -1) = -1 EINVAL (a count is below 0)\n";
 
 class TraceTest : public KqTest {
   protected:
