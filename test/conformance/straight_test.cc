@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "support/kq.h"
-#include "support/tree.h"
 
 namespace kqtest {
 namespace {
@@ -108,15 +107,14 @@ TEST_F(Straight, R47_NewsStandBehindWhatWaits) {
 
 // News of what is no event took the only place, and the call ended with nothing (2.3).
 TEST_F(Straight, S23_NewsThatAreNoEventHideNoReadyPipe) {
-    const Tree tree;
-    const Fd file = tree.file("file", "x");
+    const TempFile file("x");
     const Pipe pipe = make_pipe();
-    const int added = q.apply(change(*file, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE));
+    const int added = q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE));
     if (added == ENOSYS) GTEST_SKIP() << "no EVFILT_VNODE";
     ASSERT_EQ(added, 0);
-    ASSERT_EQ(q.apply(change(*file, EVFILT_VNODE, EV_DISABLE)), 0);
+    ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_DISABLE)), 0);
     ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
-    tree.append("file", 1);
+    write_bytes(*file.fd, 1);
     write_bytes(*pipe.write, 3);
     expect_only(q.collect(1), *pipe.read, EVFILT_READ, EV_ADD, 0, 3);
 }
