@@ -85,6 +85,27 @@ TEST_F(Duplicate, R11_ClosingOneTakesNothingAway) {
     }
 }
 
+// Where closing one ends what the system reports of files, the library has to ask for it again. The
+// pipe shows it that this has happened (S-DUP).
+TEST_F(Duplicate, R11_ClosingOneTakesNoFileAway) {
+    const Queue original;
+    const Pipe pipe = make_pipe();
+    const TempFile file("abc");
+    ASSERT_EQ(original.apply(change(*pipe.read, EVFILT_READ, EV_ADD),
+                             change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)),
+              0);
+    for (int round = 0; round < 3; round++) {
+        ::close(::dup(original.fd()));
+        std::vector<Event> events;
+        Thread waiter([&] { events = original.wait(); });
+        waiter.wait_until_asleep();
+        write_bytes(*file.fd, 1);
+        waiter.join();
+        ASSERT_EQ(events.size(), 1u);
+        EXPECT_EQ(events[0].fflags & NOTE_WRITE, 1u * NOTE_WRITE);
+    }
+}
+
 TEST_F(Duplicate, R11_OfAnEmptyQueueIsAQueue) {
     Queue original;
     const Queue copy(::dup(original.fd()));

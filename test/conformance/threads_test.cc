@@ -149,8 +149,8 @@ const Activation kActivations[] = {
 
 INSTANTIATE_TEST_SUITE_P(Of, OneWaiter, testing::ValuesIn(kActivations), kind_name);
 
-// A backend may find such a signal only by looking: who sleeps since before does not know that he has
-// to look.
+// A backend may find such a signal only by looking. A thread that sleeps since before the signal
+// was watched does not look.
 TEST_F(Threads, R300_ASleeperGetsASignalThatIsWatchedAndBlockedSince) {
     block(SIGUSR1);
     start_waiters(1);
