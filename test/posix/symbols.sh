@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: symbols.sh <libkqueue.so>: calls nothing that is not POSIX (ioctl() for FIONREAD and
-# TIOCOUTQ, and bsd_signal(), which is signal() by another name, apart). fstat64 and the like are what _FILE_OFFSET_BITS=64 makes of fstat. Names with
-# underscores are the C library's and the compiler's own.
+# TIOCOUTQ, and bsd_signal(), which is signal() by another name, apart). fstat64 and the like are
+# what _FILE_OFFSET_BITS=64 makes of fstat. Names with underscores are the C library's and the
+# compiler's own.
 set -eu
 posix='abort bsd_signal calloc clock_gettime close fcntl fpathconf fprintf fputs fstat free getenv getpeername
 getpid getsockname getsockopt ioctl kill lseek malloc memcpy memmove memset nanosleep pipe poll
