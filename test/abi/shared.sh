@@ -17,7 +17,7 @@ soname)
 needed)
     case $lib in
     # Beside the C library the model of event ports, which is found where it was built.
-    */solaris/libkqueue*) expect "NEEDED" "$(dynamic NEEDED)" "libeventport.so libc.so.6" ;;
+    */solaris/libkqueue* | */solaris-model/libkqueue*) expect "NEEDED" "$(dynamic NEEDED)" "libeventport.so libc.so.6" ;;
     *)
         expect "NEEDED" "$(dynamic NEEDED)" "libc.so.6"
         expect "RPATH and RUNPATH" "$(dynamic RPATH RUNPATH)" ""

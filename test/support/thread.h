@@ -31,6 +31,8 @@ class Thread {
 
     // Waits until it sleeps in the kernel: blocked in kevent(), as far as others can see.
     void wait_until_asleep() const;
+    // Likewise where it may end before that is seen, because it does not wait for long.
+    void wait_until_asleep_or_ended() const;
 
     // After join(): waits until the kernel has forgotten the thread. Under an emulator, which joins
     // earlier than a kernel, the kernel still knew it in 748 of 1000 cases.

@@ -109,6 +109,12 @@ void Thread::wait_until_asleep() const {
     EXPECT_TRUE(kqtest::wait_until_asleep(state_->tid)) << "the thread does not sleep";
 }
 
+void Thread::wait_until_asleep_or_ended() const {
+    while (state_->tid == 0)
+        nap();
+    (void)kqtest::wait_until_asleep(state_->tid);
+}
+
 void Thread::wait_until_gone() const {
     eventually([&] { return ::syscall(SYS_tgkill, ::getpid(), state_->tid.load(), 0) != 0; });
 }

@@ -87,6 +87,10 @@ void Thread::wait_until_asleep() const {
     std::this_thread::sleep_for(kSurelyAsleep);
 }
 
+void Thread::wait_until_asleep_or_ended() const {
+    wait_until_asleep();
+}
+
 void Thread::wait_until_gone() const {}
 
 pthread_t Thread::handle() const {
