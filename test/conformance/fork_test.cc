@@ -123,11 +123,15 @@ TEST_F(Fork, R284_ForkWhileAnotherThreadWaits) {
     EXPECT_EQ(events.size(), 1U);
 }
 
-// AddressSanitizer's memory makes a fork take a tenth of a second.
+// AddressSanitizer's memory makes a fork take a tenth of a second. Up to GCC 13 its allocator has
+// locks that fork() does not take: once in some thousand times another thread has one of them, and
+// the child waits for it for ever.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr int kForks = 50;
+constexpr int kMayHang = 1;
 #else
 constexpr int kForks = 200;
+constexpr int kMayHang = 0;
 #endif
 
 // In every state of the locks: threads add, delete, trigger, wait, open and close queues meanwhile.
@@ -162,6 +166,7 @@ TEST_F(Fork, R284_ForkStorm) {
         }
     });
     const int kq = q.fd();
+    int hung = 0;
     all_run.pass();
     for (int i = 0; i < kForks && !HasFailure(); i++) {
         const pid_t pid = ::fork();
@@ -173,6 +178,7 @@ TEST_F(Fork, R284_ForkStorm) {
         }
         int status = -1;
         EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+        if (status == SIGALRM && hung++ < kMayHang) continue;
         EXPECT_EQ(status, 0) << "child " << i;
     }
     done = true;
