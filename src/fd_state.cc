@@ -4,6 +4,7 @@
 #include "fd_state.h"
 
 #include "filter_numbers.h"
+#include "optional_members.h"
 #include "registry.h"
 #include "registry_lookup.h"
 
@@ -13,12 +14,6 @@ using fd_watch::fd_of;
 using fd_watch::watch_of;
 
 namespace {
-
-template <class B>
-concept TellsStates = requires(B b, int fd, uint8_t what, Handle h, std::span<Handle> out) {
-    { b.watch_state(fd, what, h) } -> std::same_as<Errno>;
-    { b.take_states(out) } -> std::same_as<size_t>;
-};
 
 // The StateChange bits that the knotes of a descriptor want.
 [[maybe_unused]] uint8_t wish(const FdWatch& watch) {

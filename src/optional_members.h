@@ -6,6 +6,7 @@
 #ifndef KQ_OPTIONAL_MEMBERS_H
 #define KQ_OPTIONAL_MEMBERS_H
 
+#include <concepts>
 #include <span>
 
 #include "check.h"
@@ -145,6 +146,14 @@ KQ_INLINE Errno watch_one(B& backend, int fd, Direction d, Mode mode, Handle han
     else
         return Errno::unimplemented;  // never called
 }
+
+// Two that belong together, for EVFILT_EXCEPT and EVFILT_PROCDESC. Without them, states of
+// descriptors are looked at. See capabilities.h.
+template <class B>
+concept TellsStates = requires(B b, int fd, uint8_t what, Handle h, std::span<Handle> out) {
+    { b.watch_state(fd, what, h) } -> std::same_as<Errno>;
+    { b.take_states(out) } -> std::same_as<size_t>;
+};
 
 // Another one: settle() has something to do only if a time is earlier than in its last call, or if
 // a wakeup Kind::timers was collected. Then the core calls it only in these cases.

@@ -260,6 +260,7 @@ TEST_F(TimerChange, R86_EnableAndDisableLeaveThePeriodAlone) {
     ASSERT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ENABLE, NOTE_NSECONDS, 1)), 0);
     const std::vector<Event> events = q.wait();
     ASSERT_EQ(events.size(), 1u);
+    expect_only(events, 1, EVFILT_TIMER, kPeriodic, 0, events[0].data);
     EXPECT_GE(events[0].data, 1);
     EXPECT_GE(since(start), milliseconds{300} * events[0].data);  // more than one if it was late
     EXPECT_EQ(apply(EV_DISABLE, -1), 0);                          // nor is it validated as one
