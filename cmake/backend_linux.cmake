@@ -8,6 +8,7 @@ set(KQUEUE_BACKEND_SOURCES
     src/linux/epoll.cc
     src/linux/renewal.cc
     src/linux/select.cc
+    src/linux/futex_mutex.cc
     src/linux/duplicates.cc
     src/linux/descriptor.cc
     src/linux/connection.cc

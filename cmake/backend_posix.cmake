@@ -9,6 +9,6 @@ set(KQUEUE_BACKEND_SOURCES
     src/posix/poller.cc
     src/posix/poller_wait.cc
     src/posix/nest.cc)
-# Nothing but POSIX: what is not declared under this is not used.
+# Only POSIX: names that are not declared with this macro are not used.
 set(KQUEUE_BACKEND_DEFINITIONS ${KQUEUE_UNIX_DEFINITIONS} _POSIX_C_SOURCE=200809L)
 set(KQUEUE_BACKEND_HAS duplicates fork files processes signals urgent unsent)

@@ -15,7 +15,7 @@ set(KQUEUE_BACKEND_DEFINITIONS ${KQUEUE_UNIX_DEFINITIONS})
 set(KQUEUE_BACKEND_HAS duplicates fork files processes signals urgent)
 if(CMAKE_SYSTEM_NAME STREQUAL "SunOS")
     list(APPEND KQUEUE_BACKEND_DEFINITIONS __EXTENSIONS__ _POSIX_PTHREAD_SEMANTICS)
-    # Where they are not part of the C library.
+    # These libraries are needed where their functions are not in the C library.
     set(KQUEUE_BACKEND_LIBRARIES socket nsl)
 else()
     # Elsewhere it runs on a model of event ports, for tests.

@@ -83,7 +83,7 @@ configure_file("${PROJECT_SOURCE_DIR}/cmake/libkqueue.pc.in" libkqueue.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/libkqueue.pc" DESTINATION "${kq_pcdir}"
     COMPONENT development)
 
-# ---- what there is to read, and the examples ----
+# ---- documents and examples ----
 set(kq_documents "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/BUGS.md" "${PROJECT_SOURCE_DIR}/NEWS.md")
 set(kq_docdir "${CMAKE_INSTALL_DATADIR}/doc/libkqueue")
 if(KQUEUE_PACKAGE STREQUAL "deb")

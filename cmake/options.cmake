@@ -5,10 +5,10 @@ set(KQUEUE_BACKEND auto CACHE STRING "The platform directory under src/ to build
 set(kq_backends linux posix solaris windows)
 set_property(CACHE KQUEUE_BACKEND PROPERTY STRINGS auto ${kq_backends})
 
-# The conventions. A project that includes this one and asks for nothing gets what it links with.
+# The conventions. A project that includes this one gets only what it links with, unless it asks for more.
 #   BUILD_SHARED_LIBS  ON: the shared library alone, OFF: the static one. Neither: both are built,
 #                      or, in another project, those that are linked with.
-#   BUILD_TESTING      OFF: no tests. In another project it is not about ours.
+#   BUILD_TESTING      OFF: no tests. In another project it does not mean our tests.
 if(PROJECT_IS_TOP_LEVEL)
     option(BUILD_TESTING "Build the tests" ON)
 endif()

@@ -8,7 +8,7 @@ endif()
 
 set(CPACK_PACKAGE_NAME libkqueue)
 set(CPACK_PACKAGE_VENDOR "libkqueue")
-# Who makes packages signs them, as with all of Debian's tools. This project has no address of its own.
+# The person who makes packages is their maintainer, as with all of Debian's tools. This project has no address.
 set(CPACK_PACKAGE_CONTACT "" CACHE STRING
     "Maintainer of the packages, Name <address>; empty: DEBFULLNAME and DEBEMAIL of the environment")
 if(NOT CPACK_PACKAGE_CONTACT)
@@ -120,7 +120,7 @@ if(KQUEUE_PACKAGE)
     endif()
 endif()
 
-# ---- documents, where the one and the other look for them, compressed as they want it ----
+# ---- documents, in the places and compressed in the way that each system wants ----
 if(KQUEUE_PACKAGE)
     include(package_documents)
 endif()

@@ -8,8 +8,11 @@ set(KQUEUE_CORE_SOURCES
     src/knote_queue.cc
     src/announcing.cc
     src/change.cc
+    src/specific.cc
+    src/farewell.cc
     src/scan.cc
     src/collect.cc
+    src/news.cc
     src/wide.cc
     src/filter_table.cc
     src/filter_read.cc
@@ -30,12 +33,12 @@ set(KQUEUE_CORE_SOURCES
     src/explain.cc
     src/check.cc)
 
-# And what is there only if the platform has the thing: src/platform.h, "capabilities". For each
-# that is not in KQUEUE_BACKEND_HAS, src/without_<capability>.cc takes the place of these files.
+# The files of each capability: src/platform.h, "capabilities". If a capability is not in
+# KQUEUE_BACKEND_HAS, src/without_<capability>.cc takes the place of its files.
 set(kq_capabilities renewal duplicates fork files processes signals mounts urgent unsent procdesc)
 set(kq_core_renewal src/renew.cc)
 set(kq_core_duplicates src/registry_duplicates.cc)
-set(kq_core_fork src/registry_fork.cc)
+set(kq_core_fork src/registry_fork.cc src/fork_copy.cc)
 set(kq_core_files src/fd_files.cc src/filter_vnode.cc src/vnode_hints.cc)
 set(kq_core_processes src/filter_proc.cc src/proc_news.cc src/process_hub.cc)
 set(kq_core_signals src/filter_signal.cc src/signal_hub.cc)
@@ -44,7 +47,7 @@ set(kq_core_urgent src/filter_except.cc)
 set(kq_core_unsent src/filter_empty.cc)
 set(kq_core_procdesc src/filter_procdesc.cc)
 
-# Rooms that some backends share, and that need no system. A backend lists those that it uses.
+# Files that some backends share, and that need no system. A backend lists those that it uses.
 set(KQUEUE_SHARED_ROOMS src/spent_edges.cc)
 
 # kq_core_sources(<variable> <capability>...): the core for a backend that has these.

@@ -5,7 +5,7 @@ set(KQUEUE_MINGW x86_64-w64-mingw32 CACHE STRING "The prefix of the compilers: x
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES KQUEUE_MINGW)
 string(REGEX MATCH "^[^-]+" CMAKE_SYSTEM_PROCESSOR "${KQUEUE_MINGW}")
 
-# The tests use threads of C++, which Debian's other variant has not; the library does not care.
+# The tests use threads of C++, which Debian's other variant does not have. The library works with both.
 find_program(KQUEUE_MINGW_GCC NAMES ${KQUEUE_MINGW}-gcc-posix ${KQUEUE_MINGW}-gcc REQUIRED)
 find_program(KQUEUE_MINGW_GXX NAMES ${KQUEUE_MINGW}-g++-posix ${KQUEUE_MINGW}-g++ REQUIRED)
 set(CMAKE_C_COMPILER "${KQUEUE_MINGW_GCC}")

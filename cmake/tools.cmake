@@ -57,7 +57,7 @@ find_program(KQUEUE_PYTHON NAMES python3)
 if(KQUEUE_COVERAGE AND KQUEUE_GCOV AND KQUEUE_GCOVR AND KQUEUE_PYTHON)
     add_custom_target(coverage-report
         COMMAND sh "${PROJECT_SOURCE_DIR}/cmake/coverage_report.sh" "${KQUEUE_GCOV}"
-                "${PROJECT_SOURCE_DIR}" "$<TARGET_OBJECTS:kq_objects>"
+                "${PROJECT_SOURCE_DIR}" "${kq_all_objects}"
         COMMAND "${KQUEUE_PYTHON}" "${PROJECT_SOURCE_DIR}/cmake/coverage_core.py"
                 "${PROJECT_SOURCE_DIR}" "${CMAKE_BINARY_DIR}"
         WORKING_DIRECTORY "${CMAKE_BINARY_DIR}"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# What the backends of all Unix systems share: POSIX alone, which knows nothing of how a backend
-# waits. src/posix/README.md tells which headers belong to it.
+# What the backends of all Unix systems share: only POSIX, and nothing about how a backend waits.
+# src/posix/README.md tells which headers belong to it.
 
 # The ground floor: each backend's list begins with this one.
 set(KQUEUE_UNIX_SOURCES
@@ -10,8 +10,8 @@ set(KQUEUE_UNIX_SOURCES
     src/posix/dispositions.cc     # what the program had set, found again
     src/posix/left_signals.cc     # signals that were told and stay pending
     src/posix/program_actions.cc) # sigaction() and signal(), as the program calls them
-# The first floor: for kernels of which POSIX is all that is known beside the queue itself. What
-# they do not tell is asked for, or looked at.
+# The first floor: for kernels that offer a queue, and otherwise only POSIX. The library asks for, or
+# looks at, everything that these kernels do not report.
 set(KQUEUE_UNIX_LOOKING_SOURCES
     src/posix/amount.cc           # how much is to be read
     src/posix/bells.cc            # kqueues by their numbers, for signal handlers

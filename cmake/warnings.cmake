@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The project's warnings: for its own targets only, and only where asked for
-# (KQUEUE_WARNINGS, KQUEUE_WERROR), so that a newer compiler breaks nobody's build.
+# The project's warnings: for its own targets only, and only if asked for
+# (KQUEUE_WARNINGS, KQUEUE_WERROR), so that a newer compiler breaks no user's build.
 
 set(kq_warnings_common
     -Wall -Wextra -Wpedantic -Wcast-qual -Wcast-align -Wundef -Wvla -Wformat=2
     -Wimplicit-fallthrough -Wwrite-strings -Wunused -Wdouble-promotion)
 set(kq_warnings_cxx -Wold-style-cast -Wsuggest-override -Wnon-virtual-dtor -Woverloaded-virtual -Wextra-semi)
-# Programs that use kevent() mix int and uintptr_t at every turn, as the API
-# obliges them to: the tests are spared these.
+# Programs that use kevent() have to mix int and uintptr_t everywhere, because of
+# the API. So the tests are compiled without these.
 set(kq_warnings_conversion -Wconversion -Wsign-conversion)
 # Plain -Wshadow objects to a struct and a function of the name kevent.
 set(kq_warnings_gcc -Wshadow=local -Wlogical-op -Wduplicated-cond -Wduplicated-branches)

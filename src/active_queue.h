@@ -16,8 +16,10 @@ namespace kq {
 class ActiveQueue {
   public:
     [[nodiscard]] bool empty() const { return knotes_.empty(); }
-    // How many; and how many of these are not kBacked.
+    // size(): the number of knotes, without the marker. unbacked(): how many of them are not
+    // kBacked.
     [[nodiscard]] int size() const { return size_; }
+    [[nodiscard]] bool has_none() const { return size_ == 0; }
     [[nodiscard]] int unbacked() const { return unbacked_; }
     // A number that changes with each activation.
     [[nodiscard]] uint32_t activations() const { return activations_; }
@@ -75,6 +77,8 @@ class ActiveQueue {
         return kn;
     }
 
+    // The head of the queue, which must not be empty and must have no marker.
+    [[nodiscard]] const Knote& head() { return *knotes_.front(); }
     // The only knote of the queue, taken off it. There must be exactly one knote, and no marker.
     Knote& take_only() {
         Knote* kn = knotes_.front();

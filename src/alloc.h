@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include <new>
-#include <type_traits>
 #include <utility>
 
 namespace kq {
@@ -55,57 +54,10 @@ Owned<T> make(Args&&... args) {
     return Owned<T>(::new (memory) T(std::forward<Args>(args)...));
 }
 
-// Keeps the memory of a few objects of one size for the next ones: a knote that is reported once
-// and added again costs no malloc(). With AddressSanitizer it keeps none, so that a knote that is
-// used after its end is found.
-class Spares {
-  public:
-    Spares() = default;
-    Spares(const Spares&) = delete;
-    Spares& operator=(const Spares&) = delete;
-    ~Spares() {
-        while (first_ != nullptr)
-            free(std::exchange(first_, first_->next));
-    }
-
-    // A new T, as make(). All types that share these spares have the same size.
-    template <class T>
-    T* make() {
-        static_assert(sizeof(T) >= sizeof(Spare) && std::is_trivially_destructible_v<T>);
-        if (first_ == nullptr) return kq::make<T>().release();
-        count_--;
-        return ::new (std::exchange(first_, first_->next)) T;
-    }
-    // Ends an object that make() made.
-    template <class T>
-    void destroy(T* object) {
-        if (count_ == kMost) {
-            free(object);
-            return;
-        }
-        count_++;
-        first_ = ::new (object) Spare{first_};
-    }
-
-  private:
-#if defined(__SANITIZE_ADDRESS__)
-    static constexpr int kMost = 0;
-#else
-    static constexpr int kMost = 16;
-#endif
-    struct Spare {
-        Spare* next;
-    };
-
-    Spare* first_ = nullptr;
-    int count_ = 0;
-};
-
 // A growing array of trivial elements; the owner keeps count and capacity.
 // Returns false and changes nothing when memory is short.
 template <class T>
-bool grow_array(T*& array, size_t& capacity, size_t wanted) {
-    if (wanted <= capacity) return true;
+[[gnu::noinline]] bool grow_array_now(T*& array, size_t& capacity, size_t wanted) {
     size_t next = capacity + capacity / 2;
     if (next < wanted) next = wanted;
     if (next < 8) next = 8;
@@ -114,6 +66,10 @@ bool grow_array(T*& array, size_t& capacity, size_t wanted) {
     array = static_cast<T*>(memory);
     capacity = next;
     return true;
+}
+template <class T>
+bool grow_array(T*& array, size_t& capacity, size_t wanted) {
+    return wanted <= capacity || grow_array_now(array, capacity, wanted);
 }
 
 }  // namespace kq

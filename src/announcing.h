@@ -3,12 +3,12 @@
 //
 // poll() on the public descriptor, threads that sleep and kqueues that watch this one must find it
 // readable exactly while something is queued that the kernel does not know of. New activations
-// *ring*, because all of these must notice each one. What is only left over, or was found by
-// counting for a watching kqueue, is *held*: a ring would wake that kqueue for nothing, again and
-// again.
+// *ring*, because all of these must notice each one. Knotes that are only left over, or were found
+// by counting for a watching kqueue, are *held*: a ring would wake that kqueue for nothing, again
+// and again.
 //
 // A ring may be *promised*. A woken thread would only wait for the mutex, so the call that is just
-// ending rings after it has given the mutex back. By then the knotes may have been taken off the
+// ending rings after it has unlocked the mutex. At that time the knotes may have been taken off the
 // queue, and the ring is not needed any more. The thread that sees this calls the promise off. Then
 // either that thread collects the ring, or the thread that rings does.
 //
@@ -31,8 +31,8 @@ class PromisedRings {
     [[nodiscard]] bool any() const { return count_.load() > 0; }
     void promise() { count_.fetch_add(1); }
     void done() { count_.fetch_sub(1); }
-    // Says that one of them is not needed any more; and asks whether that was said, which also
-    // forgets it.
+    // Says that one of them is not needed any more. The other function asks whether that was said,
+    // and forgets it.
     void call_off() { called_off_.store(true); }
     [[nodiscard]] bool was_called_off() { return called_off_.exchange(false); }
 
@@ -51,8 +51,14 @@ class Announcing {
 
     // The same, and nothing was promised.
     [[nodiscard]] bool is_silent() const { return state_ == 0; }
+    // 0 if is_silent().
+    [[nodiscard]] unsigned state() const { return state_; }
 
-    // The kernel may show as ready what is not pending any more. A look finds that out.
+    // There was a ring, which was not collected, and nothing else is to be announced.
+    [[nodiscard]] bool is_just_rung() const { return state_ == kRung; }
+
+    // The kernel may show the queue as ready although nothing is pending any more. A look finds
+    // that out.
     void note_stray() { set(kStray, true); }
     // A ring was collected.
     void note_heard(const PromisedRings& promised) {
@@ -79,6 +85,15 @@ class Announcing {
     // Fails only when the number is not our queue any more, which the call finds out by itself.
     void announce(Backend& backend, PromisedRings& promised, const ActiveQueue& active, After what,
                   bool lingers);
+
+    // As announce(), for the first activation while all is silent, in a process with one thread.
+    // False: the ring failed, and announce() must be called.
+    bool ring_alone(Backend& backend, const ActiveQueue& active) {
+        if (backend.announce(Announce::ring) != Errno::ok) return false;
+        announced_ = active.activations();
+        state_ = kRung;
+        return true;
+    }
 
     // Whether the call that is ending has promised a ring: it owes one to the others from now on.
     [[nodiscard]] bool take_promise() {

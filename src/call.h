@@ -10,6 +10,8 @@
 
 #include <stdint.h>
 
+#include <atomic>
+
 namespace kq {
 
 class Call {
@@ -18,6 +20,14 @@ class Call {
     void begin() { known_to_exist_ = false; }
     [[nodiscard]] bool is_known_to_exist() const { return known_to_exist_; }
     void note_existence() { known_to_exist_ = true; }
+
+    // The last thread that has begun a call, or has gone on with one after a sleep
+    // (threading::self()). Only user() may be called without the lock. If it answers another
+    // thread, the calling thread does not hold the lock inside of a call. There is one exception: a
+    // signal handler that runs after the thread has locked, but before note_user(). A fork() in
+    // such a handler waits longer than necessary (L-FORK-INSIDE).
+    void note_user(uintptr_t thread) { user_.store(thread, std::memory_order_relaxed); }
+    [[nodiscard]] uintptr_t user() const { return user_.load(std::memory_order_relaxed); }
 
     // The number of the collection: readiness that was reported in this pass is still true.
     [[nodiscard]] uint32_t pass() const { return pass_; }
@@ -28,7 +38,7 @@ class Call {
     [[nodiscard]] uint32_t tick() const { return tick_; }
     void set_tick(uint32_t tick) { tick_ = tick; }
 
-    // How many reports came of what is not registered; it may wrap.
+    // How many stale reports came, of something that is not registered. The count may wrap.
     [[nodiscard]] uint32_t stale() const { return stale_; }
     void note_stale() { stale_++; }
 
@@ -36,6 +46,7 @@ class Call {
     uint32_t pass_ = 1;
     uint32_t tick_ = 0;
     uint32_t stale_ = 0;
+    std::atomic<uintptr_t> user_{0};
     bool known_to_exist_ = false;
 };
 

@@ -73,7 +73,7 @@ concept DuplicatesContract = requires(B b, const B c, int fd, uint32_t tag,
 // ---- fork ----
 
 template <class B>
-concept ForkContract = requires(B b, bool in_child) {
+concept ForkContract = requires(B b, bool in_child, int number, uint32_t tag, int32_t pid) {
     // In a forked child: closes this process' copies of all descriptors, if
     // they still are ours, and does nothing else; the queue is the parent's.
     { b.abandon_in_child() } -> std::same_as<void>;
@@ -84,6 +84,17 @@ concept ForkContract = requires(B b, bool in_child) {
     // queues share complete, too. `true`: in the child.
     { B::lock_before_fork() } -> std::same_as<void>;
     { B::unlock_after_fork(in_child) } -> std::same_as<void>;
+
+    // KQUEUE_CPONFORK, in a forked child, which has one thread. As abandon_in_child(), but the
+    // number of the public descriptor stays open, so that no other file gets it.
+    { b.abandon_all_but_number() } -> std::same_as<void>;
+    // Closes such a number.
+    { B::close_number(number) } -> std::same_as<void>;
+    // Or, of a new Backend: as open(). The public descriptor is `number`, and what that named
+    // before is closed. On failure the number is closed, too, and nothing else is open.
+    { b.open_at(number, tag) } -> std::same_as<Errno>;
+    // Whether the child cannot watch this process, or must not: it is another child of its parent.
+    { B::is_out_of_reach(pid) } -> std::same_as<bool>;
 };
 // clang-format on
 
@@ -139,7 +150,7 @@ concept ProcessesContract = requires(B b, int32_t pid, Handle h, ProcessFacts& p
     // already. no_process: there is none. unimplemented: no wakeup will come, but processes::ask()
     // can be asked.
     { b.watch_process(pid, h, process) } -> std::same_as<Errno>;
-    // Forgets what watch_process() began, in whatever state.
+    // Ends what watch_process() began, in any state.
     { b.unwatch_process(process) } -> std::same_as<void>;
     // Wakeups Kind::processes come, by level, while processes::hear() has news. Only
     // between processes::listen() and stop_listening().
@@ -167,7 +178,7 @@ Result<size_t> hear(std::span<ProcessNews> out);
 
 // ---- signals, which belong to the whole process ----
 //
-// Called by the signal hub under its mutex, except for are_left(). What is caught is
+// Called by the signal hub under its mutex, except for are_left(). Signals that are caught are
 // told to signal_hub::arrived(), once for each signal as far as the system can
 // count them. No thread's mask is changed.
 // clang-format off
@@ -183,9 +194,9 @@ concept SignalsContract = requires(B b, int fd) {
 
 namespace signals {
 
-// Begins to catch a signal, or goes on for one more kqueue that watches it. What the program wants
-// to be done with it (a handler, nothing) is still done; the default action is not taken. invalid:
-// no such signal.
+// Begins to catch a signal, or goes on for one more kqueue that watches it. The program's own
+// disposition still has its effect (its handler runs, or the signal is ignored), but the default
+// action is not taken. invalid: no such signal.
 Errno start(int number);
 // Puts back what the program wants to be done.
 void stop(int number);
@@ -228,8 +239,8 @@ concept MountsContract = requires(B b) {
 
 // ---- urgent, unsent, procdesc: states of a descriptor ----
 //
-// What can be asked at any time is below. A backend may tell of them, too; what it does not tell is
-// looked at now and then (fd_state.cc):
+// The questions below can be asked at any time. A backend may also report these states. States that
+// it does not report are looked at now and then (fd_state.cc):
 //
 //     Errno watch_state(int fd, uint8_t what, Handle h);
 //         Sets which StateChange bits of fd are wanted; 0: none any more. Told by edge, and at once
@@ -237,6 +248,9 @@ concept MountsContract = requires(B b) {
 //         while take_states() has something.
 //     size_t take_states(std::span<Handle> out);
 //         The handles of descriptors of which there is something to tell, without saying what.
+//     Errno still_state(int fd);
+//         Whether fd is the open file that watch_state() was called for, with bits that are still
+//         wanted: no_entry if it is another one. bad_descriptor.
 
 namespace descriptor {
 
@@ -253,7 +267,8 @@ Result<int64_t> unsent(int fd, const FdFacts& facts);
 
 namespace processes {
 
-// procdesc: ok if fd names a process; invalid if it is anything else.
+// procdesc: ok if fd names a process; invalid if it is anything else. Other errors: that cannot be
+// told now.
 Errno check_descriptor(int fd);
 
 // What has become of the process that fd names. Never reaps it. `status` is set, as of wait(), for

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // One changelist entry: find, add, modify, delete, enable, disable, receipt.
-// The EV_ rules of registration stand here and nowhere else (semantics 2.2, 3).
+// The EV_ rules of registration: see change.h.
 // Called by Kqueue::run under the kqueue's mutex.
 #include "change.h"
 #include "fd_watch.h"
@@ -61,20 +61,24 @@ Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
     // The others would register with the file that has its number now, except if asks_queue() says
     // that registering checks it. Even that check fails if the number names another kqueue of ours
     // that watches the same descriptor.
-    const bool asks = !registry::several.load(std::memory_order_relaxed) &&
-                      (change.flags & EV_DISABLE) == 0 && verbs.asks_queue(*this, change.ident);
-    if (!asks && check_exists() != Errno::ok) return Errno::bad_descriptor;
+    if (!call_.is_known_to_exist()) {
+        const bool asks = !registry::several.load(std::memory_order_relaxed) &&
+                          (change.flags & EV_DISABLE) == 0 && verbs.asks_queue(*this, change.ident);
+        if (!asks && check_exists() != Errno::ok) return Errno::bad_descriptor;
+    }
     const Result<Knote*> created = verbs.create(*this, change);
     if (!created.ok()) return created.error();
     Knote& kn = *created.value();
     kn.ident = change.ident;
-    kn.filter = change.filter;
+    kn.set_filter(change.filter);
     kn.udata = change.udata;
     kn.flags = static_cast<uint16_t>(kn.flags | kept_flags(change.flags));
     if ((change.flags & EV_DISABLE) != 0) kn.set(kDisabled);
     const Errno error = verbs.attach(*this, kn);
+    // For the first knote of a descriptor no backend opens a descriptor of its own.
+    if (!is_of_descriptors(kn.filter) || kn.chain != nullptr) fd_watch::forget_opened(*this);
     if (error == Errno::ok) {
-        knotes_.fetch_add(1);
+        note_made();
     } else {
         deactivate(kn);
         verbs.destroy(*this, &kn);
@@ -84,13 +88,22 @@ Errno Kqueue::create_knote(Verbs verbs, const struct kevent& change) {
 
 template Errno Kqueue::create_knote(OfDescriptors verbs, const struct kevent& change);
 template Errno Kqueue::create_knote(ByTable verbs, const struct kevent& change);
+template Errno Kqueue::create_knote(OfTimers verbs, const struct kevent& change);
+template Errno Kqueue::create_knote(OfUsers verbs, const struct kevent& change);
+
+// add_in_place(), out of line.
+bool Kqueue::add_first(FdWatch& watch, const struct kevent& change, Errno& answer) {
+    return add_in_place(watch, change, answer);
+}
 
 // As apply_changes(), for any number of changes.
 Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struct kevent* events,
                                int nevents, bool& stopped) {
     int written = 0;
     for (int i = 0; i < nchanges; i++) {
-        const Errno error = register_change(changes[i]);
+        const Errno error = is_of_descriptors(changes[i].filter)
+                                ? register_by<OfDescriptors, true>(changes[i])
+                                : register_by<ByTable>(changes[i]);
         if (!is_to_be_answered(changes[i], error)) continue;
         Result<int> end = 0;
         written = answer_change(changes[i], error, events, nevents, written, end);
@@ -98,6 +111,28 @@ Result<int> Kqueue::apply_list(const struct kevent* changes, int nchanges, struc
         if (written < 0) return end;
     }
     return written;
+}
+
+// A change of a disabled knote that asks for something else and has EV_ENABLE. If the knote cannot
+// be enabled, it goes on asking for what it asked for before.
+Errno Kqueue::modify_and_enable(Knote& kn, const struct kevent& change) {
+    const ByTable verbs(kn);
+    const uint32_t fflags = kn.saved_fflags;
+    const intptr_t data = kn.data;
+    const uint8_t bits = kn.filter_bits;
+    Errno error = verbs.modify(*this, kn, change);
+    if (error != Errno::ok) return error;
+    kn.clear(kDisabled);
+    error = verbs.enable(*this, kn);
+    if (error == Errno::ok) {
+        if (kn.has(kActive)) activate(kn);
+    } else if (!is_gone(error)) {  // otherwise it was dropped
+        kn.set(kDisabled);
+        kn.saved_fflags = fflags;
+        kn.data = data;
+        kn.filter_bits = bits;
+    }
+    return error;
 }
 
 // EV_FORCEONESHOT: queues the knote for its report, even if the change or its filter took it off

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Gives the reports of the kernel to the knotes and other parts they are for, and decides when
-// enough was collected. Lock: the kqueue's mutex.
+// Gives the reports of the kernel to the knotes and other parts that they concern, and decides when
+// enough reports were collected. Lock: the kqueue's mutex.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ class Reports {
 
 constexpr size_t kGrowth = 4;
 
-// Whether a wakeup says that it belongs to another queue: see note_collected() in platform.h.
+// Whether a wakeup says that it belongs to another queue: see note_collected() in capabilities.h.
 bool is_of_another_queue(Handle handle, uint32_t tag) {
     return handle.generation() != 0 && handle.generation() != tag;
 }
@@ -51,6 +51,18 @@ Result<bool> Kqueue::take_in(std::span<Wakeup> room, Result<size_t> got, int wan
                              Report report) {
     call_.set_tick(coarse_tick());
     return take_in_inline(room, got, wanted, report);
+}
+
+// Whether the reports may be taken as they are. not_ours: the number names another queue.
+Errno Kqueue::check_reports(std::span<Wakeup> room, Result<size_t> got, uint32_t stale_before,
+                            Report report) {
+    if (!got.ok())
+        return got.error() == Errno::bad_descriptor && !exists() ? Errno::not_ours : got.error();
+    // Some reports had handles that we did not give out, or that are out of date: is the number
+    // still ours?
+    if (call_.stale() == stale_before || exists()) return Errno::ok;
+    if (report == &Backend::collect) keep_for_others(room.first(got.value()));
+    return Errno::not_ours;
 }
 
 // The rest of take_in(). `batch` is the first batch, which was taken in already.
@@ -67,15 +79,8 @@ Result<bool> Kqueue::take_more(std::span<Wakeup> room, Result<size_t> got, Batch
     size_t largest = room.size();
     bool rung = false;
     for (int batches = 1;; batches++) {
-        if (!got.ok())
-            return got.error() == Errno::bad_descriptor && !exists() ? Errno::not_ours
-                                                                     : got.error();
-        // Some reports had handles that we did not give out, or that are out of date: is the number
-        // still ours?
-        if (call_.stale() != stale && !exists()) {
-            if (report == &Backend::collect) keep_for_others(room.first(got.value()));
-            return Errno::not_ours;
-        }
+        const Errno error = check_reports(room, got, stale, report);
+        if (error != Errno::ok) return error;
         // Taking signals rings this kqueue. That ring is collected, too, but only once.
         const bool rings = batch.signals && !rung;
         rung = rung || batch.signals;
@@ -83,7 +88,8 @@ Result<bool> Kqueue::take_more(std::span<Wakeup> room, Result<size_t> got, Batch
         if (active_.size() >= wanted) return true;
         size_t next = largest * kGrowth;
         if (active_.size() > batch.active_before && batches < kMaxBatches)
-            next = std::clamp(static_cast<size_t>(wanted - active_.size()), size_t{kBatch}, next);
+            next = std::min(std::max(static_cast<size_t>(wanted - active_.size()), size_t{kBatch}),
+                            next);
         const std::span<Wakeup> more = reports.make_room(next);
         if (!more.empty()) {
             room = more;
@@ -150,6 +156,7 @@ void Kqueue::expire_timers(Clock clock) {
     const Nanos t = now(clock);
     while (TimerKnote* timer = timers_.take_due(clock, t))
         activate(*timer);
+    timers_.share(clock);
     if (clock == Clock::monotonic) {
         if (parked_.deadline() > t) return;
         parked_.set_deadline(kForever);
@@ -164,7 +171,7 @@ void Kqueue::expire_timers(Clock clock) {
 void Kqueue::look_at(Parking where, int most) {
     parked_.look_at(where, most, [this](Knote& kn) KQ_NO_ANALYSIS {
         const uint32_t before = active_.activations();
-        find_filter(kn.filter)->look(*this, kn);
+        ops_of(kn)->look(*this, kn);
         return active_.activations() != before;
     });
 }

@@ -2,15 +2,16 @@
 // Why no event comes: what tracing says of the knotes of a kqueue, before a call sleeps and when it
 // ends without an event. For people who look for a fault of their program.
 //
-// Each knote is looked at, and is not changed: a program that is traced does what it does untraced.
-// Only knotes of closed descriptors are dropped, which else happens somewhat later. An explanation
-// is given once, and again when it has become another one. Nothing here runs while tracing is off.
+// Each knote is looked at, and is not changed: tracing does not change what a program does. Only
+// knotes of closed descriptors are dropped. Without tracing they are dropped somewhat later. An
+// explanation is given once, and again when it has changed. Nothing here runs while tracing is off.
 // Under the kqueue's mutex.
 #include <inttypes.h>
 
 #include <algorithm>
 #include <atomic>
 
+#include "farewell.h"
 #include "fd_filter.h"
 #include "kqueue.h"
 #include "trace.h"
@@ -24,8 +25,8 @@ constexpr Nanos kLookAgain = 1 * kSecond;
 
 // ---- what was said already ----
 
-// What was said last of a knote, for as many as there is room. Where two share a place each is
-// explained again now and then, which does no harm. Any thread.
+// The last explanation of each knote, for as many knotes as there is room. If two knotes share a
+// place, each is explained again now and then, which does no harm. Any thread.
 constexpr size_t kPlaces = 256;
 constinit std::atomic<uint32_t> said[kPlaces]{};
 
@@ -47,9 +48,19 @@ void say_once(const KnoteQueue& kq, uint64_t key, const names::Text& why) {
 
 // ---- the reasons ----
 
+void append_udata(names::Text& why, const Knote& kn) {
+    if (kn.is_specific())
+        why.append(" (udata 0x%" PRIxPTR ")", reinterpret_cast<uintptr_t>(kn.udata));
+}
+
 void begin(names::Text& why, const Knote& kn) {
     why.append("no event: %s %" PRIuPTR, names::name_of(kn.filter), kn.ident);
     if (kn.filter == EVFILT_SIGNAL) names::append_signal(why, kn.ident);
+    append_udata(why, kn);
+}
+
+uint64_t key_of(const Knote& kn) {
+    return kn.hash_key() ^ (kn.is_specific() ? reinterpret_cast<uintptr_t>(kn.udata) << 16 : 0);
 }
 
 const char* why_disabled(const Knote& kn) {
@@ -59,6 +70,13 @@ const char* why_disabled(const Knote& kn) {
 
 // The reasons that can be seen without asking a descriptor.
 void explain_plainly(const Knote& kn, names::Text& why) {
+    if (farewell::is_one(kn)) {
+        why.append("no event: %s %" PRIuPTR, names::name_of(farewell::filter_before(kn)), kn.ident);
+        append_udata(why, kn);
+        why.append(" %s, and tells of that after EV_ENABLE",
+                   farewell::is_deleted(kn) ? "was deleted while it was disabled" : "was closed");
+        return;
+    }
     const bool notes = kn.filter == EVFILT_VNODE || kn.filter == EVFILT_PROC;
     if (kn.has(kDisabled)) {
         begin(why, kn);
@@ -73,8 +91,8 @@ void explain_plainly(const Knote& kn, names::Text& why) {
     }
 }
 
-// A knote of EVFILT_READ or EVFILT_WRITE. `facts`: a copy, since what is seen here is not to be
-// remembered.
+// A knote of EVFILT_READ or EVFILT_WRITE. `facts` is a copy, because the state that is seen here
+// must not be remembered.
 void explain_ready(FdKnote& kn, FdFacts facts, names::Text& why) {
     const bool reads = kn.filter == EVFILT_READ;
     const int fd = fd_watch::fd_of(kn);
@@ -116,15 +134,16 @@ void explain_descriptor(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.m
         if (ready && watch.facts.kind != FdKind::kqueue)
             explain_ready(static_cast<FdKnote&>(*kn), watch.facts, why);
         if (why.c_str()[0] == '\0') explain_plainly(*kn, why);
-        say_once(kq, kn->hash_key(), why);
+        say_once(kq, key_of(*kn), why);
     }
 }
 
 }  // namespace
 
 void Kqueue::explain() {
-    const Guard guard(mutex_);
+    mutex_.lock();
     explain_knotes();
+    settle_and_end(After::changes);  // a descriptor that was found to be closed may owe EV_VANISHED
 }
 
 void Kqueue::explain_knotes() {
@@ -140,7 +159,7 @@ void Kqueue::explain_knotes() {
     index_.for_each([this](const Knote* kn) KQ_NO_ANALYSIS {
         names::Text why;
         if (!kn->has(kQueued)) explain_plainly(*kn, why);
-        say_once(*this, kn->hash_key(), why);
+        say_once(*this, key_of(*kn), why);
     });
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// News of watched files, for the knotes of their descriptors: the capability `files` of platform.h.
+// News of watched files, for the knotes of their descriptors: the capability `files`.
 // See fd_watch.h. Everything here runs under the kqueue's mutex.
 #include "fd_filter.h"
 #include "fd_watch.h"
@@ -10,27 +10,34 @@ namespace kq {
 
 static_assert(Backend::kHas.files && FilesContract<Backend>);
 
-void KnoteQueue::take_files() {
-    backend_.take_files(
-        [](void* self, Handle handle, uint32_t changes) KQ_NO_ANALYSIS {
-            fd_watch::on_file_changed(*static_cast<KnoteQueue*>(self), handle, changes);
-        },
-        this);
+namespace {
+
+void tell_queue(void* self, Handle handle, uint32_t changes) KQ_NO_ANALYSIS {
+    fd_watch::on_file_changed(*static_cast<KnoteQueue*>(self), handle, changes);
 }
 
-void KnoteQueue::take_told_files() {
-    if (backend_.files_told()) take_files();
+}  // namespace
+
+void KnoteQueue::take_files() {
+    backend_.take_files(tell_queue, this);
+}
+
+void KnoteQueue::take_rest_of_files() {
+    kq::take_rest_of_files(backend_, tell_queue, this);
 }
 
 namespace fd_watch {
 
 Errno watch_file(KnoteQueue& kq, int fd, FdWatch& watch) {
     uint32_t wanted = 0;
-    const Knote* reader = note_of(watch, EVFILT_READ);
-    if (reader != nullptr && (reader->filter_bits & kWatched) != 0) wanted |= kModified;
-    const Knote* kn = note_of(watch, EVFILT_VNODE);
-    if (kn != nullptr) wanted |= vnode::wanted_by(*kn, watch.facts);
-    return kq.backend().watch_file(fd, wanted, handle_of(fd, watch), watch.facts);
+    for (const Knote* kn = watch.notes; kn != nullptr; kn = kn->chain) {
+        if (kn->filter == EVFILT_READ && (kn->filter_bits & kWatched) != 0) wanted |= kModified;
+        if (kn->filter == EVFILT_VNODE) wanted |= vnode::wanted_by(*kn, watch.facts);
+    }
+    const Errno error = kq.backend().watch_file(fd, wanted, handle_of(fd, watch), watch.facts);
+    // Perhaps while an event is delivered, when no knote may be forgotten: see Kqueue::announce().
+    if (has_opened(kq.backend())) kq.note_stray();
+    return error;
 }
 
 void unwatch_file(KnoteQueue& kq, int fd, FdWatch& watch) {
@@ -65,12 +72,21 @@ void on_file_changed(KnoteQueue& kq, Handle handle, uint32_t changes) {
                    "changes of the file of descriptor %u came faster than they were collected, "
                    "some are lost",
                    handle.index());
-    FdKnote* reader = knote_for(*watch, EVFILT_READ);
     const bool concerns = (changes & (kModified | kUnknown | kLost)) != 0;
-    if (concerns && reader != nullptr && (reader->filter_bits & kWatched) != 0)
-        fd_filter::look_again(kq, *reader);
-    // Last, because this may find that the number is another file, and drop all knotes.
-    if (Knote* kn = note_of(*watch, EVFILT_VNODE)) vnode::on_changed(kq, *kn, changes);
+    for (Knote* kn = note_of(*watch, EVFILT_READ); concerns && kn != nullptr; kn = next_of(*kn))
+        if ((kn->filter_bits & kWatched) != 0)
+            fd_filter::look_again(kq, static_cast<FdKnote&>(*kn));
+    look_at_vnodes(kq, handle, changes);  // last, because it may drop all knotes
+}
+
+void look_at_vnodes(KnoteQueue& kq, Handle handle, uint32_t changes) {
+    FdWatch* watch = find_watch(kq, handle);
+    if (watch == nullptr) return;
+    for (Knote *kn = note_of(*watch, EVFILT_VNODE), *next = nullptr; kn != nullptr; kn = next) {
+        next = next_of(*kn);
+        vnode::on_changed(kq, *kn, changes);
+        if (find_watch(kq, handle) == nullptr) return;
+    }
 }
 
 }  // namespace fd_watch

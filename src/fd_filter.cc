@@ -5,6 +5,7 @@
 
 #include <limits.h>
 
+#include "fd_usual.h"
 #include "registry.h"
 #include "registry_lookup.h"
 
@@ -16,11 +17,15 @@ using fd_watch::bit;
 using fd_watch::check_same;
 using fd_watch::fd_of;
 using fd_watch::forget;
+using fd_watch::is_linked;
+using fd_watch::is_shared;
 using fd_watch::link;
 using fd_watch::mode_for;
 using fd_watch::note_of;
 using fd_watch::reset;
 using fd_watch::tell;
+using fd_watch::tell_again;
+using fd_watch::tell_all;
 using fd_watch::tell_or_forget;
 using fd_watch::unlink;
 using fd_watch::watch_file;
@@ -28,7 +33,7 @@ using fd_watch::watch_of;
 
 namespace {
 
-// The kernel queue refuses the descriptor. It is a file, which the core samples, or something that
+// The kernel queue refuses the descriptor. It is a file, which the core samples, or a device that
 // is always ready.
 Errno attach_unpollable(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const Errno error = descriptor::classify(fd_of(kn), watch.facts);
@@ -47,7 +52,7 @@ Errno for_user(Errno error) {
     return error == Errno::too_many_links ? Errno::invalid : error;  // D-40
 }
 
-// A kqueue can be watched for reading by another one, and for nothing else.
+// Another kqueue can watch a kqueue only for reading.
 [[gnu::noinline]] Errno check_queue(KnoteQueue& kq, const Knote& kn, FdFacts& facts)
     KQ_REQUIRES(kq.mutex()) {
     if (!registry::is_live(fd_of(kn))) return Errno::ok;
@@ -70,16 +75,22 @@ KQ_INLINE Errno check_kind(KnoteQueue& kq, const Knote& kn, FdFacts& facts)
 
 // The kernel is told when the knote is enabled. The descriptor is classified now, so that a reuse
 // of the number before that is noticed.
-Errno attach_disabled(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+[[gnu::noinline]] Errno attach_disabled(KnoteQueue& kq, FdWatch& watch, Knote& kn)
+    KQ_REQUIRES(kq.mutex()) {
     Errno error = descriptor::check_open(fd_of(kn));
     if (error == Errno::ok && watch.facts.kind == FdKind::unknown)
         error = descriptor::classify(fd_of(kn), watch.facts);
     if (error == Errno::ok && watch.facts.kind == FdKind::directory) error = Errno::invalid;
     if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
-    if (error == Errno::ok)
+    if (error == Errno::ok) {
         link(watch, kn);
-    else if (watch.notes == nullptr && watch.facts.registered == 0)
-        reset(watch);
+        // The others begin to share: see arm_beside().
+        if (is_shared(watch, kn) && watch.facts.registered != 0) {
+            error = tell_all(kq, fd_of(kn), watch, 0);
+            if (error != Errno::ok) unlink(watch, kn);
+        }
+    }
+    if (error != Errno::ok && watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return error;
 }
 
@@ -88,11 +99,18 @@ void note_identity(KnoteQueue& kq, Knote& kn, const FdWatch& watch) KQ_REQUIRES(
     if (watch.facts.kind != FdKind::kqueue) static_cast<FdKnote&>(kn).sequence = kq.tick();
 }
 
+// arm() has failed with `error`. Returns the answer of the change.
+[[gnu::noinline]] Errno after_refusal(KnoteQueue& kq, FdWatch& watch, Knote& kn, Errno error)
+    KQ_REQUIRES(kq.mutex()) {
+    if (is_gone(error)) forget(kq, fd_of(kn));
+    if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
+    return for_user(error);
+}
+
 // Starts the source of an indexed, enabled knote, or starts it again. If the knote is true it is
 // reported, even with EV_CLEAR.
-Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
+Errno begin(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     const int fd = fd_of(kn);
-    FdWatch& watch = watch_of(kq, kn);
     if (watch.facts.kind == FdKind::kqueue) static_cast<FdKnote&>(kn).sequence--;  // it is news
     Errno error = watch.facts.registered == 0 ? check_same(kq, fd, watch) : Errno::ok;
     if (error != Errno::ok) return error;
@@ -101,10 +119,9 @@ Errno begin(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
         return Errno::ok;
     }
     error = arm(kq, fd, watch, static_cast<FdKnote&>(kn));
-    if (is_gone(error)) forget(kq, fd);
-    if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
+    if (__builtin_expect(error != Errno::ok, 0)) error = after_refusal(kq, watch, kn, error);
     if (error == Errno::ok) note_identity(kq, kn, watch);
-    return for_user(error);
+    return error;
 }
 
 // The knote is not true. Decides how the kernel shall go on. A level report comes again by itself.
@@ -138,7 +155,8 @@ Errno trust_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
     kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge | kLeftover));
     if (!forced || mode_for(&kn) != Mode::level) return Errno::ok;
     const Errno error = tell_or_forget(kq, fd_of(kn), watch_of(kq, kn), bit(direction_of(kn)));
-    if (error == Errno::ok) kq.set_backed(kn, true);
+    if (error == Errno::ok && watch_of(kq, kn).facts.armed_for(direction_of(kn)) == Mode::level)
+        kq.set_backed(kn, true);
     return error;
 }
 
@@ -148,25 +166,75 @@ Errno trust_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
 
 namespace {
 
-// Nearly all changes ask for NOTE_LOWAT or for nothing.
-Errno check_notes(const struct kevent& change) {
-    if ((change.fflags & ~uint32_t{NOTE_LOWAT}) == 0) return Errno::ok;
-    return kq::check_notes(change.filter, change.fflags);
+// The directions that tell() must tell again after this knote was unlinked. None if other knotes
+// share its direction.
+uint8_t rearm_without(const FdWatch& watch, const Knote& kn) {
+    const bool shared = watch.notes != nullptr && note_of(watch, kn.filter) != nullptr;
+    return shared ? uint8_t{0} : bit(direction_of(kn));
 }
 
 }  // namespace
+
+// Nearly all changes ask for NOTE_LOWAT or for nothing.
+Errno check_notes(const struct kevent& change) {
+    if ((change.fflags & ~uint32_t{NOTE_LOWAT}) == 0) return Errno::ok;
+    const Errno error = descriptor::check_open(static_cast<int>(change.ident));
+    return error == Errno::ok ? kq::check_notes(change.filter, change.fflags) : error;
+}
 
 Errno absent(uintptr_t ident) {
     const Errno error = descriptor::check_open(static_cast<int>(ident));
     return error == Errno::ok ? Errno::no_entry : error;
 }
 
+namespace {
+
+// arm() of a new knote has answered `error`. The facts may have been those of an earlier open file
+// of this number. Then this begins afresh, if the kqueue's number still is ours.
+[[gnu::noinline, gnu::cold]] Errno arm_otherwise(KnoteQueue& kq, FdWatch& watch, Knote& kn,
+                                                 Errno error) KQ_REQUIRES(kq.mutex()) {
+    const int fd = fd_of(kn);
+    if (error == Errno::no_entry) {
+        unlink(watch, kn);
+        forget(kq, fd);
+        link(watch, kn);
+        error = kq.check_exists();
+        if (error == Errno::ok) error = tell(kq, fd, watch, bit(direction_of(kn)));
+    }
+    return error == Errno::not_permitted ? attach_unpollable(kq, watch, kn) : error;
+}
+
+// A new knote was refused: takes back what attach() has done.
+[[gnu::noinline, gnu::cold]] Errno give_up(KnoteQueue& kq, FdWatch& watch, Knote& kn, Errno error)
+    KQ_REQUIRES(kq.mutex()) {
+    const int fd = fd_of(kn);
+    unlink(watch, kn);
+    if (error == Errno::bad_descriptor)
+        forget(kq, fd);
+    else
+        (void)tell(kq, fd, watch, rearm_without(watch, kn));
+    if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
+    return for_user(error);
+}
+
+// The rest of attach(): arm() of a new, linked knote has answered `error`.
+KQ_INLINE Errno end_attaching(KnoteQueue& kq, FdWatch& watch, Knote& kn, Errno error)
+    KQ_REQUIRES(kq.mutex()) {
+    if (error != Errno::ok) error = arm_otherwise(kq, watch, kn, error);
+    if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
+    if (error != Errno::ok) return give_up(kq, watch, kn, error);
+    note_identity(kq, kn, watch);
+    return error;
+}
+
+}  // namespace
+
 Errno attach(KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
-    // What is known may concern an earlier open file of this number. If a silent registration is
-    // about to be re-armed, that finds it out.
+    // The facts may be those of an earlier open file of this number. If a silent registration is
+    // about to be re-armed, the re-arming finds that out.
     const bool known = watch.facts.registered != 0 || watch.facts.kind != FdKind::unknown;
     if (known && (kn.has(kDisabled) || watch.facts.registered == 0)) {
         const Errno error = check_same(kq, fd, watch);
@@ -174,28 +242,19 @@ Errno attach(KnoteQueue& kq, Knote& kn) {
     }
     if (kn.has(kDisabled)) return attach_disabled(kq, watch, kn);
     link(watch, kn);
-    Errno error = arm(kq, fd, watch, static_cast<FdKnote&>(kn));
-    if (error == Errno::no_entry) {  // it was: begin afresh, if the kqueue's number still is ours
-        unlink(watch, kn);
-        forget(kq, fd);
-        error = kq.check_exists();
-        if (error != Errno::ok) return error;
-        link(watch, kn);
-        error = tell(kq, fd, watch, bit(direction_of(kn)));
-    }
-    if (error == Errno::not_permitted) error = attach_unpollable(kq, watch, kn);
-    if (error == Errno::ok) error = check_kind(kq, kn, watch.facts);
+    return end_attaching(kq, watch, kn, arm(kq, fd, watch, static_cast<FdKnote&>(kn)));
+}
+
+Errno end_adding(KnoteQueue& kq, FdWatch& watch, FdKnote& kn, Errno error) {
+    if (error == Errno::no_entry) error = tell_again(kq, fd_of(kn), watch, bit(direction_of(kn)));
+    error = end_attaching(kq, watch, kn, error);
     if (error == Errno::ok) {
-        note_identity(kq, kn, watch);
-        return error;
+        kq.note_made();
+    } else {
+        kq.deactivate(kn);
+        destroy(kq, &kn);
     }
-    unlink(watch, kn);
-    if (error == Errno::bad_descriptor)
-        forget(kq, fd);
-    else
-        (void)tell(kq, fd, watch, bit(direction_of(kn)));
-    if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
-    return for_user(error);
+    return error;
 }
 
 namespace {
@@ -205,6 +264,14 @@ namespace {
 void unwatch(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     (void)watch_file(kq, fd, watch);
     kq.note_stray();
+}
+
+// A knote was unlinked, and tell() has answered `error`. If the descriptor is gone, its knotes were
+// dropped already. Returns the answer to the end of the knote.
+KQ_INLINE Errno end_detaching(FdWatch& watch, Errno error) {
+    // With no registration left, nothing would show that the number is reused.
+    if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
+    return after_delete(error);
 }
 
 }  // namespace
@@ -226,15 +293,20 @@ KQ_INLINE Errno detach_in_place(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex(
     const bool delivered = kn.has(kActive) && !kn.has(kQueued);
     if (silent && delivered && (kn.flags & EV_ONESHOT) != 0) return Errno::ok;
     Errno error = Errno::ok;
-    if (silent) {
-        error = check_same(kq, fd, watch);
-    } else {
-        error = tell(kq, fd, watch, bit(direction_of(kn)));
+    const uint8_t rearm = rearm_without(watch, kn);
+    if (silent || rearm == 0) error = check_same(kq, fd, watch);
+    if (!silent && !is_gone(error)) {
+        error = tell(kq, fd, watch, rearm);
         if (is_gone(error)) forget(kq, fd);
     }
-    // With no registration left, nothing would show that the number is reused.
-    if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
-    return after_delete(error);
+    return end_detaching(watch, error);
+}
+
+Errno end_dropping(KnoteQueue& kq, FdWatch& watch, const FdKnote& kn, Errno error) {
+    const int fd = fd_of(kn);
+    if (error == Errno::no_entry) error = tell_again(kq, fd, watch, bit(direction_of(kn)));
+    if (is_gone(error)) forget(kq, fd);
+    return end_detaching(watch, error);
 }
 
 Errno detach(KnoteQueue& kq, Knote& kn) {
@@ -251,15 +323,14 @@ Errno drop(KnoteQueue& kq, Knote& kn) {
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) {
     const Errno refused = check_notes(change);
     if (refused != Errno::ok) return refused;
-    const FdWatch& watch = watch_of(kq, kn);
+    FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
-    if (note_of(watch, change.filter) != &kn) return Errno::no_entry;
+    if (!is_linked(watch, kn)) return Errno::no_entry;
     const uint32_t old = kn.saved_fflags;
     const uint8_t old_bits = kn.filter_bits;
     kn.saved_fflags = change.fflags;
     kn.filter_bits &= static_cast<uint8_t>(~(kDoubted | kForcedEdge));
-    const Errno error =
-        kn.has(kDisabled) ? check_same(kq, fd_of(kn), watch_of(kq, kn)) : begin(kq, kn);
+    const Errno error = kn.has(kDisabled) ? check_same(kq, fd_of(kn), watch) : begin(kq, watch, kn);
     if (is_gone(error)) return error;
     if (error != Errno::ok) {
         kn.saved_fflags = old;
@@ -270,8 +341,26 @@ Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) {
     return Errno::ok;
 }
 
-Errno enable_now(KnoteQueue& kq, Knote& kn) {
-    return begin(kq, kn);
+namespace {
+
+// The backend has opened descriptors of its own to enable a knote. Perhaps the knote's descriptor
+// was closed, and one of these has its number now.
+[[gnu::noinline, gnu::cold]] Errno after_opening(KnoteQueue& kq, Knote& kn, Errno error)
+    KQ_REQUIRES(kq.mutex()) {
+    if (is_gone(error)) {  // the knote was freed already
+        fd_watch::forget_taken(kq);
+        return error;
+    }
+    const FdWatch& watch = watch_of(kq, kn);
+    fd_watch::forget_taken(kq);
+    return is_linked(watch, kn) ? error : Errno::bad_descriptor;
+}
+
+}  // namespace
+
+Errno enable_now(KnoteQueue& kq, FdWatch& watch, Knote& kn) {
+    const Errno error = begin(kq, watch, kn);
+    return __builtin_expect(has_opened(kq.backend()), 0) ? after_opening(kq, kn, error) : error;
 }
 
 void stop_watching(KnoteQueue& kq, Knote& kn) {
@@ -285,9 +374,9 @@ uint16_t ask_anew(KnoteQueue& kq, FdKnote& kn) {
     if ((kn.filter_bits & kUnpollable) != 0) return 0;
     const bool fresh = kn.pass == kq.pass();
     if (!fresh || is_to_be_asked(kq, kn)) {
-        FdFacts& facts = watch_of(kq, kn).facts;
-        if (facts.registered != 0 && kq.backend().still(fd_of(kn), facts) != Errno::ok)
-            return kClosed;
+        // A knote that is reported only once and waits on the queue may have no registration left:
+        // the registration ends when the knote of the other direction is deleted.
+        if (is_gone(fd_watch::ask_same(kq, fd_of(kn), watch_of(kq, kn)))) return kClosed;
         kn.sequence = kq.tick();
     }
     if (fresh && !reports_snapshots<Backend>()) return kn.ready;

@@ -13,19 +13,22 @@
 namespace kq::fd_filter {
 
 // The verbs, see FilterOps.
+KQ_INLINE Result<Knote*> find_in(const FdWatch* watch, uintptr_t ident, int16_t filter) {
+    if (watch != nullptr) return fd_watch::plain_note_of(*watch, filter);
+    return ident > INT_MAX ? Result<Knote*>(Errno::bad_descriptor) : nullptr;
+}
 inline Result<Knote*> find(KnoteQueue& kq, uintptr_t ident, int16_t filter)
     KQ_REQUIRES(kq.mutex()) {
-    if (ident > INT_MAX) return Errno::bad_descriptor;
-    const FdWatch* watch = kq.watches().find(ident);
-    return watch == nullptr ? nullptr : fd_watch::note_of(*watch, filter);
+    return find_in(kq.watches().find(ident), ident, filter);
 }
 Errno absent(uintptr_t ident);
+// Checks the bits of fflags, and returns the answer of the change. bad_descriptor comes before an
+// error for the bits (2.4).
+Errno check_notes(const struct kevent& change);
 KQ_INLINE Result<Knote*> create(KnoteQueue& kq, const struct kevent& change)
     KQ_REQUIRES(kq.mutex()) {
-    // NOTE_LOWAT, or nothing, is what is asked for nearly always.
-    Errno error = (change.fflags & ~uint32_t{NOTE_LOWAT}) == 0
-                      ? Errno::ok
-                      : check_notes(change.filter, change.fflags);
+    // Nearly all changes ask for NOTE_LOWAT or for nothing.
+    Errno error = (change.fflags & ~uint32_t{NOTE_LOWAT}) == 0 ? Errno::ok : check_notes(change);
     if (error == Errno::ok) error = fd_watch::prepare(kq, change.ident);
     if (error != Errno::ok) return error;
     auto* kn = kq.fd_knotes().make<FdKnote>();
@@ -47,13 +50,17 @@ Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 // As KnoteQueue::drop().
 Errno drop(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex());
-Errno enable_now(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
+Errno enable_now(KnoteQueue& kq, FdWatch& watch, Knote& kn) KQ_REQUIRES(kq.mutex());
+// Whether a knote that is enabled is still armed, because its report was not collected yet. That
+// report will come.
+KQ_INLINE bool is_still_armed(const FdFacts& facts, const FdKnote& kn) {
+    const Mode armed = facts.armed_for(direction_of(kn));
+    return (armed == Mode::level || armed == Mode::once) && armed == fd_watch::mode_for(&kn);
+}
 KQ_INLINE Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
-    const Mode armed = fd_watch::watch_of(kq, kn).facts.armed_for(direction_of(kn));
-    const Mode wanted = fd_watch::mode_for(static_cast<FdKnote*>(&kn));
-    // It is still armed, and its report was not collected yet: that will come.
-    if (armed == wanted && (armed == Mode::level || armed == Mode::once)) return Errno::ok;
-    return enable_now(kq, kn);
+    FdWatch& watch = fd_watch::watch_of(kq, kn);
+    return is_still_armed(watch.facts, static_cast<FdKnote&>(kn)) ? Errno::ok
+                                                                  : enable_now(kq, watch, kn);
 }
 void stop_watching(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 KQ_INLINE void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
@@ -72,25 +79,24 @@ Verdict look_at_file(KnoteQueue& kq, FdKnote& kn, Sample& sample) KQ_REQUIRES(kq
 // be no news.
 void look_again(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 
-// The verb `look`. It may also leave the knote to its edges.
+// The verb `look`. It may also leave the knote off the list: then edges report it.
 void look_parked(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex());
 
 // After a report: looks at the knote before the next sleep, if with EV_CLEAR something may be left
 // that no edge will report.
 void watch_leftover(KnoteQueue& kq, FdKnote& kn, const Sample& sample) KQ_REQUIRES(kq.mutex());
 
-// For how many ticks the answer to "is it still the file that was registered?" holds for any
-// report.
+// For how many ticks the answer to "is it still the file that was registered?" is valid for all
+// reports.
 inline constexpr uint32_t kOld = 8;
 
-// One of so many reports is asked whether it is still the file, once the last answer is older than
-// one tick.
+// If the last answer is older than one tick, the question is asked for one of so many reports.
 inline constexpr uint32_t kAskedAmong = 8;
 
 // Whether to ask for a report of this pass: is it still the file that was registered? The kernel
-// reports that file, whatever the number names now. To ask each time would cost too much. So it is
-// asked for descriptors that are not busy, and now and then for others; and always for what waited
-// on the queue.
+// reports that file, even if the number names another one now. To ask each time would cost too
+// much. So the question is asked for descriptors that are not busy, now and then for others, and
+// always for knotes that waited on the queue.
 inline bool is_to_be_asked(KnoteQueue& kq, const FdKnote& kn) KQ_REQUIRES(kq.mutex()) {
     const uint32_t age = kq.tick() - kn.sequence;
     return age != 0 && (age >= kOld || kq.pass() % kAskedAmong == 0);
@@ -118,7 +124,7 @@ inline void fill(const Sample& sample, struct kevent& event) {
     if (sample.eof) event.flags |= EV_EOF;
 }
 
-// current_ready(), where that has to ask the kernel.
+// current_ready(), in the cases in which it has to ask the kernel.
 uint16_t ask_anew(KnoteQueue& kq, FdKnote& kn) KQ_REQUIRES(kq.mutex());
 
 // The kernel's Ready bits for a knote whose turn has come: those just reported,
@@ -181,7 +187,7 @@ KQ_INLINE Plainly look_plainly(KnoteQueue& kq, FdKnote& kn, const FdFacts& facts
                                     : look_plainly<Direction::write>(kq, kn, facts, data);
 }
 
-// judge(), where that has more to do than to fill the event.
+// judge(), in the cases in which it has more to do than to fill the event.
 Verdict judge_otherwise(KnoteQueue& kq, FdKnote& kn, const Sample& sample, struct kevent& event)
     KQ_REQUIRES(kq.mutex());
 

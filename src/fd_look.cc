@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the library is not notified of: files, conditions that no kernel reports, what an edge has
-// left behind. They are looked at before a sleep, and now and then. See fd_filter.h. Everything
-// here runs under the kqueue's mutex.
+// Things that the library is not notified of: files, conditions that no kernel reports, data that
+// an edge has left behind. They are looked at before a sleep, and now and then. See fd_filter.h.
+// Everything here runs under the kqueue's mutex.
 #include "fd_filter.h"
 
 namespace kq::fd_filter {

@@ -16,7 +16,7 @@ using fd_watch::watch_of;
 namespace {
 
 // The StateChange bits that the knotes of a descriptor want.
-[[maybe_unused]] uint8_t wish(const FdWatch& watch) {
+uint8_t wish(const FdWatch& watch) {
     uint8_t wanted = 0;
     for (const Knote* kn = watch.notes; kn != nullptr; kn = kn->chain) {
         if (kn->filter == kEvfiltExcept) wanted |= kUrgentData;
@@ -35,12 +35,28 @@ Errno tell(B& backend, int fd, const FdWatch& watch) {
         return Errno::ok;
 }
 
+// As tell(), but only if the wish is not the same as `before`. Telling the backend the same wish
+// again would report a state again that is still true, also to knotes with EV_CLEAR that have
+// reported it.
+template <class B>
+Errno tell_change(B& backend, int fd, const FdWatch& watch, uint8_t before) {
+    return wish(watch) == before ? Errno::ok : tell(backend, fd, watch);
+}
+
 template <class B>
 size_t take(B& backend, std::span<Handle> out) {
     if constexpr (TellsStates<B>)
         return backend.take_states(out);
     else
         return 0;
+}
+
+template <class B>
+Errno still(B& backend, int fd) {
+    if constexpr (TellsStates<B>)
+        return backend.still_state(fd);
+    else
+        return Errno::ok;
 }
 
 bool is_told([[maybe_unused]] const StateKind& kind) {
@@ -50,13 +66,19 @@ bool is_told([[maybe_unused]] const StateKind& kind) {
         return false;
 }
 
-// The platform does not report when it becomes true, so it is looked at.
+// The StateBits of what is true.
+uint8_t bits_of(const Sample& sample) {
+    return static_cast<uint8_t>((sample.active ? kActiveReported : 0) |
+                                (sample.eof ? kEndReported : 0));
+}
+
+// If the platform does not report when the knote becomes true, the knote is parked for looks.
 void wait_for_looks(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     if (!is_told(kind) && !kn.has(kQueued) && !kn.has(kParked) && !kn.has(kDisabled))
         kq.park(kn, Parking::recheck);
 }
 
-// Begins, or begins anew. What is true now is reported, even with EV_CLEAR.
+// Begins, or begins anew. If the knote is true now, it is reported, even with EV_CLEAR.
 void begin(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     kn.filter_bits &= static_cast<uint8_t>(~kReported);
     const Sample now = kind.ask(fd_of(kn), watch_of(kq, kn).facts, kn.saved_fflags);
@@ -66,8 +88,11 @@ void begin(const StateKind& kind, KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mute
         wait_for_looks(kind, kq, kn);
 }
 
+// bad_descriptor comes before an error for the bits (2.4).
 Errno check_notes(const StateKind& kind, const struct kevent& change) {
-    return (change.fflags & ~kind.served) == 0 ? Errno::ok : Errno::invalid;
+    if ((change.fflags & ~kind.served) == 0) return Errno::ok;
+    const Errno error = descriptor::check_open(static_cast<int>(change.ident));
+    return error == Errno::ok ? Errno::invalid : error;
 }
 
 // The kind of a descriptor, which may not have been classified yet.
@@ -98,13 +123,16 @@ Errno attach(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
     fd_watch::notice_gone(kq, watch);
-    // What is known may concern an earlier file of this number. Then all of its knotes are dropped.
+    // The facts may be those of an earlier file of this number. Then all its knotes are dropped.
     Errno error = fd_watch::check_same(kq, fd, watch);
     if (error != Errno::ok && error != Errno::no_entry) return error;
     error = check_kind(kind, fd, watch);
+    // Looks need a deadline.
+    if (error == Errno::ok && !is_told(kind)) error = kq.backend().prepare_clock(Clock::monotonic);
     if (error == Errno::ok) {
+        const uint8_t wanted = wish(watch);
         fd_watch::link(watch, kn);
-        error = tell(kq.backend(), fd, watch);
+        error = tell_change(kq.backend(), fd, watch, wanted);
         if (error == Errno::ok) {
             if (!kn.has(kDisabled)) begin(kind, kq, kn);
             return Errno::ok;
@@ -112,24 +140,26 @@ Errno attach(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
         fd_watch::unlink(watch, kn);
     }
     if (watch.notes == nullptr && watch.facts.registered == 0) fd_watch::reset(watch);
-    return error == Errno::not_permitted ? Errno::invalid : error;
+    const bool refused = error == Errno::not_permitted || error == Errno::too_many_links;
+    return refused ? Errno::invalid : error;
 }
 
 Errno detach(KnoteQueue& kq, Knote& kn) {
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
+    const uint8_t wanted = wish(watch);
     fd_watch::unlink(watch, kn);
     const Errno error = fd_watch::check_same(kq, fd, watch);
-    if (!is_gone(error)) (void)tell(kq.backend(), fd, watch);
+    if (!is_gone(error)) (void)tell_change(kq.backend(), fd, watch, wanted);
     if (watch.notes == nullptr && watch.facts.registered == 0) fd_watch::reset(watch);
     return fd_watch::after_delete(error);
 }
 
 Errno modify(const StateKind& kind, KnoteQueue& kq, Knote& kn, const struct kevent& change) {
-    Errno error = check_notes(kind, change);
-    if (error != Errno::ok) return error;
-    error = fd_watch::check_same(kq, fd_of(kn), watch_of(kq, kn));
+    Errno error = fd_watch::check_same(kq, fd_of(kn), watch_of(kq, kn));
     if (is_gone(error)) return error;
+    error = check_notes(kind, change);
+    if (error != Errno::ok) return error;
     kn.saved_fflags = change.fflags;
     kq.deactivate(kn);
     if (!kn.has(kDisabled)) begin(kind, kq, kn);
@@ -152,14 +182,14 @@ Verdict process(const StateKind& kind, KnoteQueue& kq, Knote& kn, struct kevent&
     FdWatch& watch = watch_of(kq, kn);
     if (is_gone(fd_watch::check_same(kq, fd, watch))) return Verdict::gone;
     const Sample sample = kind.ask(fd, watch.facts, kn.saved_fflags);
+    kn.filter_bits &= static_cast<uint8_t>(bits_of(sample) | ~kReported);
     if (!sample.active && !sample.eof) {
-        kn.filter_bits &= static_cast<uint8_t>(~kReported);
         wait_for_looks(kind, kq, kn);
         return kn.has(kParked) ? Verdict::parked : Verdict::no_longer_true;
     }
     kind.fill(sample, event);
     if ((kn.flags & EV_CLEAR) != 0) {
-        kn.filter_bits |= kReported;
+        kn.filter_bits |= bits_of(sample);
         wait_for_looks(kind, kq, kn);
     }
     return Verdict::report;
@@ -169,16 +199,21 @@ Verdict process(const StateKind& kind, KnoteQueue& kq, Knote& kn, struct kevent&
 // reported.
 void look(const StateKind& kind, KnoteQueue& kq, Knote& kn) {
     const Sample now = kind.ask(fd_of(kn), watch_of(kq, kn).facts, kn.saved_fflags);
-    const bool is_true = now.active || now.eof;
-    if (!is_true) kn.filter_bits &= static_cast<uint8_t>(~kReported);
+    const uint8_t bits = bits_of(now);
+    const bool is_news = (bits & ~kn.filter_bits) != 0;
+    kn.filter_bits &= static_cast<uint8_t>(bits | ~kReported);
     // process() finds what is closed.
-    if (now.closed || (is_true && (kn.filter_bits & kReported) == 0))
+    if (now.closed || is_news)
         kq.activate(kn);
     else
         wait_for_looks(kind, kq, kn);
 }
 
-void hear(KnoteQueue& kq) {
+namespace {
+
+// `wanted` says which of the knotes that are reported shall be activated.
+template <class Wanted>
+void hear_those(KnoteQueue& kq, Wanted wanted) KQ_REQUIRES(kq.mutex()) {
     constexpr size_t kBatch = 16;
     Handle told[kBatch];
     for (size_t count = kBatch; count == kBatch;) {
@@ -187,9 +222,28 @@ void hear(KnoteQueue& kq) {
             FdWatch* watch = fd_watch::find_watch(kq, told[i]);
             if (watch == nullptr) continue;  // closed, or another file
             for (Knote* kn = watch->notes; kn != nullptr; kn = kn->chain)
-                if (kn->filter == kEvfiltExcept || kn->filter == kEvfiltProcdesc) kq.activate(*kn);
+                if ((kn->filter == kEvfiltExcept || kn->filter == kEvfiltProcdesc) && wanted(*kn))
+                    kq.activate(*kn);
         }
     }
+}
+
+}  // namespace
+
+void hear(KnoteQueue& kq) {
+    hear_those(kq, [](const Knote&) { return true; });
+}
+
+Errno ask_same(KnoteQueue& kq, int fd, const FdWatch& watch) {
+    return wish(watch) == 0 ? Errno::ok : still(kq.backend(), fd);
+}
+
+Errno tell_again(KnoteQueue& kq, int fd, const FdWatch& watch) {
+    return wish(watch) == 0 ? Errno::ok : tell(kq.backend(), fd, watch);
+}
+
+void hear_news(KnoteQueue& kq) {
+    hear_those(kq, [](const Knote& kn) { return (kn.filter_bits & kReported) == 0; });
 }
 
 }  // namespace kq::fd_state

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What EVFILT_EXCEPT, EVFILT_EMPTY and EVFILT_PROCDESC share: each asks for one state of a
-// descriptor (StateKind), apart from whether it can be read and written.
+// descriptor (StateKind) other than "readable" and "writable".
 //
 // Where the platform reports such a state (watch_state() in capabilities.h), the knote waits for
 // that report. Other states are looked at before each sleep and every ParkedKnotes::kPeriod, as
@@ -15,7 +15,10 @@ namespace kq::fd_state {
 
 // Knote::filter_bits of these knotes.
 enum StateBits : uint8_t {
-    kReported = 1,  // with EV_CLEAR: it was reported, and was true whenever it was looked at since
+    // With EV_CLEAR: this was reported, and was true whenever the descriptor was looked at since.
+    kActiveReported = 1,
+    kEndReported = 2,
+    kReported = kActiveReported | kEndReported,
 };
 
 // What one of these filters is.
@@ -69,6 +72,17 @@ constexpr FilterOps ops(const char* name) {
 
 // After a wakeup Kind::states: activates the knotes that the platform reports.
 void hear(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
+
+// Whether the number still is the open file of its knotes, as far as the platform reports states of
+// it. descriptor::check_same() cannot tell two open files of one process or FIFO from each other.
+// no_entry, bad_descriptor.
+Errno ask_same(KnoteQueue& kq, int fd, const FdWatch& watch) KQ_REQUIRES(kq.mutex());
+
+// The kqueue has a new kernel queue: tells the platform again what the knotes of a descriptor want.
+// Errors of watch_state().
+Errno tell_again(KnoteQueue& kq, int fd, const FdWatch& watch) KQ_REQUIRES(kq.mutex());
+// After that: as hear(), but not knotes that were reported before, with EV_CLEAR.
+void hear_news(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
 
 }  // namespace kq::fd_state
 

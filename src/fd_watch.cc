@@ -3,15 +3,17 @@
 // Everything here runs under the kqueue's mutex.
 #include "fd_watch.h"
 
+#include "farewell.h"
+#include "fd_state.h"
 #include "registry.h"
 #include "trace.h"
 
 namespace kq::fd_watch {
 namespace {
 
-// Whether the number still names the kqueue that is watched: if so, it is not registered because
-// that kqueue has moved to a new kernel queue (Kqueue::renew). The registry may know a closed
-// kqueue by this number, which may now name any file.
+// Whether the number still names the watched kqueue. Then it is not registered, because the watched
+// kqueue has moved to a new kernel queue (Kqueue::renew). The registry may still know a closed
+// kqueue by this number, although the number may name any other file now.
 bool was_renewed(int fd, const FdWatch& watch) {
     return watch.facts.kind == FdKind::kqueue && registry::serial_of(fd) == watch.facts.identity &&
            registry::is_live(fd);
@@ -23,18 +25,19 @@ void start_afresh(FdFacts& facts) {
         armed = Mode::none;
 }
 
-// Registers the new kernel queue of a kqueue that is watched. What it reports may have been
-// reported by the old one. Counting shows whether it is news.
+// Registers the new kernel queue of a kqueue that is watched. Its reports may have been made by the
+// old one already. Counting shows whether they are news.
 void follow(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     start_afresh(watch.facts);
     const Errno error = tell_or_forget(kq, fd, watch, bit(Direction::read));
     if (is_gone(error)) return;
-    Knote* kn = note_of(watch, EVFILT_READ);
-    if (kn == nullptr || kn->has(kDisabled)) return;
-    if (error == Errno::ok)
-        kq.activate(*kn);
-    else if (!kn->has(kQueued) && !kn->has(kParked))
-        kq.park(*kn, Parking::recheck);  // and then again: see follow_parked()
+    for (Knote* kn = note_of(watch, EVFILT_READ); kn != nullptr; kn = next_of(*kn)) {
+        if (kn->has(kDisabled)) continue;
+        if (error == Errno::ok)
+            kq.activate(*kn);
+        else if (!kn->has(kQueued) && !kn->has(kParked))
+            kq.park(*kn, Parking::recheck);  // follow_parked() tries again
+    }
 }
 
 }  // namespace
@@ -46,15 +49,13 @@ bool follow_parked(KnoteQueue& kq, Knote& kn) {
     return true;
 }
 
-Errno prepare_first(KnoteQueue& kq, uintptr_t ident) {
+Errno make_watch(KnoteQueue& kq, uintptr_t ident) {
     // The table grows with the largest number: so not for one that is not open.
-    if (kq.watches().find(ident) == nullptr) {
-        const Errno error = descriptor::check_open(static_cast<int>(ident));
-        if (error != Errno::ok) return error;
-    }
+    const Errno error = descriptor::check_open(static_cast<int>(ident));
+    if (error != Errno::ok) return error;
     FdWatch* watch = kq.watches().at(ident);
     if (watch == nullptr) return Errno::no_memory;
-    if (watch->generation == 0) watch->generation = kq.first_generation();
+    watch->generation = kq.first_generation();
     return Errno::ok;
 }
 
@@ -85,17 +86,30 @@ void unlink(FdWatch& watch, Knote& kn) {
 
 namespace {
 
+// The same for several of them: see arm_beside(). Disabled ones count, too, and are ignored when
+// there is an edge.
+[[gnu::noinline]] Mode wish_of_several(KnoteQueue& kq, FdKnote& first) KQ_REQUIRES(kq.mutex()) {
+    Mode want = Mode::none;
+    for (Knote* kn = &first; kn != nullptr; kn = next_of(*kn)) {
+        if ((kn->filter_bits & kUnpollable) == 0) want = Mode::edge;
+        kq.set_backed(*kn, false);
+    }
+    return want;
+}
+
 // How the knote of a direction wants to be reported now: see tell().
 KQ_INLINE Mode wish(KnoteQueue& kq, const FdWatch& watch, Direction d, uint8_t rearm)
     KQ_REQUIRES(kq.mutex()) {
     FdKnote* kn = knote_for(watch, filter_of(d));
     const Mode armed = watch.facts.armed_for(d);
     const bool rearms = (rearm & bit(d)) != 0;
+    if (kn != nullptr && kn->chain != nullptr && next_of(*kn) != nullptr)
+        return wish_of_several(kq, *kn);
     Mode want = mode_for(kn);
     if (!rearms && want == Mode::none && armed == Mode::level) want = Mode::level;  // lazy
     // It was reported and waits for its turn, which decides.
     if (!rearms && want == Mode::once && armed == Mode::none) want = Mode::none;
-    // What is queued and was backed by level has to be announced from now on.
+    // A queued knote that was backed by level has to be announced from now on.
     if (kn != nullptr && want != Mode::level) kq.set_backed(*kn, false);
     return want;
 }
@@ -113,7 +127,7 @@ Errno tell_all(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
     }
     // Disabled knotes without a registration: see check_same().
     if (error == Errno::ok && watch.facts.registered == 0 && watch.notes != nullptr &&
-        watch.facts.kind == FdKind::unknown)
+        !is_identified(watch.facts))
         (void)descriptor::classify(fd, watch.facts);
     return error;
 }
@@ -124,20 +138,49 @@ Errno tell_again(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
     return tell_all(kq, fd, watch, rearm);
 }
 
+Errno arm_beside(KnoteQueue& kq, int fd, FdWatch& watch, FdKnote& kn) {
+    const Direction d = direction_of(kn);
+    if (!is_shared(watch, kn)) return tell_all(kq, fd, watch, bit(d));
+    Errno error = Errno::ok;
+    if (watch.facts.armed_for(d) != Mode::edge) {
+        error = tell_all(kq, fd, watch, bit(d));
+    } else {
+        error = kq.backend().still(fd, watch.facts);
+        if (error == Errno::no_entry) error = tell_again(kq, fd, watch, bit(d));
+    }
+    if (error != Errno::ok) return error;
+    kn.pass = kq.pass() - 1;  // so that the descriptor is asked
+    kq.activate(kn);
+    return error;
+}
+
+void note_ready_beside(KnoteQueue& kq, const FdKnote& first, const Wakeup& wakeup, Noted& noted) {
+    for (Knote* base = next_of(first); base != nullptr; base = next_of(*base)) {
+        auto& kn = static_cast<FdKnote&>(*base);
+        if (kn.has(kDisabled)) continue;
+        if (kn.has(kQueued) && kn.pass == kq.pass()) noted.repeated = true;
+        kn.ready = wakeup.ready;
+        kn.pass = kq.pass();
+        kq.activate(kn, false);
+    }
+}
+
 Errno tell_or_forget(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) {
     const Errno error = tell(kq, fd, watch, rearm);
     if (is_gone(error)) forget(kq, fd);
     return error;
 }
 
+Errno ask_same(KnoteQueue& kq, int fd, FdWatch& watch) {
+    if (watch.facts.registered != 0) return kq.backend().still(fd, watch.facts);
+    if (watch.facts.kind == FdKind::kqueue) return Errno::no_entry;
+    if (watch.facts.kind == FdKind::unknown) return Errno::ok;
+    const Errno error = descriptor::check_same(fd, watch.facts);
+    return error == Errno::ok ? fd_state::ask_same(kq, fd, watch) : error;
+}
+
 Errno check_same(KnoteQueue& kq, int fd, FdWatch& watch) {
-    Errno error = Errno::ok;
-    if (watch.facts.registered != 0)
-        error = kq.backend().still(fd, watch.facts);
-    else if (watch.facts.kind == FdKind::kqueue)
-        error = Errno::no_entry;
-    else if (watch.facts.kind != FdKind::unknown)
-        error = descriptor::check_same(fd, watch.facts);
+    Errno error = ask_same(kq, fd, watch);
     if (error == Errno::no_entry && was_renewed(fd, watch)) {
         start_afresh(watch.facts);
         error = tell(kq, fd, watch, 0);
@@ -162,7 +205,9 @@ void follow_renewed(KnoteQueue& kq) {
     kq.watches().for_each([&kq](size_t fd, FdWatch& watch) KQ_NO_ANALYSIS {
         if (watch.facts.kind != FdKind::kqueue) return;
         // If it is not registered although it should be, the last attempt was refused.
-        const bool silent = mode_for(knote_for(watch, EVFILT_READ)) == Mode::none;
+        bool silent = true;
+        for (Knote* kn = note_of(watch, EVFILT_READ); kn != nullptr; kn = next_of(*kn))
+            silent = silent && mode_for(static_cast<FdKnote*>(kn)) == Mode::none;
         if (watch.facts.registered == 0 && silent) return;
         const int number = static_cast<int>(fd);
         if (watch.facts.registered != 0 && kq.backend().still(number, watch.facts) == Errno::ok)
@@ -177,13 +222,42 @@ void silence(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t directions) {
     (void)tell_or_forget(kq, fd, watch, directions);
 }
 
+namespace {
+
+// Turns the knotes that asked for EV_VANISHED into farewells, the oldest first.
+void say_farewell(KnoteQueue& kq, FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
+    for (;;) {
+        Knote* oldest = nullptr;
+        for (Knote* kn = watch.notes; kn != nullptr; kn = kn->chain)
+            if (farewell::is_asked_for(*kn)) oldest = kn;
+        if (oldest == nullptr) return;
+        unlink(watch, *oldest);
+        farewell::vanish(kq, *oldest);
+    }
+}
+
+}  // namespace
+
 void forget(KnoteQueue& kq, int fd) {
     if (trace_enabled(TraceLevel::events))
         trace_note(TraceLevel::events, kq.descriptor(), "descriptor %d %s: its knotes are dropped",
                    fd,
                    descriptor::check_open(fd) == Errno::bad_descriptor ? "was closed"
                                                                        : "names another file now");
+    if (FdWatch* watch = kq.watches().find(static_cast<size_t>(fd))) say_farewell(kq, *watch);
     drop_all(kq, fd);
+}
+
+void forget_taken(KnoteQueue& kq) {
+    while (has_opened(kq.backend())) {
+        const int fd = take_opened(kq.backend());
+        FdWatch* watch = kq.watches().find(static_cast<size_t>(fd));
+        if (watch == nullptr) continue;
+        if (watch->notes != nullptr)
+            forget(kq, fd);
+        else
+            reset(*watch);  // a silent registration
+    }
 }
 
 void drop_all(KnoteQueue& kq, int fd) {

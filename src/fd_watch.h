@@ -21,8 +21,8 @@ namespace kq {
 
 // Knote::filter_bits of descriptor knotes.
 enum FdBits : uint8_t {
-    kDoubted = 1,     // the kernel called it ready, the filter did not: twice in a row is a habit
-    kForcedEdge = 2,  // level for the user, edge in the kernel: ready there is not true here
+    kDoubted = 1,     // the kernel called it ready, but it was not true: see kForcedEdge
+    kForcedEdge = 2,  // that happened twice in a row: level for the user, edge in the kernel
     kUnpollable = 4,  // the kernel queue cannot watch it: sampled by the core
     kWatched = 8,     // unpollable, and the backend is to tell when the file is modified
     kLeftover = 16,   // reported with EV_CLEAR, and parked because of what may be left
@@ -47,6 +47,10 @@ inline int16_t filter_of(Direction d) {
 
 namespace fd_watch {
 
+// Whether it is known which file the number named.
+inline bool is_identified(const FdFacts& facts) {
+    return facts.kind != FdKind::unknown && facts.identity != 0;
+}
 inline int fd_of(const Knote& kn) {
     return static_cast<int>(kn.ident);
 }
@@ -59,25 +63,46 @@ inline FdWatch& watch_of(KnoteQueue& kq, const Knote& kn) KQ_REQUIRES(kq.mutex()
     return kq.watches().known(kn.ident);
 }
 
-// The knote of a filter, or null.
+// A knote of a filter, or null. The others of this filter follow by next_of(). All of them, or all
+// except one, have EV_UDATA_SPECIFIC.
 inline Knote* note_of(const FdWatch& watch, int16_t filter) {
     for (Knote* kn = watch.notes; kn != nullptr; kn = kn->chain)
         if (kn->filter == filter) return kn;
     return nullptr;
 }
-// The same, of EVFILT_READ or EVFILT_WRITE.
+inline Knote* next_of(const Knote& one) {
+    for (Knote* kn = one.chain; kn != nullptr; kn = kn->chain)
+        if (kn->filter == one.filter) return kn;
+    return nullptr;
+}
+// The knote of a filter that is not EV_UDATA_SPECIFIC, or null.
+KQ_INLINE Knote* plain_note_of(const FdWatch& watch, int16_t filter) {
+    for (Knote* kn = watch.notes; kn != nullptr; kn = kn->chain)
+        if (kn->filter == filter && !kn->is_specific()) return kn;
+    return nullptr;
+}
+// Whether the knote, which may have ended, is still one of the watch.
+inline bool is_linked(const FdWatch& watch, const Knote& one) {
+    for (const Knote* kn = watch.notes; kn != nullptr; kn = kn->chain)
+        if (kn == &one) return true;
+    return false;
+}
+// As note_of(), of EVFILT_READ or EVFILT_WRITE.
 inline FdKnote* knote_for(const FdWatch& watch, int16_t filter) {
     return static_cast<FdKnote*>(note_of(watch, filter));
 }
 
-// How the kernel shall report a knote that is enabled and pollable.
+// How the kernel shall report a new knote with these flags and fflags. mode_when_enabled(): how it
+// shall report a knote that is enabled and pollable.
+KQ_INLINE Mode mode_of_new(unsigned flags, uint32_t fflags) {
+    // With NOTE_LOWAT "ready" for the kernel may not be true for the user. So the kernel reports
+    // edges, and we compare.
+    if ((fflags & NOTE_LOWAT) != 0 || (flags & EV_CLEAR) != 0) return Mode::edge;
+    return (flags & (EV_ONESHOT | EV_DISPATCH)) != 0 ? Mode::once : Mode::level;
+}
 KQ_INLINE Mode mode_when_enabled(const FdKnote& kn) {
-    // Ready by the kernel's measure is not yet true by the user's: edges, and we compare.
-    if ((kn.filter_bits & kForcedEdge) != 0 || (kn.saved_fflags & NOTE_LOWAT) != 0)
-        return Mode::edge;
-    if ((kn.flags & EV_CLEAR) != 0) return Mode::edge;
-    if ((kn.flags & (EV_ONESHOT | EV_DISPATCH)) != 0) return Mode::once;
-    return Mode::level;
+    if ((kn.filter_bits & kForcedEdge) != 0) return Mode::edge;
+    return mode_of_new(kn.flags, kn.saved_fflags);
 }
 
 // How the kernel shall report a knote (null, disabled, unpollable: not at all).
@@ -92,11 +117,14 @@ inline Handle handle_of(int fd, const FdWatch& watch) {
     return {Handle::Kind::descriptor, static_cast<uint32_t>(fd), watch.generation};
 }
 
-// Makes sure that there is a watch for this number, which must be open.
-Errno prepare_first(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex());
+// Makes sure that there is a watch for this number, which must be open. make_watch(): there is
+// none.
+Errno make_watch(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex());
 KQ_INLINE Errno prepare(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
-    const FdWatch* watch = kq.watches().find(ident);
-    return watch != nullptr && watch->generation != 0 ? Errno::ok : prepare_first(kq, ident);
+    FdWatch* watch = kq.watches().find(ident);
+    if (watch == nullptr) return make_watch(kq, ident);
+    if (watch->generation == 0) watch->generation = kq.first_generation();
+    return Errno::ok;
 }
 
 // Puts a knote on the list of the watch, and takes it off.
@@ -110,17 +138,29 @@ Errno tell_all(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRE
 // After Backend::watch() has answered no_entry: what tell() answers.
 Errno tell_again(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_REQUIRES(kq.mutex());
 
-// In place where there is one knote, or none, and nothing is armed but in its direction, which is
-// to be told again: then there is nothing to be weighed.
+// As tell_all() for a knote that is to be told again, and has others beside it. Several knotes of
+// one direction share the kernel's interest, which is then Mode::edge: the kernel has one for all.
+// An edge is given to all of them. A new knote is queued, and is asked when its turn comes, so that
+// the others need not be told again. A knote by level stays queued as long as it is true.
+Errno arm_beside(KnoteQueue& kq, int fd, FdWatch& watch, FdKnote& kn) KQ_REQUIRES(kq.mutex());
+// Whether there is another knote of the same direction.
+inline bool is_shared(const FdWatch& watch, const Knote& kn) {
+    const Knote* first = note_of(watch, kn.filter);
+    return first != nullptr && (first != &kn || next_of(kn) != nullptr);
+}
+
+// Inlined for the simple case: there is one knote, or none, and only its direction is armed and is
+// to be told again.
 KQ_INLINE Errno tell(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm)
     KQ_REQUIRES(kq.mutex()) {
+    if (!watches_one<Backend>()) return tell_all(kq, fd, watch, rearm);
     const Direction d = rearm == bit(Direction::read) ? Direction::read : Direction::write;
     const auto other = static_cast<Direction>(1 - static_cast<int>(d));
     auto* kn = static_cast<FdKnote*>(watch.notes);
     const bool fits = rearm == bit(d) && watch.facts.armed_for(other) == Mode::none;
     const bool alone = kn == nullptr || (kn->chain == nullptr && kn->filter == filter_of(d));
     const Mode mode = fits && alone ? mode_for(kn) : Mode::none;
-    if (!fits || !alone || !watches_one<Backend>() || (mode == Mode::none && kn != nullptr))
+    if (!fits || !alone || (mode == Mode::none && kn != nullptr))
         return tell_all(kq, fd, watch, rearm);
     if (mode != Mode::level && kn != nullptr) kq.set_backed(*kn, false);
     const Errno error = watch_one(kq.backend(), fd, d, mode, handle_of(fd, watch), watch.facts);
@@ -133,7 +173,7 @@ KQ_INLINE Errno arm(KnoteQueue& kq, int fd, FdWatch& watch, FdKnote& kn) KQ_REQU
     const auto other = static_cast<Direction>(1 - static_cast<int>(d));
     const bool alone = watch.notes == &kn && kn.chain == nullptr;
     if (!alone || watch.facts.armed_for(other) != Mode::none || !watches_one<Backend>())
-        return tell_all(kq, fd, watch, bit(d));
+        return arm_beside(kq, fd, watch, kn);
     const Mode mode = mode_when_enabled(kn);
     if (mode != Mode::level) kq.set_backed(kn, false);
     const Errno error = watch_one(kq.backend(), fd, d, mode, handle_of(fd, watch), watch.facts);
@@ -147,33 +187,44 @@ Errno tell_or_forget(KnoteQueue& kq, int fd, FdWatch& watch, uint8_t rearm) KQ_R
 // Whether the number still names the file that is known here, where tell()
 // would not find out. Drops and answers as tell_or_forget(); other errors: cannot be told.
 Errno check_same(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
+// The same, but drops nothing. A watched kqueue that has moved to a new kernel queue: no_entry.
+Errno ask_same(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex());
 
-// What EV_DELETE is answered: the knote is gone, whatever could not be told or asked for then.
+// The answer of EV_DELETE, if `error` is what the kernel has answered: the knote is gone in any
+// case.
 inline Errno after_delete(Errno error) {
     return is_gone(error) ? error : Errno::ok;
 }
 
 // The number names no file that any of its knotes was registered for: drops
-// them all, silently, as closing the descriptor does on BSD.
+// them all, silently, as closing the descriptor does on BSD. Those that asked for EV_VANISHED
+// become farewells: no code that has caused this uses a pointer to them any more.
 void forget(KnoteQueue& kq, int fd) KQ_REQUIRES(kq.mutex());
-
-// The same where it is the kqueue that ends: that is nothing to trace.
+// The same if the kqueue ends. This is not traced.
 void drop_all(KnoteQueue& kq, int fd) KQ_REQUIRES(kq.mutex());
+// forget(), of all numbers that descriptors of the backend have now. Called after each change that
+// may open some, and at the latest when the call settles: a number that is taken back from the
+// backend later must not be forgotten then.
+[[gnu::noinline, gnu::cold]] void forget_taken(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
+KQ_INLINE void forget_opened(KnoteQueue& kq) KQ_REQUIRES(kq.mutex()) {
+    if (__builtin_expect(has_opened(kq.backend()), 0)) forget_taken(kq);
+}
 
 // After Backend::carry_over() or carry_back(). With an error its knotes are dropped.
 void settle_carried(KnoteQueue& kq, int fd, FdWatch& watch, Errno error) KQ_REQUIRES(kq.mutex());
 
-// A kqueue that may be watched here has moved to a new kernel queue: registers with that.
+// A kqueue that may be watched here has moved to a new kernel queue: registers the new one.
 void follow_renewed(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
 
-// Likewise at last, where that was refused the last time: true. The knote is one that was parked.
+// Tries the same again for a parked knote, if the last attempt was refused. True: it has done this,
+// and the knote may be gone.
 bool follow_parked(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex());
 
-// Forgets what is known of the open file, of which there are no knotes.
+// Forgets the facts of the open file. There must be no knotes.
 void reset(FdWatch& watch);
 
-// Takes in what is known of the file's end, after which the number may name another file that looks
-// the same; all knotes of the former are dropped then. Before knotes are made or changed.
+// Finds out whether the file has ended. After that the number may name another file that looks the
+// same. Then all knotes of the ended file are dropped. Called before knotes are made or changed.
 inline void notice_gone(KnoteQueue& kq, const FdWatch& watch) KQ_REQUIRES(kq.mutex()) {
     if constexpr (Backend::kHas.files)
         if (watch.facts.file_watch != 0) kq.take_files();
@@ -188,6 +239,9 @@ void unwatch_file(KnoteQueue& kq, int fd, FdWatch& watch) KQ_REQUIRES(kq.mutex()
 
 // The backend says that the file behind this handle changed.
 void on_file_changed(KnoteQueue& kq, Handle handle, uint32_t changes) KQ_REQUIRES(kq.mutex());
+// The part of it that concerns EVFILT_VNODE. It may find that the number is another file, and drop
+// all knotes.
+void look_at_vnodes(KnoteQueue& kq, Handle handle, uint32_t changes) KQ_REQUIRES(kq.mutex());
 
 // The watch this handle was given out for, or null if that was another open file.
 inline FdWatch* find_watch(KnoteQueue& kq, Handle handle) KQ_REQUIRES(kq.mutex()) {
@@ -205,6 +259,10 @@ struct Noted {
     uint8_t unwanted = 0;   // directions, see silence()
     bool repeated = false;  // a knote had been reported in this pass already
 };
+
+// note_ready() for the knotes behind `first` that share its direction.
+void note_ready_beside(KnoteQueue& kq, const FdKnote& first, const Wakeup& wakeup, Noted& noted)
+    KQ_REQUIRES(kq.mutex());
 
 // The Ready bits that concern a direction.
 constexpr unsigned concerns(Direction d) {
@@ -225,6 +283,8 @@ KQ_INLINE void note_ready(KnoteQueue& kq, FdWatch& watch, Direction d, const Wak
         return;
     if (armed == Mode::edge && kq.edges_are_old()) return;
     FdKnote* kn = knote_for(watch, filter_of(d));
+    if (kn != nullptr && kn->chain != nullptr && armed == Mode::edge)
+        note_ready_beside(kq, *kn, wakeup, noted);
     if (kn == nullptr || kn->has(kDisabled)) {
         if (armed == Mode::level) noted.unwanted |= bit(d);
         return;
@@ -244,6 +304,12 @@ KQ_INLINE bool on_wakeup(KnoteQueue& kq, const Wakeup& wakeup) KQ_REQUIRES(kq.mu
         kq.note_stale();
         return false;
     }
+    if constexpr (tells_closed<Backend>()) {
+        if (wakeup.ready == kClosed) {
+            forget(kq, static_cast<int>(wakeup.handle.index()));
+            return false;
+        }
+    }
     Noted noted;
     note_ready(kq, *watch, Direction::read, wakeup, noted);
     note_ready(kq, *watch, Direction::write, wakeup, noted);
@@ -252,8 +318,8 @@ KQ_INLINE bool on_wakeup(KnoteQueue& kq, const Wakeup& wakeup) KQ_REQUIRES(kq.mu
     return noted.repeated;
 }
 
-// The knote, the only one of its descriptor, takes a wakeup in, if that is one of direction d and
-// of nothing else. A knote of EVFILT_VNODE is none of EVFILT_WRITE: nothing is armed for it.
+// The knote, the only one of its descriptor, takes a wakeup in, if the wakeup is only of direction
+// d. A knote of EVFILT_VNODE does not count as one of EVFILT_WRITE: nothing is armed for it.
 template <Direction d>
 KQ_INLINE bool take_as(KnoteQueue& kq, FdWatch& watch, FdKnote& kn, const Wakeup& wakeup)
     KQ_REQUIRES(kq.mutex()) {
@@ -277,8 +343,9 @@ KQ_INLINE bool take_as(KnoteQueue& kq, FdWatch& watch, FdKnote& kn, const Wakeup
     return true;
 }
 
-// The usual report: of a descriptor with one knote, which it concerns, and which waits nowhere.
-// Takes it in: the knote is active, and not queued. Null: it is another one, and nothing was done.
+// The usual report: its descriptor has one knote, the report concerns this knote, and the knote
+// waits nowhere. Takes the report in: the knote is active, and not queued. Null: it is another
+// report, and nothing was done.
 KQ_INLINE FdKnote* take_alone(KnoteQueue& kq, const Wakeup& wakeup, FdWatch*& watch)
     KQ_REQUIRES(kq.mutex()) {
     if (wakeup.handle.kind() != Handle::Kind::descriptor) return nullptr;

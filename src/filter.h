@@ -31,8 +31,8 @@ enum class Verdict : uint8_t {
 struct FilterOps {
     const char* name;
 
-    // The knote of this ident, or null. bad_descriptor and other errors: the ident cannot have a
-    // knote. Changes no state.
+    // The knote of this ident that is not EV_UDATA_SPECIFIC, or null. bad_descriptor and other
+    // errors: the ident cannot have a knote. Changes no state. The others: specific.h.
     Result<Knote*> (*find)(KnoteQueue& kq, uintptr_t ident);
 
     // The answer to a change without EV_ADD if there is no such knote: no_entry, or bad_descriptor
@@ -79,10 +79,21 @@ struct FilterOps {
     // Whether attach() of an enabled knote makes a system call that fails if the number of the
     // kqueue is not ours any more. Null: never.
     bool (*asks_queue)(KnoteQueue& kq, uintptr_t ident) = nullptr;
+
+    // For knotes that are indexed, in a forked child that inherits the kqueue (fork_copy.cc). Null:
+    // there is nothing to be done.
+    // forsake(): the source is the parent's. Forgets it.
+    void (*forsake)(KnoteQueue& kq, Knote& kn) = nullptr;
+    // inherit(): opens the source again, for the child. A pending event stays pending. On failure
+    // the source is closed. Then the core frees the knote, or gives the kqueue up if descriptors or
+    // memory are short.
+    Errno (*inherit)(KnoteQueue& kq, Knote& kn) = nullptr;
 };
 
 // The row for a filter number, or null if there is no such filter.
 const FilterOps* find_filter(short filter);
+// The row of a knote, which may be one of farewell.h.
+const FilterOps* ops_of(const Knote& kn);
 
 // `absent` of filters whose idents are just numbers.
 inline Errno never_added(uintptr_t /*ident*/) {
@@ -110,6 +121,7 @@ extern const FilterOps kProcdescFilter;
 extern const FilterOps kMissingAio;
 extern const FilterOps kMissingNetdev;
 extern const FilterOps kMissingLio;
+extern const FilterOps kFarewell;
 
 // Checks the bits of `fflags` in a change. unsupported: a native kernel serves one of them and we
 // do not; a line on stderr says so, once for each. Bits that no kernel knows are accepted. Called

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_EMPTY: all that was written has left (semantics 5.3). The capability `unsent`. The verbs
-// are in fd_state.cc. No kernel reports it: the descriptor is looked at as long as something is
-// left.
+// EVFILT_EMPTY: all written data has left (semantics 5.3). The capability `unsent`. The verbs are
+// in fd_state.cc. No kernel reports this, so the descriptor is looked at as long as data is left.
 #include "fd_state.h"
 #include "filter_numbers.h"
 

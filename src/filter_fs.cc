@@ -104,6 +104,7 @@ Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.
     event.fflags = kn.fflags;
     event.data = 0;
     kn.fflags = 0;
+    rest(kq, kn);
     return Verdict::report;
 }
 
@@ -112,11 +113,15 @@ void look(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     rest(kq, kn);
 }
 
+Errno inherit(KnoteQueue& kq, Knote& /*kn*/) KQ_REQUIRES(kq.mutex()) {
+    return kq.backend().watch_mounts();
+}
+
 }  // namespace
 
 constinit const FilterOps kFsFilter = {
-    "EVFILT_FS",       find,   never_added, create,  attach,  detach,
-    destroy_as<Knote>, modify, enable,      disable, process, look,
+    "EVFILT_FS", find,    never_added, create, attach,  detach,  destroy_as<Knote>, modify,
+    enable,      disable, process,     look,   nullptr, nullptr, inherit,
 };
 
 }  // namespace kq

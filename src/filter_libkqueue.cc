@@ -96,7 +96,7 @@ Errno answer_library_question(KnoteQueue& kq, struct kevent& reply) KQ_NO_ANALYS
         default:
             return Errno::invalid;
     }
-    // What is the library's to say is no answer of ours if the program said it.
+    // Clears the flags that only the library sets, in case the program has set them.
     reply.flags = static_cast<uint16_t>((reply.flags & ~EV_SYSFLAGS) | EV_RECEIPT);
     return Errno::ok;
 }

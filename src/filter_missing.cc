@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What some native kernel serves and this build does not: filters, whose EV_ADD is refused with
-// ENOSYS, and single bits of fflags, with ENOTSUP. Each says so on stderr, once: nothing fails or
-// succeeds silently.
+// Filters and bits of fflags that some native kernel serves and this build does not. EV_ADD of such
+// a filter is refused with ENOSYS, and such a bit with ENOTSUP. Each says so on stderr, once:
+// nothing fails or succeeds silently.
 #include "missing_filter.h"
 
 #include <stdio.h>

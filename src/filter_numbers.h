@@ -11,7 +11,7 @@ namespace kq {
 inline constexpr int16_t kEvfiltEmpty = -13;     // FreeBSD's number
 inline constexpr int16_t kEvfiltProcdesc = -14;  // FreeBSD's is our EVFILT_NETDEV
 inline constexpr int16_t kEvfiltExcept = -15;    // that of macOS
-inline constexpr uint32_t kNoteOob = 0x2;        // likewise
+inline constexpr uint32_t kNoteOob = 0x2;        // that of macOS
 
 inline constexpr uint32_t kNoteContinuous = 0x80;  // macOS' NOTE_MACH_CONTINUOUS_TIME
 

@@ -40,9 +40,22 @@ void keep_looking(KnoteQueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
     if (!kn.has(kQueued) && !kn.has(kParked)) kq.park(kn, Parking::recheck);
 }
 
+// Whether any other knote of the process has to be told of its children.
+bool others_track(KnoteQueue& kq, const ProcKnote& one) KQ_REQUIRES(kq.mutex()) {
+    return kq.find_indexed(EVFILT_PROC, one.ident, [&one](const Knote& base) {
+        const auto& kn = static_cast<const ProcKnote&>(base);
+        return &kn != &one && has(kn, kSubscribed) && (kn.saved_fflags & NOTE_TRACK) != 0;
+    }) != nullptr;
+}
+
+// The kqueue has one subscription for all knotes of a process.
 void unsubscribe(KnoteQueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex()) {
-    if (has(kn, kSubscribed)) process_hub::unsubscribe(kq, pid_of(kn));
+    if (!has(kn, kSubscribed)) return;
     clear(kn, kSubscribed);
+    if (other_with(kq, kn, kSubscribed) == nullptr)
+        process_hub::unsubscribe(kq, pid_of(kn));
+    else
+        (void)process_hub::subscribe(kq, pid_of(kn), others_track(kq, kn));
 }
 
 // Subscribes to what is asked for; if that is nothing, unsubscribes.
@@ -51,7 +64,7 @@ Errno subscribe(KnoteQueue& kq, ProcKnote& kn, uint32_t fflags) KQ_REQUIRES(kq.m
         unsubscribe(kq, kn);
         return Errno::ok;
     }
-    const bool tracks = (fflags & NOTE_TRACK) != 0;
+    const bool tracks = (fflags & NOTE_TRACK) != 0 || others_track(kq, kn);
     const Errno error = process_hub::subscribe(kq, pid_of(kn), tracks);
     if (error == Errno::ok) set(kn, kSubscribed);
     return error;
@@ -134,8 +147,8 @@ Errno modify(KnoteQueue& kq, Knote& base, const struct kevent& change) KQ_REQUIR
     if (!has(*kn, kExited)) {
         const uint32_t generation = kn->generation;
         if (!check_exit(kq, *kn, false)) return Errno::no_entry;
-        kn = find_proc(kq, static_cast<int32_t>(change.ident));
-        if (kn == nullptr || kn->generation != generation) return Errno::no_entry;
+        kn = find_generation(kq, static_cast<int32_t>(change.ident), generation);
+        if (kn == nullptr) return Errno::no_entry;
     }
     if (has(*kn, kExited | kLeaving)) {
         if ((change.flags & EV_ADD) != 0 && is_another(kq, pid_of(*kn))) {
@@ -155,7 +168,7 @@ Errno enable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     return Errno::ok;
 }
 
-// What happens while it is disabled is kept.
+// News that come while the knote is disabled are kept.
 void disable(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     keep_looking(kq, static_cast<ProcKnote&>(kn));
 }
@@ -190,12 +203,62 @@ void look(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     if (check_exit(kq, kn, false)) keep_looking(kq, kn);
 }
 
+void forsake(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<ProcKnote&>(base);
+    kq.backend().unwatch_process(kn.facts);
+    clear(kn, kAsked | kSubscribed);
+}
+
+template <class B>
+bool is_out_of_reach(int32_t pid) {
+    if constexpr (B::kHas.fork)
+        return B::is_out_of_reach(pid);
+    else
+        return true;
+}
+
+// The process is gone. Only its parent could know how it has exited.
+Errno inherit(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
+    auto& kn = static_cast<ProcKnote&>(base);
+    if (has(kn, kExited | kUnseen) || is_out_of_reach<Backend>(pid_of(kn)))
+        return Errno::no_process;
+    Errno error = watch(kq, kn);
+    if (error == Errno::ok) error = subscribe(kq, kn, kn.saved_fflags);
+    if (error != Errno::ok)
+        kq.backend().unwatch_process(kn.facts);
+    else
+        keep_looking(kq, kn);
+    return error;
+}
+
 }  // namespace
 
 // ---- shared ----
 
-ProcKnote* find_proc(KnoteQueue& kq, int32_t pid) {
-    return static_cast<ProcKnote*>(kq.find_indexed(EVFILT_PROC, static_cast<uintptr_t>(pid)));
+ProcKnote* find_proc(KnoteQueue& kq, int32_t pid, uint64_t from) {
+    ProcKnote* first = nullptr;
+    (void)kq.find_indexed(EVFILT_PROC, static_cast<uintptr_t>(pid), [&first, from](Knote& kn) {
+        auto& one = static_cast<ProcKnote&>(kn);
+        const bool nearer = first == nullptr || one.generation < first->generation;
+        if (one.generation >= from && nearer) first = &one;
+        return false;
+    });
+    return first;
+}
+
+ProcKnote* find_generation(KnoteQueue& kq, int32_t pid, uint32_t generation) {
+    const auto matches = [generation](const Knote& kn) {
+        return static_cast<const ProcKnote&>(kn).generation == generation;
+    };
+    return static_cast<ProcKnote*>(
+        kq.find_indexed(EVFILT_PROC, static_cast<uintptr_t>(pid), matches));
+}
+
+ProcKnote* other_with(KnoteQueue& kq, const ProcKnote& one, uint8_t bits) {
+    return static_cast<ProcKnote*>(
+        kq.find_indexed(EVFILT_PROC, one.ident, [&one, bits](const Knote& kn) {
+            return &kn != &one && has(static_cast<const ProcKnote&>(kn), bits);
+        }));
 }
 
 Errno watch(KnoteQueue& kq, ProcKnote& kn) {
@@ -237,13 +300,12 @@ bool check_exit(KnoteQueue& kq, ProcKnote& kn, bool heard) {
     const Life life = processes::ask(kn.facts, status);
     if (life == Life::running) return true;
     if (has(kn, kSubscribed) && !heard) {
-        // What it did before it exited was told earlier, but perhaps not heard yet. Hearing it may
-        // end the knote, and even begin another for the same number.
+        // News of the process from before its exit were told earlier, but perhaps not heard yet.
+        // Hearing them may end the knote, and even begin another for the same number.
         const int32_t pid = pid_of(kn);
         const uint32_t generation = kn.generation;
         hear(kq);
-        ProcKnote* same = find_proc(kq, pid);
-        if (same == nullptr || same != &kn || same->generation != generation) return false;
+        if (find_generation(kq, pid, generation) != &kn) return false;
         if (has(kn, kExited)) return true;
     }
     switch (life) {
@@ -257,8 +319,8 @@ bool check_exit(KnoteQueue& kq, ProcKnote& kn, bool heard) {
 }
 
 void on_wakeup(KnoteQueue& kq, Handle handle) {
-    ProcKnote* kn = find_proc(kq, static_cast<int32_t>(handle.index()));
-    if (kn == nullptr || kn->generation != handle.generation()) return kq.note_stale();
+    ProcKnote* kn = find_generation(kq, static_cast<int32_t>(handle.index()), handle.generation());
+    if (kn == nullptr) return kq.note_stale();
     if (!check_exit(kq, *kn, false) || has(*kn, kExited | kLeaving)) return;
     // The wakeup was not its exit, and no second wakeup will come.
     set(*kn, kAsked);
@@ -268,8 +330,10 @@ void on_wakeup(KnoteQueue& kq, Handle handle) {
 }  // namespace proc
 
 constinit const FilterOps kProcFilter = {
-    "EVFILT_PROC",         proc::find,   never_added,  proc::create,  proc::attach,  proc::detach,
-    destroy_as<ProcKnote>, proc::modify, proc::enable, proc::disable, proc::process, proc::look,
+    "EVFILT_PROC", proc::find,    never_added,           proc::create,
+    proc::attach,  proc::detach,  destroy_as<ProcKnote>, proc::modify,
+    proc::enable,  proc::disable, proc::process,         proc::look,
+    nullptr,       proc::forsake, proc::inherit,
 };
 
 }  // namespace kq

@@ -42,7 +42,19 @@ inline void clear(ProcKnote& kn, uint8_t bit) {
     kn.filter_bits = static_cast<uint8_t>(kn.filter_bits & ~bit);
 }
 
-ProcKnote* find_proc(KnoteQueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex());
+// The knotes of a process, one after the other: with EV_UDATA_SPECIFIC there may be several.
+// Returns the one with the smallest generation that is not below `from`, or null. Each knote is
+// found again by its generation, so that others may come and go in between.
+ProcKnote* find_proc(KnoteQueue& kq, int32_t pid, uint64_t from = 0) KQ_REQUIRES(kq.mutex());
+inline ProcKnote* next_proc(KnoteQueue& kq, int32_t pid, uint32_t generation)
+    KQ_REQUIRES(kq.mutex()) {
+    return find_proc(kq, pid, uint64_t{generation} + 1);
+}
+// The knote with this generation, or null: it is gone.
+ProcKnote* find_generation(KnoteQueue& kq, int32_t pid, uint32_t generation)
+    KQ_REQUIRES(kq.mutex());
+// Any other knote of the same process that has one of these bits, or null.
+ProcKnote* other_with(KnoteQueue& kq, const ProcKnote& one, uint8_t bits) KQ_REQUIRES(kq.mutex());
 
 // Watches the process of an indexed knote for its exit. no_process: gone already.
 Errno watch(KnoteQueue& kq, ProcKnote& kn) KQ_REQUIRES(kq.mutex());

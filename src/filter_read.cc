@@ -32,7 +32,7 @@ Verdict process_queue(KnoteQueue& kq, FdKnote& kn, struct kevent& event) KQ_REQU
     // While this knote was queued, the inner kqueue may have been closed, and its number may name
     // another kqueue now.
     const uint32_t watched = fd_watch::watch_of(kq, kn).facts.identity;
-    sample.closed = inner == nullptr || inner->serial() != watched;
+    sample.closed = inner == nullptr || inner->serial() != watched || !inner->exists();
     if (!sample.closed) count_queue(*inner, kn, sample);
     if (inner != nullptr) registry::release_later(inner);
     return fd_filter::judge(kq, kn, sample, event);

@@ -11,6 +11,11 @@ namespace kq {
 // a mailbox.
 void look_at_signals(KnoteQueue& kq) KQ_REQUIRES(kq.mutex());
 
+// Has the effect of look_at_signals() and process(), in one pass, in the usual case: exactly one
+// knote has something to report, and it waits nowhere. True: `event` was filled. False: nothing was
+// done.
+bool take_only_signal(KnoteQueue& kq, struct kevent& event) KQ_REQUIRES(kq.mutex());
+
 }  // namespace kq
 
 #endif

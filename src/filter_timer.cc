@@ -13,6 +13,7 @@
 
 #include "filter.h"
 #include "filter_numbers.h"
+#include "filter_timer.h"
 #include "knote_queue.h"
 #include "missing_filter.h"
 
@@ -24,12 +25,14 @@ constexpr uint8_t kAskedOneshot = 1;  // EV_ONESHOT was given; not just implied 
 constexpr uint8_t kHinted = 2;        // has a leeway, or kMoment, or is on Clock::continuous
 constexpr uint8_t kMoment = 4;        // `span` is a moment of a clock other than the wall clock
 
+constexpr uint8_t kExact = 8;  // NOTE_CRITICAL without NOTE_LEEWAY
+
 // NOTE_BACKGROUND: a delay that users hardly notice.
 constexpr Nanos kBackgroundLeeway = 100 * kMillisecond;
 
 struct Request {
     Clock clock;
-    uint8_t hints;  // kHinted and kMoment
+    uint8_t hints;  // kHinted, kMoment, kExact
     Nanos span;     // a period, or a moment of the clock
     Nanos leeway;
 };
@@ -61,7 +64,7 @@ Nanos hinted_scale_of(unsigned fflags) {
 }
 
 // What a change asks for, without its hints. invalid: the values make no sense.
-Result<Request> parse_plain(const struct kevent& change, bool oneshot, Nanos scale) {
+KQ_INLINE Result<Request> parse_plain(const struct kevent& change, bool oneshot, Nanos scale) {
     const bool absolute = (change.fflags & NOTE_ABSOLUTE) != 0;
     if (change.data < 0 && !absolute) return Errno::invalid;
     // A period of 0 would expire all the time: it counts as one unit.
@@ -100,6 +103,7 @@ Nanos leeway_of(unsigned fflags, uint64_t wanted, Nanos scale, Nanos span) {
     Request request = plain.value();
     request.hints = kHinted;
     request.leeway = leeway_of(fflags, kq.wide().second_ext(), scale, request.span);
+    if ((fflags & (NOTE_CRITICAL | NOTE_LEEWAY)) == NOTE_CRITICAL) request.hints |= kExact;
     const bool absolute = (fflags & NOTE_ABSOLUTE) != 0;
     if (absolute && (fflags & NOTE_MACHTIME) != 0) {
         request.hints |= kMoment;
@@ -113,8 +117,14 @@ Nanos leeway_of(unsigned fflags, uint64_t wanted, Nanos scale, Nanos span) {
     return request;
 }
 
+// Most timers are plain: a delay or a period in one of the usual units. plain_scale() returns that
+// unit. 0: the change is of another kind, or makes no sense.
+KQ_INLINE Nanos plain_scale(const struct kevent& change) {
+    return change.data > 0 ? scale_of(change.fflags) : 0;
+}
+
 // What a change asks for. invalid: it makes no sense. unsupported: there is no such clock.
-Result<Request> parse(KnoteQueue& kq, const struct kevent& change, bool oneshot)
+KQ_INLINE Result<Request> parse(KnoteQueue& kq, const struct kevent& change, bool oneshot)
     KQ_REQUIRES(kq.mutex()) {
     const Nanos scale = scale_of(change.fflags & ~unsigned{NOTE_ABSOLUTE});
     return scale == 0 ? parse_hints(kq, change, oneshot) : parse_plain(change, oneshot, scale);
@@ -127,6 +137,11 @@ bool repeats(const TimerKnote& timer) {
 }
 bool is_hinted(const TimerKnote& timer) {
     return (timer.filter_bits & kHinted) != 0;
+}
+
+// 1 if it must not wait for other timers, else 0.
+int exact(const TimerKnote& timer) {
+    return (timer.filter_bits & kExact) != 0 ? 1 : 0;
 }
 
 // Copies a request into the timer, except its hints: they are in filter_bits already.
@@ -174,7 +189,7 @@ void wait(KnoteQueue& kq, TimerKnote& timer) KQ_REQUIRES(kq.mutex()) {
 
 // Starts the timer at t, which is now; after EV_ENABLE, too (D-15). A timer that is due already is
 // activated at once, without the kernel.
-void start(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
+KQ_INLINE void start(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
     if (is_hinted(timer)) return start_hinted(kq, timer, t);
     timer.deadline = due(timer.clock, timer.span, t);
     if (timer.deadline <= t)
@@ -190,16 +205,18 @@ void stop(KnoteQueue& kq, TimerKnote& timer, Nanos t) KQ_REQUIRES(kq.mutex()) {
     kq.deactivate(timer);
 }
 
-// Has the effect of stop() and start() for a timer that waits and will go on waiting: a timeout
-// that is pushed back again and again. False, and nothing was done, if the timer is not of
-// that kind or has hints.
-bool move(KnoteQueue& kq, TimerKnote& timer, const Request& request) KQ_REQUIRES(kq.mutex()) {
-    if (!timer.waiting() || timer.status != 0 || request.clock != timer.clock) return false;
-    if (is_hinted(timer) || request.hints != 0) return false;
-    const Nanos t = now(request.clock);
-    const Nanos deadline = due(request.clock, request.span, t);
-    if (timer.deadline <= t || deadline <= t) return false;
-    take_over_plain(timer, request);
+// See push_back() in filter_timer.h. The clock and the kind of the timer do not change, and so its
+// flags and hints do not change.
+KQ_INLINE bool move(KnoteQueue& kq, TimerKnote& timer, const struct kevent& change)
+    KQ_REQUIRES(kq.mutex()) {
+    const Nanos scale = plain_scale(change);
+    if (scale == 0 || !timer.waiting()) return false;
+    if (timer.clock != Clock::monotonic || is_hinted(timer)) return false;
+    const Nanos t = now(Clock::monotonic);
+    const Nanos span = saturating_mul(change.data, scale);
+    const Nanos deadline = saturating_add(t, span);
+    if (timer.deadline <= t) return false;
+    timer.span = span;
     kq.timers().move(timer, deadline);
     return true;
 }
@@ -208,15 +225,39 @@ Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return kq.find_indexed(EVFILT_TIMER, ident);
 }
 
-Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+// A new timer of a plain change; null when memory is short.
+KQ_INLINE TimerKnote* make_plain(KnoteQueue& kq, const struct kevent& change, Nanos scale)
+    KQ_REQUIRES(kq.mutex()) {
+    auto* timer = kq.timer_knotes().make<TimerKnote>();
+    if (timer == nullptr) return nullptr;
+    timer->filter_bits = (change.flags & EV_ONESHOT) != 0 ? kAskedOneshot : 0;
+    timer->flags = static_cast<uint16_t>((change.flags & EV_ONESHOT) | EV_CLEAR);
+    timer->span = saturating_mul(change.data, scale);
+    return timer;
+}
+
+[[gnu::noinline]] Result<Knote*> create_other(KnoteQueue& kq, const struct kevent& change)
+    KQ_REQUIRES(kq.mutex()) {
     const bool oneshot = (change.flags & EV_ONESHOT) != 0;
     const Result<Request> request = parse(kq, change, oneshot);
     if (!request.ok()) return request.error();
-    Owned<TimerKnote> timer = make<TimerKnote>();
-    if (!timer) return Errno::no_memory;
+    auto* timer = kq.timer_knotes().make<TimerKnote>();
+    if (timer == nullptr) return Errno::no_memory;
     timer->filter_bits = oneshot ? kAskedOneshot : 0;
     take_over(*timer, request.value());
-    return timer.release();
+    return timer;
+}
+
+Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+    const Nanos scale = plain_scale(change);
+    if (scale == 0) return create_other(kq, change);
+    TimerKnote* timer = make_plain(kq, change, scale);
+    if (timer == nullptr) return Errno::no_memory;
+    return timer;
+}
+
+void destroy(KnoteQueue& kq, Knote* kn) KQ_REQUIRES(kq.mutex()) {
+    kq.timer_knotes().destroy(static_cast<TimerKnote*>(kn));
 }
 
 Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
@@ -230,6 +271,7 @@ Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
         kq.timers().leave(timer.clock);
         return error;
     }
+    if (is_hinted(timer)) kq.timers().note_exact(exact(timer));
     if (!kn.has(kDisabled)) start(kq, timer, now(timer.clock));
     return Errno::ok;
 }
@@ -237,6 +279,7 @@ Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
     stop(kq, timer, now(timer.clock));
+    kq.timers().note_exact(-exact(timer));
     kq.timers().leave(timer.clock);
     kq.unindex(kn);
     return Errno::ok;
@@ -245,9 +288,9 @@ Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 // EV_ADD again: discards what has expired and counts anew.
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
     auto& timer = static_cast<TimerKnote&>(kn);
+    if (timer.status == 0 && move(kq, timer, change)) return Errno::ok;
     const Result<Request> request = parse(kq, change, (timer.filter_bits & kAskedOneshot) != 0);
     if (!request.ok()) return request.error();
-    if (move(kq, timer, request.value())) return Errno::ok;
     const Clock clock = request.value().clock;
     if (clock != timer.clock) {
         Errno error = kq.backend().prepare_clock(clock);
@@ -261,7 +304,9 @@ Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES
         kq.timers().leave(timer.clock);
         t = now(clock);
     }
+    kq.timers().note_exact(-exact(timer));
     take_over(timer, request.value());
+    kq.timers().note_exact(exact(timer));
     if (!kn.has(kDisabled)) start(kq, timer, t);
     return Errno::ok;
 }
@@ -298,9 +343,41 @@ Verdict process(KnoteQueue& kq, Knote& kn, struct kevent& event) KQ_REQUIRES(kq.
 
 }  // namespace
 
+namespace timer {
+
+bool push_back(KnoteQueue& kq, TimerKnote& timer, const struct kevent& change) {
+    return move(kq, timer, change);
+}
+
+// All tests come first. Those that cost a system call come last of them. So the knote is filled in
+// one go.
+bool add_plain(KnoteQueue& kq, const struct kevent& change) {
+    const Nanos scale = plain_scale(change);
+    if (scale == 0 || !has_clock(kq.backend(), Clock::monotonic)) return false;
+    if (!kq.has_index_room() || !kq.timer_knotes().has_room() || !kq.exists()) return false;
+    if (!kq.timers().join_in_room(Clock::monotonic)) return false;
+    const Nanos t = now(Clock::monotonic);
+    TimerKnote* timer = make_plain(kq, change, scale);
+    if (timer == nullptr) {
+        kq.timers().leave(Clock::monotonic);
+        return false;
+    }
+    timer->ident = change.ident;
+    timer->filter = EVFILT_TIMER;
+    timer->udata = change.udata;
+    timer->flags = static_cast<uint16_t>(timer->flags | kept_flags(change.flags));
+    timer->deadline = saturating_add(t, timer->span);
+    kq.index_in_room(*timer);
+    kq.timers().start(*timer);
+    kq.note_made();
+    return true;
+}
+
+}  // namespace timer
+
 constinit const FilterOps kTimerFilter = {
-    "EVFILT_TIMER",         find,   never_added, create,  attach,  detach,
-    destroy_as<TimerKnote>, modify, enable,      disable, process, nullptr,
+    "EVFILT_TIMER", find,   never_added, create,  attach,  detach,
+    destroy,        modify, enable,      disable, process, nullptr,
 };
 
 }  // namespace kq

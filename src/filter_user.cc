@@ -1,40 +1,31 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_USER: events that the program itself triggers (semantics 5.10).
 // Verbs of filter.h, under the kqueue's mutex; no source outside the core.
+#include "filter_user.h"
+
 #include "filter.h"
 #include "knote_queue.h"
 
 namespace kq {
 namespace {
 
-// Knote::filter_bits
-constexpr uint8_t kTriggered = 1;
-
-uint32_t operate(uint32_t stored, uint32_t fflags) {
-    const uint32_t operand = fflags & NOTE_FFLAGSMASK;
-    switch (fflags & NOTE_FFCTRLMASK) {
-        case NOTE_FFAND:
-            return stored & operand;
-        case NOTE_FFOR:
-            return stored | operand;
-        case NOTE_FFCOPY:
-            return operand;
-        default:  // NOTE_FFNOP
-            return stored;
-    }
-}
+using user::kTriggered;
 
 Result<Knote*> find(KnoteQueue& kq, uintptr_t ident) KQ_REQUIRES(kq.mutex()) {
     return kq.find_indexed(EVFILT_USER, ident);
 }
 
-Result<Knote*> create(KnoteQueue&, const struct kevent& change) {
-    Owned<Knote> kn = make<Knote>();
-    if (!kn) return Errno::no_memory;
+Result<Knote*> create(KnoteQueue& kq, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
+    auto* kn = kq.user_knotes().make<Knote>();
+    if (kn == nullptr) return Errno::no_memory;
     kn->fflags = change.fflags & NOTE_FFLAGSMASK;
     kn->data = change.data;
     if ((change.fflags & NOTE_TRIGGER) != 0) kn->filter_bits = kTriggered;  // D-13
-    return kn.release();
+    return kn;
+}
+
+void destroy(KnoteQueue& kq, Knote* kn) KQ_REQUIRES(kq.mutex()) {
+    kq.user_knotes().destroy(kn);
 }
 
 Errno attach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
@@ -49,10 +40,8 @@ Errno detach(KnoteQueue& kq, Knote& kn) KQ_REQUIRES(kq.mutex()) {
 }
 
 Errno modify(KnoteQueue& kq, Knote& kn, const struct kevent& change) KQ_REQUIRES(kq.mutex()) {
-    kn.fflags = operate(kn.fflags, change.fflags);
-    kn.data = change.data;
+    user::take_over(kn, change);
     if ((change.fflags & NOTE_TRIGGER) != 0) {
-        kn.filter_bits = kTriggered;
         kq.activate(kn);
     } else if ((change.flags & EV_CLEAR) != 0) {  // D-14: takes a pending trigger back
         kn.filter_bits = 0;
@@ -79,8 +68,8 @@ Verdict process(KnoteQueue&, Knote& kn, struct kevent& event) {
 }  // namespace
 
 constinit const FilterOps kUserFilter = {
-    "EVFILT_USER",     find,   never_added, create,  attach,  detach,
-    destroy_as<Knote>, modify, enable,      disable, process, nullptr,
+    "EVFILT_USER", find,   never_added, create,  attach,  detach,
+    destroy,       modify, enable,      disable, process, nullptr,
 };
 
 }  // namespace kq

@@ -2,9 +2,9 @@
 // EVFILT_VNODE: what happens to a file or directory (semantics 5.5).
 //
 // The knote hangs on the FdWatch of its descriptor. The backend says that something happened. Then
-// the file is looked at and compared with what it was (vnode_hints.cc). What was asked for
-// accumulates in Knote::fflags, even while the knote is disabled. Called through FilterOps and by
-// fd_watch.cc, under the kqueue's mutex.
+// the file is looked at and compared with its earlier state (vnode_hints.cc). The changes that were
+// asked for accumulate in Knote::fflags, even while the knote is disabled. Called through FilterOps
+// and by fd_watch.cc, under the kqueue's mutex.
 #include "fd_filter.h"
 #include "vnode.h"
 #include "vnode_hints.h"
@@ -93,6 +93,10 @@ Errno update(KnoteQueue& kq, VnodeKnote& kn, uint32_t changes) KQ_REQUIRES(kq.mu
     }
     kn.owed = error == Errno::ok ? 0 : changes;
     if (error != Errno::ok) return error;
+    if (changes == kModified && !now.directory && !kn.state.directory) {
+        kn.fflags |= vnode::take_written(kn.state, now, kn.saved_fflags);
+        return error;
+    }
     const vnode::Hints hints = vnode::hints_for(kn.state, now, changes);
     kn.state = vnode::remember(kn.state, now, changes);
     for (int i = 0; i < hints.count; i++)
@@ -137,7 +141,7 @@ Errno attach(KnoteQueue& kq, Knote& base) KQ_REQUIRES(kq.mutex()) {
     auto& kn = static_cast<VnodeKnote&>(base);
     const int fd = fd_of(kn);
     FdWatch& watch = watch_of(kq, kn);
-    // What is known may be of an earlier open file of this number: then all is forgotten.
+    // The facts may be those of an earlier open file of this number: then all is forgotten.
     fd_watch::notice_gone(kq, watch);
     Errno error = fd_watch::check_same(kq, fd, watch);
     if (error != Errno::ok && error != Errno::no_entry) return error;
@@ -179,9 +183,9 @@ Errno modify(KnoteQueue& kq, Knote& base, const struct kevent& change) KQ_REQUIR
     const int fd = fd_of(base);
     FdWatch& watch = watch_of(kq, base);
     auto& kn = static_cast<VnodeKnote&>(base);
-    // What happened until now is judged by what was asked for until now.
+    // Earlier changes of the file are judged by the earlier request.
     kq.take_files();
-    if (fd_watch::note_of(watch, EVFILT_VNODE) != &base) return Errno::no_entry;
+    if (!fd_watch::is_linked(watch, base)) return Errno::no_entry;
     if (watch.facts.file_late || is_untold(kq, kn)) {
         const Errno error = catch_up(kq, kn);
         if (is_gone(error)) return error;
@@ -200,7 +204,7 @@ Errno modify(KnoteQueue& kq, Knote& base, const struct kevent& change) KQ_REQUIR
         (void)watch_file(kq, fd, watch);
         return error;
     }
-    // What was not followed before begins anew now.
+    // Changes that were not followed before are followed from now on.
     kn.state = vnode::follow(kn.state, now, wanted, vnode::wanted_by(kn, watch.facts));
     park_if_untold(kq, kn);
     return Errno::ok;
@@ -259,6 +263,36 @@ void on_changed(KnoteQueue& kq, Knote& base, uint32_t changes) {
     if (is_gone(update(kq, kn, changes))) return;
     if (is_true(kn)) kq.activate(kn);
     park_if_untold(kq, kn);
+}
+
+namespace {
+
+// Whether a report that the file was written can become an event of this knote at once.
+bool is_usual(const FdWatch& watch, const VnodeKnote& kn) {
+    constexpr unsigned kModes = EV_CLEAR | EV_ONESHOT | EV_DISPATCH;
+    // status: a disabled knote accumulates, and a queued knote waits for its turn.
+    return kn.chain == nullptr && kn.status == 0 && (kn.flags & kModes) == EV_CLEAR &&
+           kn.filter_bits == 0 && kn.owed == 0 && !watch.facts.file_untold &&
+           watch.facts.kind == FdKind::regular;
+}
+
+}  // namespace
+
+Written take_write(KnoteQueue& kq, FdWatch& watch, struct kevent& event) {
+    Knote* const only = watch.notes;
+    if (only == nullptr || only->filter != EVFILT_VNODE) return Written::other;
+    auto& kn = static_cast<VnodeKnote&>(*only);
+    if (!is_usual(watch, kn)) return Written::other;
+    FileState now;
+    // The descriptor is closed, or names another file, or cannot be looked at: on_changed() looks
+    // again.
+    if (descriptor::file_state(fd_of(kn), watch.facts, now) != Errno::ok) return Written::other;
+    kn.pass = kq.pass();
+    const uint32_t fflags = kn.fflags | take_written(kn.state, now, kn.saved_fflags);
+    if (fflags == 0) return Written::nothing;
+    event = {kn.ident, kn.filter, kn.flags, fflags, 0, kn.udata};
+    kn.fflags = 0;
+    return Written::event;
 }
 
 }  // namespace vnode

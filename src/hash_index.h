@@ -25,9 +25,12 @@ class HashIndex {
 
     [[nodiscard]] size_t size() const { return count_; }
 
+    // Whether the next insert() succeeds without reserve().
+    [[nodiscard]] bool has_room() const { return count_ < capacity(); }
+
     // Makes sure that the next insert() succeeds. False: memory is short.
     [[nodiscard]] bool reserve() {
-        if (count_ < capacity()) return true;
+        if (has_room()) return true;
         // A full table still works, only slower: so only the first array must not fail.
         return resize(capacity() == 0 ? kFirst : capacity() * 2) || buckets_ != nullptr;
     }
@@ -90,7 +93,7 @@ class HashIndex {
         return static_cast<size_t>((key * 0x9e3779b97f4a7c15u) >> (64 - bits_));
     }
 
-    bool resize(size_t wanted) {
+    [[gnu::noinline]] bool resize(size_t wanted) {
         auto** fresh = static_cast<T**>(calloc(wanted, sizeof(T*)));
         if (fresh == nullptr) return false;
         T** old = buckets_;

@@ -3,7 +3,7 @@
 // any of them can be removed or moved in O(log n). The heap owns only its array.
 //
 // T has: uint32_t heap_place; a static or free `bool earlier(const T&, const T&)`.
-// Thread rule: the lock of whatever holds the heap.
+// Thread rule: the lock of the object that holds the heap.
 #ifndef KQ_HEAP_H
 #define KQ_HEAP_H
 
@@ -29,6 +29,12 @@ class Heap {
     [[nodiscard]] size_t size() const { return count_; }
     [[nodiscard]] T* top() const { return count_ == 0 ? nullptr : items_[0]; }
 
+    // The element in a place, by which a part of the heap can be looked at. Place 0 has the top.
+    [[nodiscard]] const T* at(size_t place) const { return items_[place]; }
+
+    // Whether there is room for `total` elements without reserve().
+    [[nodiscard]] bool has_room(size_t total) const { return total <= capacity_; }
+
     // Makes room for `total` elements in all. False: memory is short.
     [[nodiscard]] bool reserve(size_t total) {
         return total < kNotInHeap && grow_array(items_, capacity_, total);
@@ -42,11 +48,8 @@ class Heap {
     }
 
     // The element, which is in the heap, has become earlier or later.
-    void moved(T* element) {
-        const size_t at = element->heap_place;
-        KQ_CHECK(at < count_ && items_[at] == element);
-        if (count_ == 1) return;
-        settle(at, element);
+    KQ_INLINE void moved(T* element) {
+        if (count_ != 1) move(element);
     }
 
     void remove(T* element) {
@@ -59,6 +62,12 @@ class Heap {
     }
 
   private:
+    [[gnu::noinline]] void move(T* element) {
+        const size_t at = element->heap_place;
+        KQ_CHECK(at < count_ && items_[at] == element);
+        settle(at, element);
+    }
+
     static constexpr size_t kWays = 4;
     static size_t parent(size_t i) { return (i - 1) / kWays; }
 
@@ -76,9 +85,14 @@ class Heap {
     }
 
     void sift_up(size_t at, T* element) {
-        while (at > 0 && earlier(*element, *items_[parent(at)])) {
-            put(at, items_[parent(at)]);
-            at = parent(at);
+        T** const items = items_;
+        while (at > 0) {
+            const size_t up = parent(at);
+            T* const above = items[up];
+            if (!earlier(*element, *above)) break;
+            items[at] = above;
+            above->heap_place = static_cast<uint32_t>(at);
+            at = up;
         }
         put(at, element);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Knote: one registration, known by its kqueue, its ident and its filter.
+// Knote: one registration, known by its kqueue, its ident and its filter, and with
+// EV_UDATA_SPECIFIC also by its udata.
 //
 // A knote belongs to exactly one KnoteQueue, which indexes it, queues it and frees it. No code
 // outside of that kqueue keeps a pointer to it. Filters derive from Knote to add members of their
@@ -29,7 +30,7 @@ enum Status : uint8_t {
     // Off the active queue, on one of the kqueue's lists of sources that have
     // to be looked at again (see KnoteQueue::park).
     kParked = 16,
-    // EV_FORCEONESHOT: reported once whatever its filter says, then dropped.
+    // EV_FORCEONESHOT: reported once, even if its filter says that it is not true; then dropped.
     kForced = 32,
     // Has an Extension, see wide.h.
     kExtended = 64,
@@ -41,7 +42,8 @@ struct Knote : Link {        // the link: active queue or a list of parked knote
     Knote* chain = nullptr;  // next in the hash bucket, or next of the same descriptor
     uintptr_t ident = 0;
     void* udata = nullptr;
-    int16_t filter = 0;
+    int16_t filter : 8 = 0;     // EVFILT_, or that of farewells: 8 bits are enough for all of them
+    uint16_t place : 8 = 0;     // used by Blocks, if the memory comes from there
     uint16_t flags = 0;         // of the creating change, plus what the filter adds (EV_CLEAR, ...)
     uint32_t saved_fflags = 0;  // what the user last asked for
     uint32_t fflags = 0;        // what the filter has to report
@@ -59,6 +61,14 @@ struct Knote : Link {        // the link: active queue or a list of parked knote
     void set(Status bit) { status = static_cast<uint8_t>(status | bit); }
     void clear(Status bit) { status = static_cast<uint8_t>(status & ~bit); }
 
+    // EV_UDATA_SPECIFIC: it is found by its udata, too, and only by changes that have that flag.
+    [[nodiscard]] bool is_specific() const { return (flags & EV_UDATA_SPECIFIC) != 0; }
+
+    // `number`: an EVFILT_ number, or that of farewells.
+    void set_filter(int16_t number) {
+        filter = static_cast<int8_t>(number);  // NOLINT(bugprone-signed-char-misuse,cert-str34-c)
+    }
+
     [[nodiscard]] uint64_t hash_key() const { return hash_key(filter, ident); }
     static uint64_t hash_key(int16_t filter, uintptr_t ident) {
         return static_cast<uint64_t>(ident) ^
@@ -66,11 +76,14 @@ struct Knote : Link {        // the link: active queue or a list of parked knote
     }
 };
 
-// What a knote keeps of the flags of the change that creates it: how it
-// behaves (and EV_ADD, which existing programs compare), not what was done.
+static_assert(EVFILT_SYSCOUNT < INT8_MAX);
+
+// The flags that a knote keeps of the change that creates it: those that say
+// how it behaves, and EV_ADD, because existing programs compare that.
 inline uint16_t kept_flags(unsigned flags) {
-    return static_cast<uint16_t>(flags & ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE |
-                                                   EV_DISABLE | EV_FORCEONESHOT | EV_KEEPUDATA});
+    return static_cast<uint16_t>(flags &
+                                 ~unsigned{EV_SYSFLAGS | EV_DELETE | EV_ENABLE | EV_DISABLE |
+                                           EV_FORCEONESHOT | EV_KEEPUDATA | EV_VANISHED});
 }
 
 }  // namespace kq

@@ -9,26 +9,19 @@ namespace kq {
 
 // ---- index ----
 
-Errno KnoteQueue::index(Knote& kn) {
-    if (!index_.reserve()) return Errno::no_memory;
-    index_.insert(&kn);
-    return Errno::ok;
-}
-
 void KnoteQueue::unindex(Knote& kn) {
     index_.remove(&kn);
 }
 
 Errno KnoteQueue::drop(Knote& kn) {
-    const FilterOps* ops = find_filter(kn.filter);
-    const Errno answer = ops->detach(*this, kn);
+    const Errno answer = ops_of(kn)->detach(*this, kn);
     free_detached(kn);
     return answer;
 }
 
 void KnoteQueue::free_detached(Knote& kn) {
     end(kn);
-    find_filter(kn.filter)->destroy(*this, &kn);
+    ops_of(kn)->destroy(*this, &kn);
 }
 
 // ---- where a knote waits ----
@@ -36,7 +29,7 @@ void KnoteQueue::free_detached(Knote& kn) {
 void KnoteQueue::park(Knote& kn, Parking where) {
     parked_.add(kn, where);
     if (where == Parking::idle || parked_.deadline() != kForever) return;
-    // What cannot have a deadline (short of descriptors) is still looked at before each sleep.
+    // If there can be no deadline (descriptors are short), the knote is looked at before sleeps.
     if (backend_.prepare_clock(Clock::monotonic) != Errno::ok) return;
     parked_.set_deadline(saturating_add(now(Clock::monotonic), ParkedKnotes::kPeriod));
     timers_.note_moved();

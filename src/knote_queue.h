@@ -9,6 +9,7 @@
 //   ParkedKnotes  what has to be looked at again                parking.h
 //   Announcing    what outsiders see of that                    announcing.h
 //   Call          how far the calls have come                   call.h
+//   SleepHabit    whether a call looks first or sleeps first  sleep_habit.h
 //   Renewal       when there is to be a new kernel queue        renewal.h
 //   Wide          what kevent64() adds                          wide.h
 //   Watches       descriptors and their knotes                  watches.h, fd_watch.h
@@ -22,9 +23,9 @@
 #include <utility>
 
 #include "active_queue.h"
-#include "alloc.h"
 #include "announcing.h"
 #include "backend.h"
+#include "blocks.h"
 #include "call.h"
 #include "hash_index.h"
 #include "knote.h"
@@ -34,6 +35,7 @@
 #include "platform.h"
 #include "renewal.h"
 #include "result.h"
+#include "sleep_habit.h"
 #include "timer_queue.h"
 #include "watches.h"
 #include "wide.h"
@@ -64,8 +66,10 @@ class KnoteQueue {
     const Wide& wide() const KQ_REQUIRES(mutex_) { return wide_; }
     Watches& watches() KQ_REQUIRES(mutex_) { return watches_; }
     TimerQueue& timers() KQ_REQUIRES(mutex_) { return timers_; }
-    // Memory for the knotes of descriptors.
-    Spares& fd_knotes() KQ_REQUIRES(mutex_) { return fd_knotes_; }
+    // Memory for the knotes of READ and WRITE, of TIMER, and of USER.
+    Blocks& fd_knotes() KQ_REQUIRES(mutex_) { return fd_knotes_; }
+    Blocks& timer_knotes() KQ_REQUIRES(mutex_) { return timer_knotes_; }
+    Blocks& user_knotes() KQ_REQUIRES(mutex_) { return user_knotes_; }
     // This queue's mailbox, made when it is first asked for; null: no memory.
     Mailbox* mailbox() KQ_REQUIRES(mutex_) {
         if (mailbox_ == nullptr) mailbox_ = mailbox::take(descriptor(), serial_);
@@ -89,11 +93,29 @@ class KnoteQueue {
     // ---- knotes whose ident is not a descriptor ----
 
     KQ_INLINE Knote* find_indexed(int16_t filter, uintptr_t ident) KQ_REQUIRES(mutex_) {
-        return index_.find(Knote::hash_key(filter, ident), [filter, ident](const Knote& kn) {
-            return kn.ident == ident && kn.filter == filter;
+        return find_indexed(filter, ident, [](const Knote& kn) { return !kn.is_specific(); });
+    }
+    // Any knote of this filter and ident for which `matches` is true: with EV_UDATA_SPECIFIC there
+    // may be several.
+    template <class Match>
+    KQ_INLINE Knote* find_indexed(int16_t filter, uintptr_t ident, Match matches)
+        KQ_REQUIRES(mutex_) {
+        return index_.find(Knote::hash_key(filter, ident), [=](Knote& kn) {
+            return kn.ident == ident && kn.filter == filter && matches(kn);
         });
     }
-    Errno index(Knote& kn) KQ_REQUIRES(mutex_);
+    KQ_INLINE Errno index(Knote& kn) KQ_REQUIRES(mutex_) {
+        if (!index_.reserve()) return Errno::no_memory;
+        index_.insert(&kn);
+        return Errno::ok;
+    }
+    // Whether index() needs no new memory. index_in_room() is index() for this case.
+    [[nodiscard]] bool has_index_room() const KQ_REQUIRES(mutex_) { return index_.has_room(); }
+    KQ_INLINE void index_in_room(Knote& kn) KQ_REQUIRES(mutex_) { index_.insert(&kn); }
+    // After this call index() succeeds, even if other knotes come and go in between. no_memory.
+    Errno prepare_index() KQ_REQUIRES(mutex_) {
+        return index_.reserve() ? Errno::ok : Errno::no_memory;
+    }
     void unindex(Knote& kn) KQ_REQUIRES(mutex_);
     // visit(knote) may remove and free that knote, and change no other of the index.
     template <class Visit>
@@ -108,7 +130,7 @@ class KnoteQueue {
         parked_.remove(kn);
         active_.activate(kn);
     }
-    // Likewise; `backed`: as set_backed().
+    // The same; `backed`: as set_backed().
     KQ_INLINE void activate(Knote& kn, bool backed) KQ_REQUIRES(mutex_) {
         if ((kn.status & (kActive | kQueued | kDisabled | kParked)) == 0) {
             active_.activate_idle(kn, backed);
@@ -129,16 +151,18 @@ class KnoteQueue {
 
     // ---- its end, and its beginning where that is not an EV_ADD ----
 
-    // A knote was made by its filter.
-    void note_made() KQ_REQUIRES(mutex_) { knotes_.fetch_add(1); }
+    // A filter has made a knote.
+    void note_made() KQ_REQUIRES(mutex_) { count_knotes(1); }
+    // A knote has ended that waited nowhere and had no Extension. The caller frees it.
+    void note_ended() KQ_REQUIRES(mutex_) { count_knotes(-1); }
     // Detaches and frees; the answer is detach()'s.
     Errno drop(Knote& kn) KQ_REQUIRES(mutex_);
-    // A knote that is in no index and has no source any more: it waits nowhere, and is not one of
-    // this queue's. To be freed.
+    // Ends a knote that is in no index and has no source any more. After that it waits nowhere, and
+    // does not count any more. The caller frees it.
     void end(Knote& kn) KQ_REQUIRES(mutex_) {
         deactivate(kn);
         if (kn.has(kExtended)) wide_.forget(kn);
-        knotes_.fetch_sub(1);
+        count_knotes(-1);
     }
     // The same, and frees it.
     void free_detached(Knote& kn) KQ_REQUIRES(mutex_);
@@ -148,8 +172,8 @@ class KnoteQueue {
     // The kernel may show the queue as ready although nothing is pending any more. settle() has to
     // collect that.
     void note_stray() KQ_REQUIRES(mutex_) { announcing_.note_stray(); }
-    // The kernel reported what is not registered: a descriptor that is not the file it was any
-    // more; or the number of the kqueue is not ours any more.
+    // The kernel has reported something that is not registered: a descriptor now names another
+    // file, or the number of the kqueue is not ours any more.
     void note_stale() KQ_REQUIRES(mutex_) { call_.note_stale(); }
     // The edges of this collection were reported before.
     [[nodiscard]] bool edges_are_old() const KQ_REQUIRES(mutex_) {
@@ -162,10 +186,28 @@ class KnoteQueue {
     // Takes what the backend has to tell of files, without waiting for its wakeup.
     // May drop knotes.
     void take_files() KQ_REQUIRES(mutex_);
-    // After a ring: likewise, if it was for that. See Backend::files_told().
-    void take_told_files() KQ_REQUIRES(mutex_);
+    // The same, after backend().take_write(), which has begun to read.
+    void take_rest_of_files() KQ_REQUIRES(mutex_);
+    // Called after a ring. If it was for files (Backend::files_told()), calls take_files() and
+    // answers true.
+    bool take_told_files() KQ_REQUIRES(mutex_) {
+        if constexpr (Backend::kHas.files) {
+            if (__builtin_expect(backend_.files_told(), 0)) {
+                take_files();
+                return true;
+            }
+        }
+        return false;
+    }
 
   protected:
+    // Only the holder of the mutex changes the count, so no atomic addition is needed. Other
+    // threads only read it.
+    void count_knotes(int change) KQ_REQUIRES(mutex_) {
+        constexpr auto kRelaxed = std::memory_order_relaxed;
+        knotes_.store(knotes_.load(kRelaxed) + change, kRelaxed);
+    }
+
     explicit KnoteQueue(uint32_t serial) : serial_(serial) {}
     ~KnoteQueue() = default;
 
@@ -173,6 +215,7 @@ class KnoteQueue {
     // lines of the processor's cache.
     Mutex mutex_;
     Call call_ KQ_GUARDED_BY(mutex_);
+    SleepHabit sleep_habit_ KQ_GUARDED_BY(mutex_);
     ActiveQueue active_ KQ_GUARDED_BY(mutex_);
     Announcing announcing_ KQ_GUARDED_BY(mutex_);
     [[no_unique_address]] RenewalIfAny renewal_ KQ_GUARDED_BY(mutex_);
@@ -184,7 +227,9 @@ class KnoteQueue {
     Mailbox* mailbox_ KQ_GUARDED_BY(mutex_) = nullptr;
     TimerQueue timers_ KQ_GUARDED_BY(mutex_);
     Watches watches_ KQ_GUARDED_BY(mutex_);
-    Spares fd_knotes_ KQ_GUARDED_BY(mutex_);
+    Blocks fd_knotes_ KQ_GUARDED_BY(mutex_);
+    Blocks timer_knotes_ KQ_GUARDED_BY(mutex_);
+    Blocks user_knotes_ KQ_GUARDED_BY(mutex_);
     HashIndex<Knote> index_ KQ_GUARDED_BY(mutex_);
     Backend backend_;  // by rule: under mutex_, except what platform.h exempts
     Wide wide_ KQ_GUARDED_BY(mutex_);

@@ -42,6 +42,10 @@ void Kqueue::forget_serials() {
         mark.store(0);
 }
 
+void Kqueue::keep_serial() const {
+    mark_of(serial_).fetch_add(1);
+}
+
 Errno Kqueue::open() {
     const Guard guard(mutex_);
     return backend_.open(serial_);
@@ -68,7 +72,8 @@ Kqueue::~Kqueue() {
 
 // Does the ring that Announcing has promised. It is done after the mutex is unlocked.
 void Kqueue::ring_as_promised() {
-    // If the kqueue was closed, its number may name another kqueue: post() checks the tag.
+    // If the kqueue was closed, its number may name another kqueue. Where post() does not find that
+    // out, the other one is rung for nothing.
     const bool rung = !dead_.load() && Backend::post(descriptor(), serial_) == Errno::ok;
     promised_.done();
     if (rung && !promised_.was_called_off()) return;
@@ -84,8 +89,10 @@ void Kqueue::pay(uint8_t owed) {
 }
 
 int64_t Kqueue::count_pending(uint32_t& sequence) {
-    if (!exists() || !mutex_.try_lock()) return -1;
+    if (!mutex_.try_lock()) return -1;
     (void)collect(INT_MAX, false);
+    // The outer kqueue may have taken the kernel's notice, as poll() of a program does.
+    if (!parked_.empty()) look_at(Parking::idle, ParkedKnotes::kSome);
     const int64_t count = active_.size();
     sequence = active_.activations();
     settle(After::counting);
@@ -97,6 +104,7 @@ int64_t Kqueue::count_pending(uint32_t& sequence) {
 
 void Kqueue::announce(After what) {
     KQ_CHECK(active_.size() >= active_.unbacked() && active_.unbacked() >= 0);
+    fd_watch::forget_opened(*this);
     // This comes before announce(). If another thread does its promised ring at this moment, either
     // we hear it here or that thread hears it.
     if (announcing_.take_vain_ring(promised_, active_)) (void)collect(1, false);

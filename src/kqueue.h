@@ -3,10 +3,11 @@
 //
 // A KnoteQueue (knote_queue.h), which owns the mutex, the backend, the knotes and the types that
 // say where they wait, and here the calls that drive it. run() is a kevent() call; the registry
-// makes, finds and destroys Kqueues. The code is in eight files: kqueue.cc (life, announcing),
-// change.cc (one changelist entry), scan.h (a call, and its first look), scan.cc and collect.cc
-// (collect, deliver, sleep), explain.cc (why nothing comes), renew.cc (a new kernel queue), wide.cc
-// (kevent64).
+// makes, finds and destroys Kqueues. The code is in these files: kqueue.cc (life, announcing),
+// change.h, change.cc and specific.cc (one changelist entry), scan.h (a call, and its first look),
+// scan.cc and collect.cc (collect, deliver, sleep), at_once.h (usual calls in one pass), news.cc
+// (a report that becomes an event at once), explain.cc (why nothing comes), renew.cc (a new kernel
+// queue), fork_copy.cc (KQUEUE_CPONFORK), wide.cc (kevent64).
 //
 // The promise behind poll() on a kqueue and behind sleeping threads: whenever the mutex is free,
 // either nothing is queued that the kernel does not know of, or it has been announced to the
@@ -62,12 +63,13 @@ class Kqueue : public KnoteQueue {
     // What one look at the kernel has found, on the caller's stack.
     struct Look {
         Wakeup wakeups[kBatch];
-        size_t room;     // how many were asked for
+        size_t room;     // how many wakeups were asked for
         long got;        // how many came, or the error: see look() in optional_members.h
-        uint32_t stale;  // Call::stale() before that
+        uint32_t stale;  // Call::stale() before the look
     };
     // Whether no knote is queued or parked and the kqueue has nothing else to do, so that only the
-    // kernel can have events. For processes with one thread only: it takes no lock.
+    // kernel can have events. Takes no lock: if there are several threads, the caller must hold the
+    // mutex.
     [[nodiscard]] bool is_at_rest() const;
     // A call without changes, for the case that is_at_rest() is false. As run().
     Result<int> take(struct kevent* events, int nevents, const timespec* timeout,
@@ -76,15 +78,70 @@ class Kqueue : public KnoteQueue {
     // the kernel. True: there is no event, the mutex is free, and the call answers 0. False: the
     // mutex is held, and the caller must call finish().
     bool finds_nothing(Look& look, int nevents, const timespec* timeout);
+    // The same, after begin_among_threads(). The mutex stays locked in both cases.
+    bool looks_in_vain(Look& look, int nevents, const timespec* timeout);
     Result<int> finish(Look& look, struct kevent* events, int nevents, const timespec* timeout,
                        void (*cancelled)(void*));
 
-    // A call with changes and without an eventlist: as run(). change_alone(): for processes with
-    // one thread.
+    // A call with changes and without an eventlist: as run().
     Result<int> change(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
-    Result<int> change_alone(const struct kevent* changes, int nchanges) KQ_EXCLUDES(mutex_);
+    // One change, in a process with one thread, after begin_alone(); Verbs as in change.h. Not for
+    // calls that are traced.
+    template <class Verbs>
+    Errno change_one_alone(const struct kevent& change);
+    // The same for a call with one change and an eventlist. The process may have got a second
+    // thread while the call slept.
+    template <class Verbs>
+    Result<int> run_one_begun(const struct kevent& change, struct kevent* events, int nevents,
+                              const timespec* timeout, void (*cancelled)(void*));
+    // As change_one_alone(), for the knote of the change. Null: there is no such knote.
+    template <class Verbs>
+    Errno change_found_alone(Knote* kn, const struct kevent& change);
+    Errno end_change_alone(const struct kevent& change, Errno error);
+    Errno after_change(const struct kevent& change, Errno error);
+    // See Call.
+    uintptr_t user() const KQ_NO_ANALYSIS { return call_.user(); }
+    // ---- the usual calls among several threads: among_threads.h ----
+    // Locks the mutex and begins a call.
+    void begin_among_threads() KQ_NO_ANALYSIS {
+        mutex_.lock_among_threads();
+        call_.begin();
+        call_.note_user(threading::self());
+    }
+    void unlock_among_threads() KQ_NO_ANALYSIS { mutex_.unlock_among_threads(); }
+    // After begin_among_threads(): one change, as change(). take_begun(): a call without changes,
+    // as take(). Both unlock the mutex.
+    template <class Verbs>
+    Errno change_one_among(const struct kevent& change);
+    Result<int> take_begun(struct kevent* events, int nevents, const timespec* timeout,
+                           void (*cancelled)(void*));
+    // Settles after changes, and unlocks.
+    [[gnu::noinline]] void settle_and_end_changes() KQ_NO_ANALYSIS {
+        settle(After::changes);
+        end_call();
+    }
 
-    // Likewise one kevent64() call; the flags are known ones.
+    // ---- the usual calls of a process with one thread, in one pass, inlined: at_once.h ----
+    // Locks the mutex and begins a call.
+    void begin_alone();
+    // One change, after begin_alone(). False: nothing was done. True: it was applied. Then the
+    // caller must call the function below it, and, if that is false, settle_and_end_changes().
+    bool switch_at_once(const struct kevent& change);
+    void unlock_at_once() KQ_NO_ANALYSIS { mutex_.unlock_alone(); }
+    // EV_ADD, EV_DELETE of a knote of EVFILT_READ or EVFILT_WRITE. True: `answer` is the answer of
+    // the change. Then the caller must call end_change_alone().
+    bool add_at_once(const struct kevent& change, Errno& answer);
+    bool delete_at_once(const struct kevent& change, Errno& answer);
+    bool trigger_at_once(Knote* kn, const struct kevent& change);
+    bool ring_at_once();
+    bool add_timer_at_once(const struct kevent& change);
+    bool put_off_at_once(Knote& kn, const struct kevent& change);
+    bool end_at_once();
+    // The same for a call without changes, if is_at_rest() is false.
+    bool has_one_trigger();
+    bool take_trigger(Look& look, struct kevent& event, int nevents);
+
+    // One kevent64() call. The flags must be known ones.
     Result<int> run_wide(const struct kevent64_s* changes, int nchanges, struct kevent64_s* events,
                          int nevents, unsigned flags, const timespec* timeout,
                          void (*cancelled)(void*)) KQ_EXCLUDES(mutex_);
@@ -95,7 +152,7 @@ class Kqueue : public KnoteQueue {
     // kqueue's mutex could deadlock.
     int64_t count_pending(uint32_t& sequence) KQ_EXCLUDES(mutex_);
 
-    // Tracing: says once of each knote that stays silent why it does, if that can be seen.
+    // Tracing: says once for each silent knote why it is silent, if the reason can be seen.
     void explain() KQ_EXCLUDES(mutex_);
 
     // Takes in wakeups that another kqueue collected by mistake: this kqueue has its number now.
@@ -110,7 +167,30 @@ class Kqueue : public KnoteQueue {
     void abandon_in_child();
     static void forget_serials();
 
+    // ---- fork_copy.cc: KQUEUE_CPONFORK, with the mutex held from the first call to the last ----
+
+    // Before a fork: takes in what the kernel has to tell, so that a copy of the memory is the
+    // whole state. False: the kqueue was closed.
+    bool prepare_copy() KQ_REQUIRES(mutex_);
+    // After it in the parent, for each that was prepared.
+    void end_preparation() KQ_REQUIRES(mutex_);
+    // After all that, in parent and child. Under the registry's mutex, or alone in a child.
+    static void forget_old_edges();
+    // In the child, these one after the other. The number of the descriptor stays open and names
+    // the parent's kernel queue until open_at().
+    void abandon_all_but_number();
+    // Everything of the kernel that the memory knows of was the parent's.
+    void forsake_parent() KQ_REQUIRES(mutex_);
+    // A kernel queue for this process, at the same number. On failure the number is closed.
+    Errno open_at(int number) KQ_REQUIRES(mutex_);
+    // Opens the sources of all knotes. A knote is dropped if its source cannot be opened. An error:
+    // descriptors or memory are short, and the kqueue must be destroyed.
+    Errno inherit() KQ_REQUIRES(mutex_);
+    // After that: closes the number.
+    void close_copy() KQ_REQUIRES(mutex_) { backend_.close_unpublished(); }
+
   private:
+    [[nodiscard]] bool may_hurry() const;  // at_once.h
     // ---- change.cc ----
     Result<int> apply_changes(const struct kevent* changes, int nchanges, struct kevent* events,
                               int nevents, bool& stopped) KQ_REQUIRES(mutex_);
@@ -124,11 +204,26 @@ class Kqueue : public KnoteQueue {
     template <class Verbs>
     [[gnu::noinline]] Errno create_knote(Verbs verbs, const struct kevent& change)
         KQ_REQUIRES(mutex_);
-    template <class Verbs>
+    template <class Verbs, bool kMany = false>
     Errno register_by(const struct kevent& change) KQ_REQUIRES(mutex_);
+    bool add_in_place(FdWatch& watch, const struct kevent& change, Errno& answer)
+        KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] bool add_first(FdWatch& watch, const struct kevent& change, Errno& answer)
+        KQ_REQUIRES(mutex_);
+    template <class Verbs>
+    Errno register_found(Verbs verbs, Knote* kn, const struct kevent& change) KQ_REQUIRES(mutex_);
     template <class Verbs>
     Errno modify_knote(Verbs verbs, Knote& kn, const struct kevent& change) KQ_REQUIRES(mutex_);
+    [[gnu::cold, gnu::noinline]] Errno modify_and_enable(Knote& kn, const struct kevent& change)
+        KQ_REQUIRES(mutex_);
     [[gnu::cold, gnu::noinline]] void force(Knote& kn) KQ_REQUIRES(mutex_);
+
+    // ---- specific.cc ----
+    [[gnu::cold, gnu::noinline]] Errno register_specific(const struct kevent& change)
+        KQ_REQUIRES(mutex_);
+    Errno create_specific(const struct kevent& change) KQ_REQUIRES(mutex_);
+    Errno delete_specific(Knote& kn, const struct kevent& change) KQ_REQUIRES(mutex_);
+    [[gnu::cold, gnu::noinline]] void end_dispatched(Knote& kn) KQ_REQUIRES(mutex_);
 
     // ---- scan.cc, collect.cc ----
     static constexpr int kMaxBatches = 16;  // batches; see take_in(), go_on()
@@ -161,22 +256,45 @@ class Kqueue : public KnoteQueue {
     [[gnu::noinline]] Result<bool> take_more(std::span<Wakeup> room, Result<size_t> got,
                                              Batch batch, int wanted, Report report)
         KQ_REQUIRES(mutex_);
+    Errno check_reports(std::span<Wakeup> room, Result<size_t> got, uint32_t stale_before,
+                        Report report) KQ_REQUIRES(mutex_);
     void dispatch(const Wakeup& wakeup) KQ_REQUIRES(mutex_);
     void keep_for_others(std::span<const Wakeup> wakeups) KQ_REQUIRES(mutex_);
     void hand_over() KQ_EXCLUDES(mutex_);
     [[nodiscard]] size_t room_for(int wanted, bool again) const KQ_REQUIRES(mutex_);
     void look_now(Look& look, int nevents) KQ_REQUIRES(mutex_);
+    void look_first(Look& look, int nevents, const timespec* timeout) KQ_REQUIRES(mutex_);
     [[gnu::noinline]] Result<int> pass_once(Look& look, struct kevent* events, int nevents)
         KQ_REQUIRES(mutex_);
     Result<int> hand_out(Look& look, struct kevent* events, int nevents) KQ_REQUIRES(mutex_);
     [[gnu::noinline]] Result<int> hand_out_rest(Look& look, size_t used, struct kevent* events,
                                                 int nevents, int count) KQ_REQUIRES(mutex_);
+    // What take_news() has done with a report of the kernel.
+    enum class News : uint8_t {
+        untaken,     // nothing
+        dispatched,  // the same as dispatch()
+        event,       // the report has become an event, and there is nothing else
+    };
+    News take_news(const Wakeup& news, struct kevent& event) KQ_REQUIRES(mutex_);
+    News take_write(struct kevent& event) KQ_REQUIRES(mutex_);
+    bool only_signals_are_announced() const KQ_REQUIRES(mutex_);
+    News take_signal(const Wakeup& ring, struct kevent& event) KQ_REQUIRES(mutex_);
     [[gnu::noinline]] Result<int> hand_out_news(Look& look, const Wakeup& news,
                                                 struct kevent* events, int nevents)
         KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] Result<int> hand_out_queued(Look& look, const Wakeup& news, News how,
+                                                  struct kevent* events, int nevents)
+        KQ_REQUIRES(mutex_);
     Result<bool> take_in_rest(Look& look, size_t used, int nevents, int count) KQ_REQUIRES(mutex_);
     Result<int> go_on(bool more, struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
+    // `kAhead`: the kqueue has descriptors beyond kTooManyForCaches, so that its data about them is
+    // no longer in the caches. deliver_far() is deliver_straight<true>(), out of line.
+    static constexpr size_t kTooManyForCaches = 4096;
+    template <bool kAhead>
     size_t deliver_straight(Look& look, struct kevent* events, int& count) KQ_REQUIRES(mutex_);
+    [[gnu::noinline]] size_t deliver_far(Look& look, struct kevent* events, int& count)
+        KQ_REQUIRES(mutex_);
+    void expect(std::span<Wakeup> room, size_t next, size_t got) KQ_REQUIRES(mutex_);
     int deliver(struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
     int deliver_more(struct kevent* events, int nevents, int count) KQ_REQUIRES(mutex_);
     void note_served(const struct kevent* events, int count, bool served) KQ_REQUIRES(mutex_);
@@ -209,6 +327,10 @@ class Kqueue : public KnoteQueue {
     void renew() KQ_REQUIRES(mutex_);
     void dispatch_all(Report report) KQ_REQUIRES(mutex_);
 
+    // ---- fork_copy.cc ----
+    Errno open_clocks() KQ_REQUIRES(mutex_);
+    Errno open_sources() KQ_REQUIRES(mutex_);
+
     // ---- wide.cc ----
     Result<int> apply_wide(const struct kevent64_s* changes, int nchanges,
                            struct kevent64_s* events, int nevents, bool& stopped)
@@ -226,14 +348,16 @@ class Kqueue : public KnoteQueue {
     }
     KQ_INLINE void settle_times() KQ_REQUIRES(mutex_) {
         timers_.note_told();
-        Nanos monotonic = timers_.earliest(Clock::monotonic);
+        Nanos monotonic = timers_.wakeup(Clock::monotonic);
         if (parked_.deadline() < monotonic) monotonic = parked_.deadline();
-        backend_.settle(monotonic, timers_.earliest(Clock::realtime));
+        backend_.settle(monotonic, timers_.wakeup(Clock::realtime));
     }
     // Whether settle() and end_call() have nothing to do.
     [[nodiscard]] KQ_INLINE bool is_settled() const KQ_REQUIRES(mutex_) {
-        return settles_times<Backend>() && active_.unbacked() == 0 && announcing_.is_silent() &&
-               !timers_.moved() && astray_count_ == 0;
+        if (!settles_times<Backend>()) return false;
+        const size_t due = static_cast<unsigned>(active_.unbacked()) | astray_count_ |
+                           announcing_.state() | size_t{timers_.moved()};  // one branch for all
+        return due == 0;
     }
     // Settles, ends the call and unlocks. If nothing is to be settled it only unlocks.
     KQ_INLINE void settle_and_end(After what) KQ_RELEASE(mutex_) {
@@ -242,10 +366,6 @@ class Kqueue : public KnoteQueue {
             return;
         }
         settle(what);
-        end_call();
-    }
-    [[gnu::noinline]] void settle_and_end_changes() KQ_RELEASE(mutex_) {
-        settle(After::changes);
         end_call();
     }
     // Out of line: in most calls there is nothing to announce.
@@ -259,6 +379,7 @@ class Kqueue : public KnoteQueue {
         mutex_.lock();
         (void)renew_if_haunted();
         call_.begin();
+        call_.note_user(threading::self());
         After what = After::changes;
         const Result<int> result = body(what);
         settle_and_end(what);
@@ -272,6 +393,8 @@ class Kqueue : public KnoteQueue {
     }
 
     static uint32_t next_serial();
+    // The serial is in use, after forget_serials().
+    void keep_serial() const;
 
     // What a call still has to do at its end, after it has unlocked the mutex.
     static constexpr uint8_t kOwesRing = 1;     // see Announcing

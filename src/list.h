@@ -15,7 +15,7 @@ struct Link {
     Link* next = nullptr;
 
     [[nodiscard]] bool linked() const { return next != nullptr; }
-    // Takes the element off whatever list it is on.
+    // Takes the element off its list.
     void unlink() {
         KQ_CHECK(linked());
         prev->next = next;

@@ -44,8 +44,8 @@ struct Mailbox {
     // which it is not registered.
     std::atomic<bool> watches_queues{false};
     std::atomic<bool> queue_was_renewed{false};
-    // Its kqueue, or one that had it before, has subscribed to what a process does: if not there
-    // never was a letter.
+    // Its kqueue, or an earlier kqueue of this box, has subscribed to news of a process. If this is
+    // false, there never was a letter.
     std::atomic<bool> has_subscribed{false};
     // What processes did: see process_hub.h, whose mutex guards it.
     Letters letters;

@@ -52,6 +52,10 @@ class KQ_CAPABILITY("mutex") Mutex {
         flag_ = true;
     }
     void unlock_alone() KQ_RELEASE() { flag_ = false; }
+    // The same for callers who know that there are several threads. A mutex that
+    // lock_among_threads() has locked may be unlocked by unlock(), too.
+    void lock_among_threads() KQ_ACQUIRE() { KQ_CHECK(mutex_.lock()); }
+    void unlock_among_threads() KQ_RELEASE() { KQ_CHECK(mutex_.unlock()); }
     void unlock() KQ_RELEASE() {
         if (flag_)
             flag_ = false;
@@ -68,16 +72,41 @@ class KQ_CAPABILITY("mutex") Mutex {
     bool flag_ = false;  // held as a flag, without the mutex of the system
 };
 
+// A mutex of the whole process. While a thread has it, or is about to lock it, this is known to
+// signal handlers of the thread (threading::is_in_shared()): fork() in a handler must not wait for
+// the code that the handler has interrupted.
+class KQ_CAPABILITY("mutex") SharedMutex {
+  public:
+    void lock() KQ_ACQUIRE() KQ_NO_ANALYSIS {
+        threading::enter_shared();
+        mutex_.lock();
+    }
+    void unlock() KQ_RELEASE() KQ_NO_ANALYSIS {
+        mutex_.unlock();
+        threading::leave_shared();
+    }
+    bool try_lock() KQ_TRY_ACQUIRE(true) KQ_NO_ANALYSIS {
+        threading::enter_shared();
+        if (mutex_.try_lock()) return true;
+        threading::leave_shared();
+        return false;
+    }
+
+  private:
+    Mutex mutex_;
+};
+
 // Holds a mutex for a scope.
+template <class M>
 class KQ_SCOPED_CAPABILITY Guard {
   public:
-    explicit Guard(Mutex& mutex) KQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+    explicit Guard(M& mutex) KQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
     ~Guard() KQ_RELEASE() { mutex_.unlock(); }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
 
   private:
-    Mutex& mutex_;
+    M& mutex_;
 };
 
 }  // namespace kq

@@ -28,6 +28,7 @@ class ParkedKnotes {
   public:
     static constexpr Nanos kPeriod = 20 * kMillisecond;
     static constexpr int kAll = INT_MAX;
+    static constexpr int kSome = 16;  // where there are other events, or no thread that waits
 
     [[nodiscard]] bool empty() const { return count_ == 0; }
 

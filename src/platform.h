@@ -115,7 +115,7 @@ concept QueueContract = requires(B b, const B c, int fd, Interest want, uint8_t 
     // descriptor is closed.
     { c.sleep(t) } -> std::same_as<Errno>;
 
-    // Does nothing for `t` ns, whatever is ready. Otherwise as sleep().
+    // Sleeps for `t` ns, even if something is ready. Otherwise as sleep().
     { B::pause(t) } -> std::same_as<Errno>;
 
     // Shows outsiders, and threads in sleep(), that the core has events. A ring comes back once, as
@@ -192,8 +192,14 @@ Errno set_file_poll_interval(int64_t wanted);
 // want a lock, or close a descriptor under a blocked call; false if that is not known. Cheap.
 //
 // threading::yield(): lets other threads run.
+// threading::self(): a number that no other running thread has. 0 on a system that does not fork.
 // threading::on_fork(prepare, parent, child): these are called around each fork() from now on.
 //   False: no memory. True, and nothing else, on a system that does not fork.
+// threading::hold_signals(), release_signals(mask): between them no signal handler runs in this
+//   thread. The mask is what hold_signals() returned. Only with the capability `fork`.
+// threading::enter_shared(), leave_shared(): this thread is about to lock a mutex of the process;
+//   it has unlocked it. Only with the capability `fork`: threading::is_in_shared(): whether it is
+//   between the two; forget_shared(): it is not any more, because it runs in a copy of the process.
 // threading::cancellable(body, cleanup, arg): body(). If the thread is cancelled while body is in
 //   a blocking call, cleanup(arg) is called. The only cancellation point of the library.
 

@@ -52,7 +52,8 @@ enum Ready : uint16_t {
     kWritable = 4,
     kFailed = 8,           // an error is pending, or the reader of a pipe is gone
     kHangup = 16,          // both directions are closed, or never were open
-    kClosed = 32,          // the descriptor is not open (answer of descriptor::poll only)
+    kClosed = 32,          // the descriptor is not open (answer of descriptor::poll; see also
+                           // tells_closed() in optional_members.h)
     kChanged = 64,         // a watched file changed
     kReadHangup = 0x2000,  // the peer will send no more
 };
@@ -78,7 +79,7 @@ enum class FdKind : uint8_t {
     directory,
     always,  // devices that cannot be waited for: ready at all times
     eventfd,
-    other,   // ttys, timers, and whatever else can be waited for
+    other,   // ttys, timers, and all other files that can be waited for
     kqueue,  // one of ours; set by the core
 };
 
@@ -93,12 +94,12 @@ constexpr bool is_stream(FdKind kind) {
 
 // What core and platform remember about the open file behind a number: there is one for each
 // descriptor up to the largest that is watched, so it is kept small. All
-// zero is right for a number nothing is known of; reset when the number is
+// zero: nothing is known of the number. Reset when the number is
 // found to name another open file.
 struct FdFacts {
     FdKind kind = FdKind::unknown;
     bool readable_end : 1 = false;  // opened for reading; valid once kind is known
-    bool writable_end : 1 = false;  // opened for writing; likewise
+    bool writable_end : 1 = false;  // opened for writing; valid once kind is known
     bool file_silent : 1 = false;   // backend's: no kernel tells of changes of this file
     bool file_untold : 1 = false;   // watch_file(): not all that is wanted will be told
     bool file_shared : 1 = false;   // watch_file(): changes from before the call may be reported
@@ -112,13 +113,13 @@ struct FdFacts {
     uint8_t errors_told = 0;   // platform's: when a queue of errors was last told of
     uint32_t identity = 0;     // to recognise another file; of a kqueue: the core's
     int32_t file_watch = 0;    // backend's: of watch_file()
-    int32_t parent_watch = 0;  // likewise: of the directory that holds a directory
+    int32_t parent_watch = 0;  // backend's: of the directory that holds a directory
 
     [[nodiscard]] Mode armed_for(Direction d) const { return armed[static_cast<int>(d)]; }
 };
 
-// What happened to a watched file, as kernels tell it. What follows for EVFILT_VNODE
-// is decided in vnode_hints.cc.
+// What happened to a watched file, as kernels tell it. vnode_hints.cc decides what this
+// means for EVFILT_VNODE.
 enum FileChange : uint32_t {
     kModified = 1 << 0,    // the contents: written or truncated
     kAttributes = 1 << 1,  // mode, owner, times or the number of links
@@ -127,16 +128,16 @@ enum FileChange : uint32_t {
     kUnmounted = 1 << 4,   // with its file system
     // What happened to a directory: entries
     kEntryChanged = 1 << 5,         // were made or removed,
-    kSubdirectoryChanged = 1 << 6,  // likewise, and they are directories
+    kSubdirectoryChanged = 1 << 6,  // the same, and they are directories
     kEntryMoved = 1 << 7,           // came from, or went to, another directory,
-    kSubdirectoryMoved = 1 << 8,    // likewise, and they are directories
+    kSubdirectoryMoved = 1 << 8,    // the same, and they are directories
     kEntryRenamed = 1 << 9,         // got other names within
     kFileOpened = 1 << 10,
     kFileClosed = 1 << 11,       // a descriptor without write access was closed
-    kFileClosedWrite = 1 << 12,  // one with it
+    kFileClosedWrite = 1 << 12,  // a descriptor with write access was closed
     kFileRead = 1 << 13,
     kUnknown = 1 << 14,  // look yourself (never wanted, always told)
-    kLost = 1 << 15,     // so; and what cannot be seen may have happened, too (likewise)
+    kLost = 1 << 15,     // as kUnknown; and changes that leave no trace may have happened, too
     // The last name is gone, and nothing more will be told until watch_file() is called again. If
     // the number names a file that has one, that is another file, even if it looks the same: file
     // systems use inode numbers again (never wanted, always told).
@@ -153,7 +154,7 @@ enum MountChange : uint32_t {
     kTakenAway = 1 << 1,  // unmounted
 };
 
-// What a platform may tell of a descriptor beside what it can be read and written: see
+// States of a descriptor, other than "readable" and "writable", that a platform may report: see
 // capabilities.h.
 enum StateChange : uint8_t {
     kUrgentData = 1 << 0,    // urgent data came, or the peer will send no more
@@ -177,8 +178,8 @@ struct FileState {
 // What a descriptor says about a direction now, in the terms of BSD.
 struct Sample {
     bool active = false;    // worth reporting, if no low-water mark is asked for
-    bool eof = false;       // EV_EOF: active whatever the mark
-    bool unmarked = false;  // `active` holds whatever the mark (a listener, a pending error)
+    bool eof = false;       // EV_EOF: active with any mark
+    bool unmarked = false;  // `active` is true with any mark (a listener, a pending error)
     // Not active, and no kernel reports when that changes; or the answer is not known just now.
     bool untold = false;
     // Active, and there may be more to read than `data` says, for which no edge will come.

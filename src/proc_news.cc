@@ -12,10 +12,20 @@
 namespace kq::proc {
 namespace {
 
+// The knote of a child that the program would find by what it gave for the parent.
+ProcKnote* find_like(KnoteQueue& kq, const ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.mutex()) {
+    const auto matches = [&parent](const Knote& kn) {
+        return kn.is_specific() == parent.is_specific() &&
+               (!kn.is_specific() || kn.udata == parent.udata);
+    };
+    return static_cast<ProcKnote*>(
+        kq.find_indexed(EVFILT_PROC, static_cast<uintptr_t>(pid), matches));
+}
+
 // The knote of a child, which takes over what the parent asked for. If the child has a knote
 // already, the program made that itself, and it gets the parent's requests as well.
 ProcKnote* adopt(KnoteQueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.mutex()) {
-    ProcKnote* present = find_proc(kq, pid);
+    ProcKnote* present = find_like(kq, parent, pid);
     if (present != nullptr && !has(*present, kExited)) {
         if (process_hub::subscribe(kq, pid, true) != Errno::ok) return nullptr;
         present->saved_fflags |= parent.saved_fflags;
@@ -44,53 +54,63 @@ ProcKnote* adopt(KnoteQueue& kq, ProcKnote& parent, int32_t pid) KQ_REQUIRES(kq.
     return fresh.release();
 }
 
-// No knote needs this birth, but the hub has subscribed to the child: undo that.
-void decline(KnoteQueue& kq, int32_t child) KQ_REQUIRES(kq.mutex()) {
-    const ProcKnote* own = find_proc(kq, child);
-    if (own == nullptr || !has(*own, kSubscribed)) process_hub::unsubscribe(kq, child);
+// If no knote has taken over the child, its subscription, which the hub has made, ends.
+void decline_orphan(KnoteQueue& kq, int32_t child) KQ_REQUIRES(kq.mutex()) {
+    for (ProcKnote* kn = find_proc(kq, child); kn != nullptr;
+         kn = next_proc(kq, child, kn->generation))
+        if (has(*kn, kSubscribed)) return;
+    process_hub::unsubscribe(kq, child);
 }
 
-void on_forked(KnoteQueue& kq, int32_t pid, int32_t child_pid) KQ_REQUIRES(kq.mutex()) {
-    ProcKnote* parent = find_proc(kq, pid);
-    if (parent == nullptr || has(*parent, kExited)) {
-        decline(kq, child_pid);
-        return;
-    }
-    if ((parent->saved_fflags & NOTE_FORK) != 0) tell(kq, *parent, NOTE_FORK);
-    if ((parent->saved_fflags & NOTE_TRACK) == 0) {
-        decline(kq, child_pid);
-        return;
-    }
-    ProcKnote* child = child_pid == 0 ? nullptr : adopt(kq, *parent, child_pid);
+// One knote of a process that has forked.
+void tell_forked(KnoteQueue& kq, ProcKnote& parent, int32_t child_pid) KQ_REQUIRES(kq.mutex()) {
+    if ((parent.saved_fflags & NOTE_FORK) != 0) tell(kq, parent, NOTE_FORK);
+    if ((parent.saved_fflags & NOTE_TRACK) == 0) return;
+    ProcKnote* child = child_pid == 0 ? nullptr : adopt(kq, parent, child_pid);
     if (child == nullptr) {
-        decline(kq, child_pid);
-        tell(kq, *parent, NOTE_TRACKERR);
+        tell(kq, parent, NOTE_TRACKERR);
         return;
     }
-    child->parent = pid;
+    child->parent = pid_of(parent);
     set(*child, kBorn);
     tell(kq, *child, 0);
 }
 
+void on_forked(KnoteQueue& kq, int32_t pid, int32_t child_pid) KQ_REQUIRES(kq.mutex()) {
+    for (ProcKnote* kn = find_proc(kq, pid); kn != nullptr;) {
+        const uint32_t generation = kn->generation;
+        if (!has(*kn, kExited)) tell_forked(kq, *kn, child_pid);
+        kn = next_proc(kq, pid, generation);
+    }
+    decline_orphan(kq, child_pid);
+}
+
 void on_executed(KnoteQueue& kq, int32_t pid) KQ_REQUIRES(kq.mutex()) {
-    ProcKnote* kn = find_proc(kq, pid);
-    if (kn == nullptr || has(*kn, kExited)) return;
-    if ((kn->saved_fflags & NOTE_EXEC) != 0) tell(kq, *kn, NOTE_EXEC);
+    for (ProcKnote* kn = find_proc(kq, pid); kn != nullptr; kn = next_proc(kq, pid, kn->generation))
+        if (!has(*kn, kExited) && (kn->saved_fflags & NOTE_EXEC) != 0) tell(kq, *kn, NOTE_EXEC);
+}
+
+// For one knote of the process.
+void take_exit(KnoteQueue& kq, ProcKnote& kn, int code) KQ_REQUIRES(kq.mutex()) {
+    if (has(kn, kExited)) return;
+    if (has(kn, kUnseen)) {
+        (void)finish(kq, kn, code);
+        return;
+    }
+    int status = 0;
+    if (processes::ask(kn.facts, status) == Life::running) return;
+    set(kn, kCodeTold);
+    kn.code = code;
+    (void)check_exit(kq, kn, true);
 }
 
 // The first thread of the process has ended. Most often the process has ended with it.
 void on_exited(KnoteQueue& kq, int32_t pid, int code) KQ_REQUIRES(kq.mutex()) {
-    ProcKnote* kn = find_proc(kq, pid);
-    if (kn == nullptr || has(*kn, kExited)) return;
-    if (has(*kn, kUnseen)) {
-        (void)finish(kq, *kn, code);
-        return;
+    for (ProcKnote* kn = find_proc(kq, pid); kn != nullptr;) {
+        const uint32_t generation = kn->generation;
+        take_exit(kq, *kn, code);
+        kn = next_proc(kq, pid, generation);
     }
-    int status = 0;
-    if (processes::ask(kn->facts, status) == Life::running) return;
-    set(*kn, kCodeTold);
-    kn->code = code;
-    (void)check_exit(kq, *kn, true);
 }
 
 void read(KnoteQueue& kq, const ProcessNews& news) KQ_REQUIRES(kq.mutex()) {

@@ -30,7 +30,7 @@ struct Hub {
     HashIndex<Subscription> subscriptions;
 };
 
-constinit Mutex mutex;
+constinit SharedMutex mutex;
 Hub* hub KQ_GUARDED_BY(mutex) = nullptr;
 
 // A kqueue on which kevent() is never called must not fill the memory with letters.
@@ -199,7 +199,8 @@ void end_if_idle() KQ_REQUIRES(mutex) {
 
 }  // namespace
 
-// What the process did before this call is not news, so that is distributed first.
+// Actions of the process before this call are not news to this kqueue. So they are distributed
+// before it is subscribed.
 Errno subscribe(KnoteQueue& kq, int32_t pid, bool tracks) {
     Mailbox* mailbox = kq.mailbox();
     if (mailbox == nullptr) return Errno::no_memory;
@@ -310,7 +311,7 @@ void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
 }
 
 void begin_anew_in_copy() KQ_NO_ANALYSIS {
-    ::new (&mutex) Mutex;
+    ::new (&mutex) SharedMutex;
     if (hub != nullptr) processes::abandon_in_child();
     hub = nullptr;
     mailbox::for_each([](Mailbox& box) { box.letters = Letters{}; });

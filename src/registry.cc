@@ -27,7 +27,7 @@ void look_for_closed(size_t looks, int fresh = -1) KQ_REQUIRES(cells.mutex) {
 
 }  // namespace
 
-Result<int> create_locked(int adopted) {
+Result<int> create_locked(bool copied, int adopted) {
     prepare_for_forks();
     if (!grow_array(cells.used, cells.used_capacity, cells.used_count + 1)) return Errno::no_memory;
     Cell* cell = take_cell();
@@ -45,7 +45,8 @@ Result<int> create_locked(int adopted) {
         return error;
     }
     cell->fd = cell->kqueue()->descriptor();
-    // The kernel has just given us this number, so whatever had it is closed.
+    cell->copied = copied;
+    // The kernel has just given us this number, so its earlier file is closed.
     if (Cell* old = place->load()) {
         if (old->fd != cell->fd)
             forget_number(cell->fd, *old);  // the number was its duplicate
@@ -58,14 +59,14 @@ Result<int> create_locked(int adopted) {
     return cell->fd;
 }
 
-Result<int> create() {
+Result<int> create(bool copied) {
     trace_initialize();
     (void)begin_anew_in_copy();
     for (int attempt = 0;; attempt++) {
         Result<int> fd = Errno::no_memory;
         {
             const Guard guard(cells.mutex);
-            fd = create_locked();
+            fd = create_locked(copied);
             // This finds kqueues that were closed and not used since, a few at a time.
             look_for_closed(kLooks, fd.ok() ? fd.value() : -1);
         }
@@ -79,12 +80,25 @@ Result<int> create() {
 
 namespace {
 
+// Waits while another thread forks. Without new calls the mutexes of all kqueues become free soon.
+// The wait has a limit, because a function of the program that the library calls inside of a call
+// may make this call. Then fork() waits for this thread.
+[[gnu::noinline, gnu::cold]] void let_fork() {
+    constexpr Nanos kMost = 100 * kMillisecond;
+    const Nanos end = now(Clock::monotonic) + kMost;
+    while ((cells.caution.load(std::memory_order_relaxed) & kForking) != 0 &&
+           now(Clock::monotonic) < end)
+        threading::yield();
+}
+
 // find(), and find_traced().
 template <bool tells_of_tracing>
 KQ_INLINE Result<Kqueue*> find_any(int fd) {
-    // Other threads make and find kqueues, too, so an answer may be out of date at once: try again.
+    // Other threads make and find kqueues, too. So an answer may be out of date at once, and the
+    // loop tries again.
     constexpr int kAttempts = 16;
     for (int attempt = 0; attempt < kAttempts; attempt++) {
+        if ((cells.caution.load(std::memory_order_relaxed) & kForking) != 0) let_fork();
         Kqueue* kqueue = find_known(fd);
         if (kqueue == nullptr) {
             const Errno error = learn_duplicate(fd);
@@ -126,7 +140,7 @@ void set_traced(bool traced) {
     if (traced)
         cells.caution.fetch_or(kTraced);
     else
-        cells.caution.fetch_and(kCareful);
+        cells.caution.fetch_and(static_cast<uint8_t>(~kTraced));
 }
 
 Kqueue* find_watched(int fd) {
@@ -163,6 +177,10 @@ void release_later(Kqueue* kqueue) {
 
 void reap() {
     if (cells.dying.load(std::memory_order_relaxed) == nullptr) return;
+    // If this is a signal handler, its thread may hold the lock. A thread that has the lock, or the
+    // next call of any thread, comes here, too.
+    if (!cells.mutex.try_lock()) return;
+    cells.mutex.unlock();
     for (Cell* cell = cells.dying.exchange(nullptr); cell != nullptr;) {
         Cell* next = cell->next;
         destroy(*cell);

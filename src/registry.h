@@ -29,12 +29,13 @@ namespace registry {
 // number of one can have become that of another.
 extern constinit std::atomic<bool> several;
 
-// Makes a kqueue and returns its descriptor. Errors: too many descriptors, no_memory.
-Result<int> create();
+// Makes a kqueue and returns its descriptor. `copied`: a forked child gets a copy of it. Errors:
+// too many descriptors, no_memory.
+Result<int> create(bool copied);
 
 // The kqueue of this number, with a reference that must be given to release(). bad_descriptor:
 // there is none. Other errors: it may be a duplicate, but memory or descriptors are too short to
-// tell. traced: there is one, and calls are traced: the caller is to use find_traced().
+// tell. traced: there is one, and calls are traced. Then the caller must use find_traced().
 Result<Kqueue*> find(int fd);
 // As find(), whether calls are traced or not.
 Result<Kqueue*> find_traced(int fd);

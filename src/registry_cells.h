@@ -46,6 +46,8 @@ struct Cell {
     int fd = -1;            // the number while live; -1: homeless, see rescue()
     size_t place = 0;       // in used_cells, while not free
     bool locked = false;    // by prepare_fork()
+    bool copied = false;    // a forked child gets a copy: KQUEUE_CPONFORK
+    bool prepared = false;  // for a fork, by Kqueue::prepare_copy()
     int duplicates = 0;     // how many other numbers lead to this cell
     bool searched = false;  // homeless since before find_homes() began
     Cell* next = nullptr;   // while free or dying: the next cell of that list
@@ -68,12 +70,15 @@ enum Caution : uint8_t {
     kCareful = 1,
     // Calls are traced: find() answers Errno::traced.
     kTraced = 2,
+    // A thread forks, and waits until no other thread is in a call. Calls that begin wait for the
+    // end of the fork, but not longer than let_fork() allows.
+    kForking = 4,
 };
 
 struct Cells {
     std::atomic<Chunk*> directory[kChunks];
-    Mutex mutex;
-    // Cells that are not free, in no order; next_look goes round them, see collect_closed().
+    SharedMutex mutex;
+    // Cells that are not free, in no order. next_look goes round them: see look_for_closed().
     Cell** used KQ_GUARDED_BY(mutex) = nullptr;
     size_t used_count KQ_GUARDED_BY(mutex) = 0;
     size_t used_capacity KQ_GUARDED_BY(mutex) = 0;
@@ -132,8 +137,8 @@ inline void add_reference(Cell& cell) {
     else
         cell.word.fetch_add(kReference);
 }
-// Takes one reference off. True: the caller must destroy the Kqueue. Not every zero means that: a
-// find() that came too late takes its reference off a free cell.
+// Takes one reference off. True: the caller must destroy the Kqueue. A count of zero alone does not
+// mean that, because a find() that came too late takes its reference off a free cell.
 bool take_reference_off(Cell& cell);
 // As take_reference_off(), after unsplit::take_one_off() has taken the last reference off. For
 // processes with one thread.
@@ -145,25 +150,28 @@ void drop_reference(Cell& cell) KQ_EXCLUDES(cells.mutex);
 
 // A new kqueue, published; or why not. Its kernel queue is new, or that which the number `adopted`
 // names. To be followed by reap(), without the lock.
-Result<int> create_locked(int adopted = -1) KQ_REQUIRES(cells.mutex);
+Result<int> create_locked(bool copied, int adopted = -1) KQ_REQUIRES(cells.mutex);
 
 // ---- registry_duplicates.cc: other numbers of a kqueue ----
 
-void close_duplicates_in_child(const Cell& cell) KQ_REQUIRES(cells.mutex);
+// Closes the duplicates of a kqueue in a forked child. With `keep`: those remain open for which it
+// returns true.
+void close_duplicates_in_child(Cell& cell, bool (*keep)(int fd)) KQ_REQUIRES(cells.mutex);
 void forget_duplicates(Cell& cell) KQ_REQUIRES(cells.mutex);
-// The number of a live kqueue was closed. The user may have duplicated the descriptor before, of
-// which we are not notified. If another number is found, the kqueue has that number from now on.
+// The number of a live kqueue was closed. The user may have duplicated the descriptor before, and
+// we are not notified of that. If another number is found, the kqueue has that number from now on.
 // Otherwise it is homeless until another number is used, or is found by find_homes(). False: the
 // kqueue has nothing that could be lost.
 bool rescue(Cell& cell) KQ_REQUIRES(cells.mutex);
 // Looks at all numbers to find those of the homeless kqueues. Kqueues without any number are
 // unpublished.
 void find_homes() KQ_REQUIRES(cells.mutex);
-// The number is not that of a kqueue as far as we know. If it is a duplicate it leads there from
-// now on. bad_descriptor if it is none. Other errors: that cannot be told, or no memory.
+// As far as we know the number is not that of a kqueue. If it is a duplicate, it leads to its
+// kqueue from now on. bad_descriptor: it is not a duplicate. Other errors: that cannot be told, or
+// no memory.
 Errno learn_duplicate(int fd) KQ_EXCLUDES(cells.mutex);
-// A number that leads to a kqueue of another number. bad_descriptor: not as far as can be told, and
-// that is forgotten.
+// Checks a number that leads to a kqueue whose public number is another one. bad_descriptor: as far
+// as can be told, it is not a duplicate of that kqueue any more, and does not lead there any more.
 Errno check_duplicate(int fd, Kqueue* kqueue) KQ_EXCLUDES(cells.mutex);
 
 // ---- registry_fork.cc ----
@@ -172,8 +180,9 @@ Errno check_duplicate(int fd, Kqueue* kqueue) KQ_EXCLUDES(cells.mutex);
 void prepare_for_forks() KQ_REQUIRES(cells.mutex);
 void begin_anew();
 // In a child that was made without fork handlers, by _Fork() or clone(), and has
-// come to use the library, for the first time: true. What was locked when it was made stays so, and
-// what was under way is half done: nothing is freed, and all begins anew. Else false, after a load.
+// come to use the library, for the first time: true. Mutexes that were locked when it was made stay
+// locked, and work of other threads is half done. So nothing is freed, and all begins anew. Else
+// false, after a load.
 inline bool begin_anew_in_copy() {
     if constexpr (Backend::kHas.fork) {
         if (!is_copy_of_process()) return false;

@@ -85,8 +85,8 @@ Cell* find_by_tag(uint32_t tag) KQ_REQUIRES(cells.mutex) {
     return nullptr;
 }
 
-// For a number whose tag cannot be read or is wrong. It is wrong if another kqueue rang this number
-// as its own: that left its tag there. Expensive: one question for each kqueue.
+// For a number whose tag cannot be read or is wrong. It is wrong if another kqueue has rung this
+// number as its own, because a ring leaves the tag there. Expensive: one question for each kqueue.
 Cell* find_by_comparing(int fd) KQ_REQUIRES(cells.mutex) {
     for (size_t i = 0; i < cells.used_count; i++) {
         Cell& cell = *cells.used[i];
@@ -152,9 +152,9 @@ bool look_for_home(int fd) KQ_REQUIRES(cells.mutex) {
     return cell == nullptr || cell->fd >= 0 || take_number(*cell, fd);
 }
 
-// No number of the kqueue was found. But during the walk it may have moved twice: from a number not
-// yet looked at to one already looked at. Its tag is kept, so that such a kqueue does not begin
-// anew later, as if it had never had knotes.
+// No number of the kqueue was found. But the kqueue may have moved twice during the walk: from a
+// number that was not looked at yet to one that was. So its tag is kept. Otherwise such a kqueue
+// would begin anew later, as if it had never had knotes.
 void give_up(Cell& cell) KQ_REQUIRES(cells.mutex) {
     cells.lost[cells.lost_count++ % Cells::kLost] = cell.kqueue()->serial();
     unpublish(cell);
@@ -166,8 +166,16 @@ bool was_given_up(uint32_t tag) KQ_REQUIRES(cells.mutex) {
 
 }  // namespace
 
-void close_duplicates_in_child(const Cell& cell) {
-    if (cell.duplicates > 0) for_each_number(cell, [](int fd) { Backend::close_in_child(fd); });
+void close_duplicates_in_child(Cell& cell, bool (*keep)(int fd)) {
+    if (cell.duplicates == 0) return;
+    for_each_number(cell, [&cell, keep](int fd) {
+        if (fd == cell.fd) return;
+        const auto is_ours = [&cell, fd] {
+            const Result<uint32_t> tag = Backend::tag_of(fd);
+            return tag.ok() && tag.value() == cell.kqueue()->serial();
+        };
+        if (keep == nullptr || !is_ours() || !keep(fd)) Backend::close_in_child(fd);
+    });
 }
 
 void forget_duplicates(Cell& cell) {
@@ -175,11 +183,12 @@ void forget_duplicates(Cell& cell) {
     cell.duplicates = 0;
 }
 
-// A look at all numbers each time would be too expensive. A kqueue that holds descriptors waits for
-// less time, because the program may lack them next; for none at all if a look is cheap.
+// A look at all numbers each time would be too expensive. For a kqueue that holds descriptors the
+// look comes earlier, because the program may need them soon. If a look is cheap, it comes at once.
 bool rescue(Cell& cell) {
     const bool has_knotes = cell.kqueue()->has_knotes();
-    if (!has_knotes && Backend::kAdopts) return false;  // begins anew: see learn_duplicate()
+    // It begins anew: see learn_duplicate(). Only KQUEUE_CPONFORK would be lost by that.
+    if (!has_knotes && !cell.copied && Backend::kAdopts) return false;
     const int fd = has_knotes ? find_near(cell) : -1;
     if (fd >= 0 && take_number(cell, fd)) return true;
     make_homeless(cell);
@@ -191,7 +200,7 @@ bool rescue(Cell& cell) {
 
 void find_homes() {
     // How many may be homeless before the next search: a part of the numbers that are looked at. So
-    // each closed kqueue costs some looks, however many numbers there are.
+    // each closed kqueue costs some looks, and this does not depend on how many numbers there are.
     constexpr size_t kMost = 1024;
     constexpr size_t kPart = 32;
     if (cells.homeless == 0) return;
@@ -229,7 +238,7 @@ Errno learn_duplicate(int fd) {
     if (cell == nullptr) {
         // It was closed long ago, and had no knotes: it begins anew.
         const bool adopts = Backend::kAdopts && !was_given_up(tag.value());
-        return adopts ? create_locked(fd).error() : Errno::bad_descriptor;
+        return adopts ? create_locked(false, fd).error() : Errno::bad_descriptor;
     }
     if (cell->fd < 0) return take_number(*cell, fd) ? Errno::ok : Errno::no_memory;
     place->store(cell);

@@ -4,8 +4,8 @@
 // In a process with one thread only its signal handlers can look numbers up or retire a kqueue at
 // the same time. So a reference is added by one instruction. After that the number is looked at
 // again, as find() does it: a handler that ran before may have closed the kqueue and used the cell
-// for another one. All other cases are left to registry.cc. Included by api.cc, and by the filters
-// of descriptors for may_be_live().
+// for another one. All other cases are left to registry.cc. Included where calls begin and end
+// (api.cc, among_threads.h, call_end.h), and by files that call may_be_live().
 #ifndef KQ_REGISTRY_LOOKUP_H
 #define KQ_REGISTRY_LOOKUP_H
 
@@ -77,6 +77,12 @@ KQ_INLINE bool release_among_threads(Kqueue* kqueue) {
     const uint64_t next = word - kReference;
     return references_of(word) > 0 && next != word_of(State::retired) &&
            cell.word.compare_exchange_strong(word, next);
+}
+
+// As release_among_threads(), if no kqueue waits to be destroyed at the end of a call. False:
+// nothing was done, and the caller must call release_and_reap().
+KQ_INLINE bool release_usual(Kqueue* kqueue) {
+    return cells.dying.load(std::memory_order_relaxed) == nullptr && release_among_threads(kqueue);
 }
 
 // As find(), with the simple cases inlined.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Renewal: when a kqueue gets a new kernel queue, and for how long the new one is held after that.
 //
-// A kernel queue is haunted when it keeps reporting what is not registered (renew.cc). Such stale
-// reports are counted, and never subtracted (Call::stale()). The count at which a renewal is worth
-// its cost moves on with each attempt. A platform without the capability has an empty type that
-// says no. Owned by the kqueue. Lock: the kqueue's mutex.
+// A kernel queue is haunted when it keeps reporting files that are not registered (renew.cc). Such
+// stale reports are counted, and never subtracted (Call::stale()). The count at which a renewal is
+// worth its cost moves on with each attempt. A platform without the capability has an empty type
+// that says no. Owned by the kqueue. Lock: the kqueue's mutex.
 #ifndef KQ_RENEWAL_H
 #define KQ_RENEWAL_H
 
@@ -44,7 +44,7 @@ class Renewal {
         return lingers_;
     }
 
-    // What this collection reports by edge was reported before.
+    // The edges that this collection reports were reported before.
     [[nodiscard]] bool edges_are_old() const { return edges_are_old_; }
     void set_edges_are_old(bool old) { edges_are_old_ = old; }
 

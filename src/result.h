@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Errno and Result<T>: how every internal function reports failure.
 //
-// A failure is a value that is carried upward by hand. Only api.cc writes the user's errno, last.
-// No exceptions, nothing allocated.
+// A failure is a value that is carried upward by hand. Only api.cc and its headers write the user's
+// errno, last. No exceptions, nothing allocated.
 #ifndef KQ_RESULT_H
 #define KQ_RESULT_H
 
@@ -19,6 +19,7 @@ enum class [[nodiscard]] Errno : int{
     busy = EBUSY,
     exists = EEXIST,
     fault = EFAULT,
+    in_progress = EINPROGRESS,
     interrupted = EINTR,
     invalid = EINVAL,
     no_entry = ENOENT,

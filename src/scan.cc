@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // From the kernel to the caller: collect readiness (the rest of that is in collect.cc),
 // deliver from the active queue, sleep (semantics 2.3, 2.5, 2.6). The EV_ rules of
-// delivery stand here and nowhere else. Called by Kqueue::run under the kqueue's mutex,
+// delivery are here and in scan.h. Called by Kqueue::run under the kqueue's mutex,
 // which is free only while the thread sleeps.
 //
 // collect() never waits and sleep() consumes nothing, so every change of state
@@ -16,6 +16,7 @@
 #include "registry.h"
 #include "scan.h"
 #include "signal_hub.h"
+#include "specific.h"
 #include "trace.h"
 
 namespace kq {
@@ -26,8 +27,6 @@ namespace {
 // kqueue still exists.
 constexpr Nanos kCloseCheckPeriod = 100 * kMillisecond;
 
-constexpr int kIdleLooks = 16;  // parked files looked at in a call that has other events
-
 // A closed descriptor whose file is still open elsewhere keeps waking us for nothing, if renew()
 // could not help. That must not keep the processor busy: after so many such wakeups in a row in one
 // call, each further sleep begins with a pause.
@@ -36,6 +35,26 @@ constexpr Nanos kPause = 1 * kMillisecond;
 
 // While the queue is held after a renewal, it would wake us at once.
 constexpr Nanos kLingerPause = 5 * kMillisecond;
+
+// The timeout of a call. It begins with the first sleep.
+class TimeLeft {
+  public:
+    explicit TimeLeft(const timespec* timeout)
+        : wait_(timeout == nullptr ? kForever : to_nanos(*timeout)) {}
+
+    // Whether the call may sleep, or sleep again.
+    bool any(bool slept) {
+        if (wait_ == 0 || wait_ == kForever) return wait_ != 0;
+        const Nanos t = now(Clock::monotonic);
+        if (!slept) deadline_ = saturating_add(t, wait_);
+        return t < deadline_;
+    }
+    [[nodiscard]] Nanos deadline() const { return deadline_; }  // after any()
+
+  private:
+    const Nanos wait_;
+    Nanos deadline_ = kForever;
+};
 
 }  // namespace
 
@@ -57,7 +76,7 @@ Result<int> Kqueue::scan(struct kevent* events, int nevents, const timespec* tim
     if (timeout != nullptr && !is_valid(*timeout)) return Errno::invalid;
     Look look;
     look.stale = call_.stale();
-    look_now(look, nevents);
+    look_first(look, nevents, timeout);
     return scan_looked(look, events, nevents, timeout, cancelled);
 }
 
@@ -72,19 +91,15 @@ Result<int> Kqueue::pass_once(Look& look, struct kevent* events, int nevents) {
 // event or the time is over. 0: the time is over.
 Result<int> Kqueue::scan_on(Look& look, struct kevent* events, int nevents, const timespec* timeout,
                             void (*cancelled)(void*)) {
-    const Nanos wait = timeout == nullptr ? kForever : to_nanos(*timeout);
-    Nanos deadline = kForever;
+    TimeLeft time(timeout);
     bool slept = false;
     int fruitless = 0;
     for (;;) {
         if (!mend()) {
-            if (wait == 0) return 0;
-            if (!slept && wait != kForever)
-                deadline = saturating_add(now(Clock::monotonic), wait);
-            else if (deadline != kForever && now(Clock::monotonic) >= deadline)
-                return 0;
+            if (!time.any(slept)) return 0;
             fruitless = call_.stale() != look.stale ? fruitless + 1 : 0;
-            const Errno error = sleep(deadline, !slept, fruitless, cancelled);
+            if (!slept) sleep_habit_.note_sleep();
+            const Errno error = sleep(time.deadline(), !slept, fruitless, cancelled);
             slept = true;
             if (error == Errno::interrupted) return after_interruption(look, events, nevents);
             if (error != Errno::ok) return error;
@@ -107,7 +122,8 @@ bool Kqueue::mend() {
 // reports that event instead of EINTR.
 Result<int> Kqueue::after_interruption(Look& look, struct kevent* events, int nevents) {
     const Result<int> count = pass_once(look, events, nevents);
-    if (count.ok() && count.value() == 0) return Errno::interrupted;
+    if (!count.ok()) return closed_if_not_ours(count);  // the handler may have closed the kqueue
+    if (count.value() == 0) return Errno::interrupted;
     return count;
 }
 
@@ -115,7 +131,7 @@ Result<int> Kqueue::after_interruption(Look& look, struct kevent* events, int ne
 
 // Asks one knote, which was taken off the queue, for its event. True if `event` was filled.
 KQ_INLINE bool Kqueue::deliver_one(Knote& kn, struct kevent& event) {
-    const ByTable verbs(kn.filter);
+    const ByTable verbs(kn);
     struct kevent report {};
     report.ident = kn.ident;
     report.filter = kn.filter;
@@ -195,13 +211,17 @@ int Kqueue::deliver_more(struct kevent* events, int nevents, int count) {
 void Kqueue::note_served(const struct kevent* events, int count, bool served) {
     for (int i = 0; i < count; i++) {
         const struct kevent event = events != nullptr ? events[i] : wide_.event_at(i);
-        const Result<Knote*> found = find_filter(event.filter)->find(*this, event.ident);
-        if (!found.ok() || found.value() == nullptr) continue;
+        Knote* kn = find_knote(*this, event);
+        if (kn == nullptr) continue;
         if (served)
-            found.value()->set(kServed);
+            kn->set(kServed);
         else
-            found.value()->clear(kServed);
+            kn->clear(kServed);
     }
+}
+
+size_t Kqueue::deliver_far(Look& look, struct kevent* events, int& count) {
+    return deliver_straight<true>(look, events, count);
 }
 
 // The rest of hand_out(): knotes are queued or parked, or the kernel may have more. The first
@@ -222,7 +242,7 @@ Result<int> Kqueue::hand_out_rest(Look& look, size_t used, struct kevent* events
         return Errno::not_ours;
     }
     // Parked knotes are looked at, too, because no kernel reports them.
-    if (used == 0 && !parked_.empty()) look_at(Parking::idle, kIdleLooks);
+    if (used == 0 && !parked_.empty()) look_at(Parking::idle, ParkedKnotes::kSome);
     if (!more.ok()) return more.error();
     count = served != 0 ? deliver_more(events, nevents, count) : deliver(events, nevents, count);
     if (served != 0) note_served(events, served, false);
@@ -230,18 +250,19 @@ Result<int> Kqueue::hand_out_rest(Look& look, size_t used, struct kevent* events
     return go_on(more.value(), events, nevents, count);
 }
 
-// As hand_out_rest(), for the case that the kernel had exactly one report, and is_news() is true
-// for it. Knotes that the report activates are queued behind those that are queued already.
-Result<int> Kqueue::hand_out_news(Look& look, const Wakeup& news, struct kevent* events,
-                                  int nevents) {
-    const Batch batch{call_.stale(), active_.size(), false, false};
-    dispatch(news);
+// The rest of hand_out_news(). Knotes that the report activates are queued behind those that are
+// queued already. `how`: the answer of take_news(). If it is not `untaken`, no knote was
+// queued before.
+Result<int> Kqueue::hand_out_queued(Look& look, const Wakeup& news, News how, struct kevent* events,
+                                    int nevents) {
+    const Batch batch{call_.stale(), how == News::untaken ? active_.size() : 0, false, false};
+    if (how == News::untaken) dispatch(news);
     Result<bool> more = look.room == 1;
     if (call_.stale() != batch.stale_before || (look.room == 1 && active_.size() < nevents)) {
         look.wakeups[0] = news;
         more = take_more({look.wakeups, look.room}, size_t{1}, batch, nevents, &Backend::collect);
     }
-    if (!parked_.empty()) look_at(Parking::idle, kIdleLooks);
+    if (!parked_.empty()) look_at(Parking::idle, ParkedKnotes::kSome);
     if (!more.ok()) return more.error();
     const int count = deliver(events, nevents, 0);
     if (count == nevents || (count != 0 && !more.value())) return count;
@@ -269,6 +290,7 @@ Result<bool> Kqueue::take_in_rest(Look& look, size_t used, int nevents, int coun
 // knotes before it answers 0.
 Result<int> Kqueue::go_on(bool more, struct kevent* events, int nevents, int count) {
     bool looked_at_all = false;
+    bool farewells = false;
     int served = 0;  // how many of the events were noted by note_served()
     Errno error = Errno::ok;
     for (int i = 0; count < nevents; i++) {
@@ -284,6 +306,8 @@ Result<int> Kqueue::go_on(bool more, struct kevent* events, int nevents, int cou
             more = false;
             look_at(Parking::idle, ParkedKnotes::kAll);
             look_at(Parking::recheck, ParkedKnotes::kAll);
+        } else if (count == 0 && !farewells && !active_.empty()) {
+            farewells = true;  // descriptors were found closed: EV_VANISHED was queued behind them
         } else {
             break;
         }
@@ -302,7 +326,7 @@ namespace {
 struct Sleeper {
     Kqueue* queue;
     const Backend& backend;
-    Nanos pause;  // how long the thread sleeps first, whatever happens
+    Nanos pause;  // how long the thread sleeps first, even if there is a report
     Nanos wait;
     void (*cancelled)(void*);
     bool withdrew;  // signals were withdrawn: they must be put back
@@ -331,9 +355,9 @@ void sleep_cancellable(Sleeper& sleeper) {
 // how many sleeps before this one, in a row, were ended by stale reports without an event.
 // interrupted: a signal handler ran. bad_descriptor, not_ours: the kqueue was closed.
 Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)(void*)) {
-    // If the number names a queue that is not ours now, the sleep would never end. With several
-    // threads this is checked after the sleep. The exception is a number that may name another
-    // kqueue of ours: that one must be served instead, and after the sleep would be too late.
+    // If the number does not name this queue any more, the sleep would never end. With several
+    // threads this is checked after the sleep. There is one exception: the number may name another
+    // kqueue of ours. That kqueue must be served instead, so the check must come before the sleep.
     const bool asks = single_threaded() || registry::several.load(std::memory_order_relaxed);
     if (first && asks && check_exists() != Errno::ok) return Errno::not_ours;
     Nanos wait = kForever;
@@ -349,6 +373,7 @@ Errno Kqueue::sleep(Nanos deadline, bool first, int fruitless, void (*cancelled)
     mutex_.unlock();
     sleep_cancellable(sleeper);
     mutex_.lock();
+    call_.note_user(threading::self());
     if (withdrew) signal_hub::put_back();
     (void)wide_.set_list(wide);
     trace_wake(descriptor(), sleeper.result);

@@ -10,7 +10,7 @@
 namespace kq::signal_hub {
 namespace {
 
-constinit Mutex mutex;
+constinit SharedMutex mutex;
 int watchers[kLastSignal + 1] KQ_GUARDED_BY(mutex) = {};  // mailboxes, by number
 constinit std::atomic<uint64_t> totals[kLastSignal + 1] = {};
 
@@ -27,7 +27,7 @@ Errno watch(int number, Mailbox& mailbox, uint64_t& seen) {
     const Errno error = signals::start(number);
     if (error != Errno::ok) return error;
     watchers[number]++;
-    // What is pending came before, and is no news to this mailbox.
+    // Signals that are pending came before, and are no news to this mailbox.
     (void)signals::look_at_pending();
     seen = totals[number].load();
     mailbox.signals.fetch_or(bit_of(number));
@@ -36,9 +36,11 @@ Errno watch(int number, Mailbox& mailbox, uint64_t& seen) {
 
 void unwatch(int number, Mailbox& mailbox) {
     const Guard guard(mutex);
-    mailbox.signals.fetch_and(~bit_of(number));
+    const uint64_t watched = mailbox.signals.fetch_and(~bit_of(number));
     mailbox.muted.fetch_and(~bit_of(number));
-    // 0 in a forked child, where a kqueue of the parent is destroyed.
+    // In a forked child, where a kqueue of the parent is destroyed: it has a new mailbox, or the
+    // count is 0.
+    if ((watched & bit_of(number)) == 0) return;
     if (watchers[number] == 0 || --watchers[number] > 0) return;
     signals::stop(number);
 }
@@ -133,7 +135,7 @@ void after_fork_in_child(bool clean) KQ_NO_ANALYSIS {
 }
 
 void begin_anew_in_copy() KQ_NO_ANALYSIS {
-    ::new (&mutex) Mutex;
+    ::new (&mutex) SharedMutex;
     abandon();
 }
 

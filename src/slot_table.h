@@ -57,6 +57,9 @@ class SlotTable {
         return directory_[chunk] == nullptr ? nullptr : &directory_[chunk][index % kChunk];
     }
 
+    // Whether the chunks of the table reach to this index.
+    [[nodiscard]] bool covers(size_t index) const { return index / kChunk < chunks_; }
+
     // Calls visit(index, element) for every element of every chunk that exists.
     template <class Visit>
     void for_each(Visit visit) {
@@ -66,7 +69,7 @@ class SlotTable {
     }
 
   private:
-    static constexpr size_t kChunk = 64;
+    static constexpr size_t kChunk = 32;
 
     T** directory_ = nullptr;
     size_t chunks_ = 0;  // entries of the directory in use

@@ -7,8 +7,8 @@
 // it is no longer ready, it is armed again, and the kernel reports the next edge. If there is more
 // to read than before, that is news.
 //
-// A look does not show whether something came and went since the last one. So that no edge is lost
-// for ever, one that stays ready is reported again after a while, and later each time.
+// A look does not show whether something came and went since the last look. So an edge that stays
+// ready is reported again after a while, and later each time. Then no edge is lost for ever.
 //
 // No system calls here: the caller samples descriptors and arms them. Times are monotonic.
 // Lock: the kqueue's mutex. next_look() may be read by any thread.

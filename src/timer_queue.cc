@@ -4,24 +4,15 @@
 
 namespace kq {
 
-Errno TimerQueue::join(Clock clock) {
-    if (!heaps_[index(clock)].reserve(members_[index(clock)] + 1)) return Errno::no_memory;
-    members_[index(clock)]++;
-    return Errno::ok;
-}
-
 void TimerQueue::leave(Clock clock) {
     KQ_CHECK(members_[index(clock)] > 0);
     members_[index(clock)]--;
 }
 
-void TimerQueue::start(TimerKnote& timer) {
-    moved_ = true;
-    heaps_[index(timer.clock)].push(&timer);
-}
-
 void TimerQueue::stop(TimerKnote& timer) {
-    if (timer.waiting()) heaps_[index(timer.clock)].remove(&timer);
+    if (!timer.waiting()) return;
+    heaps_[index(timer.clock)].remove(&timer);
+    forget_shared(timer);
 }
 
 TimerKnote* TimerQueue::take_due(Clock clock, Nanos t) {
@@ -29,6 +20,20 @@ TimerKnote* TimerQueue::take_due(Clock clock, Nanos t) {
     if (top == nullptr || top->due() > t) return nullptr;
     heaps_[index(clock)].remove(top);
     return top;
+}
+
+void TimerQueue::share(Clock clock) {
+    const Heap<TimerKnote>& heap = heaps_[index(clock)];
+    Nanos last = 0;
+    if (heap.size() > 1) {
+        last = heap.top()->deadline;
+        const Nanos limit = saturating_add(last, kSlack);
+        for (size_t i = 1; i < heap.size() && i < kSeen; i++) {
+            const Nanos deadline = heap.at(i)->deadline;
+            if (deadline <= limit && deadline > last) last = deadline;
+        }
+    }
+    shared_[index(clock)] = last;
 }
 
 int64_t catch_up(Nanos& deadline, Nanos period, Nanos t) {

@@ -17,8 +17,8 @@ namespace {
 
 // The prefix, in words that are read and written one by one: a thread may set it while others write
 // lines. Each setting takes the next of a few places, and then says which one. So a place that is
-// being read is not written to, unless the prefix is set that many times during that. Then a line
-// may begin with pieces of two prefixes; even so it ends within its place.
+// being read is not written to, unless the prefix is set that many times during the read. Then a
+// line may begin with pieces of two prefixes, but the text still ends within its place.
 constexpr size_t kPrefixWords = 8;
 constexpr size_t kPrefixPlaces = 8;
 constexpr size_t kPrefixSize = kPrefixWords * sizeof(uint64_t);
@@ -64,7 +64,7 @@ namespace trace_detail {
 constinit std::atomic<TraceLevel> level{TraceLevel::off};
 
 void change(int kq, const struct kevent& change, Errno error) {
-    // If there is nothing to delete that is no trouble: many programs delete to be sure.
+    // If there is nothing to delete, this is no trouble: many programs delete to be sure.
     const bool trouble = error != Errno::ok && (change.flags & EV_DELETE) == 0;
     if (!trouble && !trace_enabled(TraceLevel::events)) return;
     names::Text line;

@@ -27,9 +27,10 @@ struct Name {
     { mask, name, #name }
 
 constexpr Name kFlags[] = {
-    KQ_BIT(EV_ADD),       KQ_BIT(EV_DELETE),       KQ_BIT(EV_ENABLE),  KQ_BIT(EV_DISABLE),
-    KQ_BIT(EV_ONESHOT),   KQ_BIT(EV_CLEAR),        KQ_BIT(EV_RECEIPT), KQ_BIT(EV_DISPATCH),
-    KQ_BIT(EV_KEEPUDATA), KQ_BIT(EV_FORCEONESHOT), KQ_BIT(EV_ERROR),   KQ_BIT(EV_EOF),
+    KQ_BIT(EV_ADD),       KQ_BIT(EV_DELETE),       KQ_BIT(EV_ENABLE),         KQ_BIT(EV_DISABLE),
+    KQ_BIT(EV_ONESHOT),   KQ_BIT(EV_CLEAR),        KQ_BIT(EV_RECEIPT),        KQ_BIT(EV_DISPATCH),
+    KQ_BIT(EV_KEEPUDATA), KQ_BIT(EV_FORCEONESHOT), KQ_BIT(EV_UDATA_SPECIFIC), KQ_BIT(EV_VANISHED),
+    KQ_BIT(EV_ERROR),     KQ_BIT(EV_EOF),
 };
 constexpr Name kLowat[] = {KQ_BIT(NOTE_LOWAT)};
 constexpr Name kExcept[] = {{kNoteOob, kNoteOob, "NOTE_OOB"}};
@@ -73,7 +74,7 @@ constexpr Name kErrors[] = {
     KQ_FIELD(~0u, ENOMEM),    KQ_FIELD(~0u, ENOSPC),       KQ_FIELD(~0u, ENOSYS),
     KQ_FIELD(~0u, EPERM),     KQ_FIELD(~0u, ENOTSUP),      KQ_FIELD(~0u, ESRCH),
     KQ_FIELD(~0u, EPIPE),     KQ_FIELD(~0u, ECONNREFUSED), KQ_FIELD(~0u, ECONNRESET),
-    KQ_FIELD(~0u, ETIMEDOUT),
+    KQ_FIELD(~0u, ETIMEDOUT), KQ_FIELD(~0u, EINPROGRESS),
 };
 constexpr Name kReady[] = {
     {kReadable, kReadable, "readable"}, {kWritable, kWritable, "writable"},

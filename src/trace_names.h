@@ -14,7 +14,7 @@
 
 namespace kq::names {
 
-// A short text that grows at its end. What does not fit is cut off.
+// A short text that grows at its end. If it does not fit, it is cut off.
 class Text {
   public:
     [[nodiscard]] const char* c_str() const { return text_; }

@@ -62,8 +62,8 @@ void TracedCall::fail(const Kqueue* queue, Errno error) const {
     trace_line(at, kq_, line);
 }
 
-// What the error means, where the arguments or the kqueue are at fault. Null: it is that of a
-// change, or says it all.
+// The meaning of the error, if the arguments or the kqueue are at fault. Null: it is the error of a
+// change, or needs no explanation.
 const char* TracedCall::reason(const Kqueue* queue, Errno error) const {
     if (error == Errno::bad_descriptor) {
         if (queue == nullptr) return "this is no kqueue";
@@ -91,7 +91,7 @@ void TracedCall::append_arguments(names::Text& line) const {
 // When the call ended, by the wall clock. No library function for that is safe in a handler of a
 // signal, so it is UTC.
 void TracedCall::append_end(names::Text& line) const {
-    constexpr Nanos kDay = 24 * 60 * 60;
+    constexpr Nanos kDay = Nanos{24} * 60 * 60;
     const Nanos took = now(Clock::monotonic) - began_;
     const Nanos wall = now(Clock::realtime);
     const auto second = static_cast<int>(wall / kSecond % kDay);

@@ -17,6 +17,17 @@ uint32_t wanted_by(const Knote& kn, const FdFacts& facts);
 // are dropped.
 void on_changed(KnoteQueue& kq, Knote& base, uint32_t changes) KQ_REQUIRES(kq.mutex());
 
+// What take_write() has done.
+enum class Written : uint8_t {
+    other,    // not the usual case: nothing was done
+    nothing,  // the program has not asked for the change
+    event,    // `event` was filled, and the knote waits for the next change
+};
+// Has the effect of on_changed() and process(), in one pass, in the usual case. The backend reports
+// kModified of the file of this watch, and nothing else. The usual case is a regular file whose
+// only knote is of EVFILT_VNODE, with EV_CLEAR, and waits nowhere.
+Written take_write(KnoteQueue& kq, FdWatch& watch, struct kevent& event) KQ_REQUIRES(kq.mutex());
+
 }  // namespace kq::vnode
 
 #endif

@@ -84,8 +84,8 @@ bool other_attributes(const FileState& old, const FileState& now, uint32_t chang
 
 void add_attributes(Hints& hints, const FileState& old, const FileState& now, uint32_t changes) {
     const bool removed = now.links == 0 && old.links != 0;
-    // For a directory, whatever was reported: the report of its removal may still come, and would
-    // find these links already remembered.
+    // For a directory, after any report: the report of its removal may still come, and would find
+    // these links already remembered.
     if (removed && (now.directory || has(changes, kAttributes | kRemoved))) hints.add(NOTE_DELETE);
     if (!has(changes, kAttributes)) return;
     // The links of a directory are its subdirectories, which are reported otherwise.

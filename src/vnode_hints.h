@@ -8,6 +8,7 @@
 #define KQ_VNODE_HINTS_H
 
 #include <stdint.h>
+#include <sys/event.h>
 
 #include "platform.h"
 
@@ -26,12 +27,27 @@ struct Hints {
 // unseen.
 Hints hints_for(const FileState& old, const FileState& now, uint32_t changes);
 
-// What to remember for the next time. Only what `changes` speak of is updated: the kernel may still
-// report the rest.
+// The state to remember for the next time. Only the parts that `changes` name are updated: the
+// kernel may still report the rest.
 FileState remember(const FileState& old, const FileState& now, uint32_t changes);
 
-// The same when the wanted changes become `wanted`, and were `before`. What begins to be followed
-// is remembered as it is now. The kernel may still report the rest.
+// The usual case, in one pass: a file that is no directory was written, and nothing else was
+// reported. Has the effect of hints_for() and remember(), and returns the bits that are posted for
+// `wanted`.
+inline uint32_t take_written(FileState& state, const FileState& now, uint32_t wanted) {
+    const auto post = [wanted](uint32_t hint) { return (wanted & hint) != 0 ? hint : 0; };
+    uint32_t posted = 0;
+    if (now.size < state.size) posted = post(NOTE_TRUNCATE | NOTE_ATTRIB);
+    posted |= post(now.size > state.size ? NOTE_WRITE | NOTE_EXTEND : NOTE_WRITE);
+    state.size = now.size;
+    state.modified = now.modified;
+    state.changed = now.changed;
+    state.named = now.named;
+    return posted;
+}
+
+// As remember(), when the wanted changes become `wanted`, and were `before`. The parts that are
+// newly wanted are remembered as they are now. The kernel may still report the rest.
 FileState follow(const FileState& old, const FileState& now, uint32_t before, uint32_t wanted);
 
 // The FileChange bits that must be reported to a knote with these NOTE_ bits.

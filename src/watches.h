@@ -11,7 +11,8 @@
 namespace kq {
 
 struct FdWatch {
-    Knote* notes = nullptr;   // chained by Knote::chain, at most one for each filter
+    Knote* notes = nullptr;   // chained by Knote::chain; of each filter at most one that is not
+                              // EV_UDATA_SPECIFIC
     uint32_t generation = 0;  // of its Handle; a new one for each open file
     FdFacts facts;
 };

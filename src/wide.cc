@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // kevent64(): the same changes and events, in a struct with wider members. Each change is cut to a
-// struct kevent and applied as usual. Each event is made as usual and then widened. What does not
-// fit into a struct kevent is kept in an Extension. See wide.h. Lock: the kqueue's mutex.
+// struct kevent and applied as usual. Each event is made as usual and then widened. Values that do
+// not fit into a struct kevent are kept in an Extension. See wide.h. Lock: the kqueue's mutex.
 #include <algorithm>
 #include <limits>
 #include <utility>
 
 #include "change.h"
 #include "kqueue.h"
+#include "specific.h"
 
 namespace kq {
 namespace {
@@ -50,14 +51,6 @@ struct kevent64_s widen(const struct kevent& kev, uint64_t udata, const uint64_t
     wide.ext[0] = ext[0];
     wide.ext[1] = ext[1];
     return wide;
-}
-
-// The knote that a change was about, if it is there.
-Knote* knote_of(KnoteQueue& kq, const struct kevent64_s& change) KQ_REQUIRES(kq.mutex()) {
-    const FilterOps* ops = find_filter(change.filter);
-    if (ops == nullptr) return nullptr;  // a question to the library
-    const Result<Knote*> found = ops->find(kq, static_cast<uintptr_t>(change.ident));
-    return found.ok() ? found.value() : nullptr;  // null: it was deleted
 }
 
 }  // namespace
@@ -122,7 +115,7 @@ Result<int> Kqueue::apply_one_wide(const struct kevent64_s& change, struct keven
     const bool failed = written && (reply.flags & EV_ERROR) != 0 && reply.data != 0;
     // Like udata, ext is not replaced with EV_KEEPUDATA.
     if (!failed && wide_.concerns(fresh) && (change.flags & EV_KEEPUDATA) == 0)
-        if (Knote* kn = knote_of(*this, change)) wide_.replace(*kn, change, std::move(fresh));
+        if (Knote* kn = find_knote(*this, kev)) wide_.replace(*kn, change, std::move(fresh));
     if (written) *answer = widen(reply, change.udata, change.ext);
     return result;
 }

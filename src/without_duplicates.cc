@@ -16,7 +16,7 @@ void Kqueue::hand_over() {}
 
 namespace registry {
 
-void close_duplicates_in_child(const Cell& /*cell*/) {}
+void close_duplicates_in_child(Cell& /*cell*/, bool (* /*keep*/)(int)) {}
 void forget_duplicates(Cell& /*cell*/) {}
 bool rescue(Cell& /*cell*/) {
     return false;

@@ -16,7 +16,7 @@ static_assert(!Backend::kHas.files);
 constinit const FilterOps kVnodeFilter = missing_filter<kVnode>();
 
 void KnoteQueue::take_files() {}
-void KnoteQueue::take_told_files() {}
+void KnoteQueue::take_rest_of_files() {}
 
 namespace fd_watch {
 
@@ -24,7 +24,7 @@ Errno watch_file(KnoteQueue& /*kq*/, int /*fd*/, FdWatch& /*watch*/) {
     return Errno::unimplemented;
 }
 void unwatch_file(KnoteQueue& /*kq*/, int /*fd*/, FdWatch& /*watch*/) {}
-void on_file_changed(KnoteQueue& /*kq*/, Handle /*handle*/, uint32_t /*changes*/) {}
+void look_at_vnodes(KnoteQueue& /*kq*/, Handle /*handle*/, uint32_t /*changes*/) {}
 
 }  // namespace fd_watch
 }  // namespace kq

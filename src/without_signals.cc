@@ -17,6 +17,9 @@ static_assert(!Backend::kHas.signals);
 constinit const FilterOps kSignalFilter = missing_filter<kSignal>();
 
 void look_at_signals(KnoteQueue& /*kq*/) {}
+bool take_only_signal(KnoteQueue& /*kq*/, struct kevent& /*event*/) {
+    return false;
+}
 
 namespace signal_hub {
 

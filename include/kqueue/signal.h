@@ -4,10 +4,11 @@
  *
  * Programs say #include <kqueue/signal.h>. On systems with signals the names
  * are those of kill() and raise(), with their arguments, results and errors.
- * On Windows they are the library's: kq_raise() is counted by the kqueues of the
- * process and does nothing else but call the handler of the C library, if there
- * is one; kq_kill() of another process ends it (SIGKILL, SIGTERM). The numbers
- * that Windows lacks are those of the C libkqueue.
+ * On Windows they are the library's. The kqueues of the process count what
+ * kq_raise() sends. Signals that the C library knows then do what raise() does:
+ * they call the handler, or end the process if nothing handles or watches them.
+ * The others do nothing more. kq_kill() of another process ends it (SIGKILL,
+ * SIGTERM). The numbers that Windows lacks are those of the C libkqueue.
  *
  * SPDX-License-Identifier: BSD-2-Clause
  */

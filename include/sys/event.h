@@ -8,7 +8,7 @@
  * (libkqueue.so.0) were compiled with them. Usable from C89 and C++98 on.
  * On Windows it stands before or after <winsock2.h> and <windows.h>, or without
  * them. LIBKQUEUE_DLL, if defined, says that the library is linked as a DLL.
- * Every name of the C libkqueue is defined, also of what is not served: then
+ * Every name of the C libkqueue is defined, even if it is not served: then
  * EV_ADD refuses it. LIBKQUEUE_HAS_x says what is served. Names that only one
  * of the BSDs or macOS has are defined if they are served: test with #ifdef.
  *
@@ -139,6 +139,14 @@ struct kevent {
 /* ---- flags: more about one change ---- */
 #define EV_FORCEONESHOT 0x0100 /* report an existing knote once, true or not, then delete it */
 #define EV_KEEPUDATA 0x0200    /* leave udata of an existing knote alone; not with EV_ADD */
+/*
+ * ---- flags of macOS, with numbers of our own: 0x0100 and 0x0200 are FreeBSD's ----
+ * Both are fixed by the EV_ADD that creates the knote. Each later change of such a
+ * knote has EV_UDATA_SPECIFIC and the same udata. See the manual.
+ */
+#define EV_UDATA_SPECIFIC 0x0400                       /* udata, too, says which knote it is */
+#define EV_DISPATCH2 (EV_DISPATCH | EV_UDATA_SPECIFIC) /* and a disabled one is deleted later */
+#define EV_VANISHED 0x0800 /* with EV_DISPATCH2: report that the descriptor was closed */
 
 #define EV_SYSFLAGS 0xF000 /* the library's; ignored in a change */
 #define EV_FLAG1 0x2000
@@ -192,7 +200,7 @@ struct kevent {
  * about the same time share a wakeup.
  */
 #define NOTE_LEEWAY 0x0010     /* with kevent64(): ext[1] is the leeway, in the unit of data */
-#define NOTE_CRITICAL 0x0020   /* no leeway but that of NOTE_LEEWAY, not even NOTE_BACKGROUND's */
+#define NOTE_CRITICAL 0x0020   /* only the leeway of NOTE_LEEWAY, not that of NOTE_BACKGROUND */
 #define NOTE_BACKGROUND 0x0040 /* a leeway of 0.1 s, or of the period if that is shorter */
 #if defined(__linux__)
     #define NOTE_MACH_CONTINUOUS_TIME 0x0080 /* also counts while the machine is suspended */
@@ -268,9 +276,13 @@ LIBKQUEUE_API int kevent(int kq, const struct kevent* changelist, int nchanges,
 /*
  * As kqueue(). The descriptor is close-on-exec whether asked for or not.
  * kqueue1(): O_CLOEXEC and O_NONBLOCK of <fcntl.h>, or 0; kqueuex(): KQUEUE_CLOEXEC
- * or 0. EINVAL for other bits. O_NONBLOCK has no meaning for a kqueue.
+ * and KQUEUE_CPONFORK, or 0. EINVAL for other bits. O_NONBLOCK has no meaning for a
+ * kqueue. KQUEUE_CPONFORK: the child of a fork() gets a copy, with the same number.
  */
 #define KQUEUE_CLOEXEC 0x00000001u
+#if !defined(_WIN32)
+    #define KQUEUE_CPONFORK 0x00000002u
+#endif
 LIBKQUEUE_API int kqueue1(int flags);
 LIBKQUEUE_API int kqueuex(unsigned int flags);
 
@@ -286,7 +298,7 @@ struct kevent64_s {
     uint32_t fflags; /* NOTE_*, per filter */
     int64_t data;    /* in a change cut to what fits intptr_t */
     uint64_t udata;  /* the caller's, returned as given */
-    uint64_t ext[2]; /* likewise; NOTE_LEEWAY says that a timer reads ext[1] */
+    uint64_t ext[2]; /* the caller's, too; with NOTE_LEEWAY a timer reads ext[1] */
 };
 
 #define EV_SET64(kevp, id, filt, fl, ffl, dat, ud, ext0, ext1) \
@@ -303,7 +315,7 @@ struct kevent64_s {
     } while (0)
 
 #define KEVENT_FLAG_NONE 0x0u
-#define KEVENT_FLAG_IMMEDIATE 0x1u    /* a timeout of zero, whatever timeout says */
+#define KEVENT_FLAG_IMMEDIATE 0x1u    /* a timeout of zero; the argument is ignored */
 #define KEVENT_FLAG_ERROR_EVENTS 0x2u /* write answers to changes only, collect nothing */
 
 /*

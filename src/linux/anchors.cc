@@ -69,8 +69,8 @@ void close() {
 }
 
 Errno join(int epoll, uint32_t tag) {
-    // EEXIST: another thread still uses a closed kqueue of this number. It is just asking in
-    // has_joined() whether that is still there, and is about to take its anchor back.
+    // EEXIST: another thread still uses a closed kqueue of this number. It is in has_joined(), to
+    // ask whether its set still exists, and will take its anchor back at once.
     for (int i = 0; control(epoll, EPOLL_CTL_ADD, 0, tag, 0) != 0; i++) {
         if (errno != EEXIST || i == kPatience) return sys::refusal();
         (void)sched_yield();
@@ -84,12 +84,15 @@ Errno rename(int epoll, uint32_t tag) {
 }
 
 bool is_set_of(int epoll, uint32_t tag) {
-    if (!own_file::marks_work()) return has_joined(epoll);
-    return own_file::mark_on(epoll) == mark_of(tag);
+    if (own_file::marks_work()) return own_file::mark_on(epoll) == mark_of(tag);
+    const int saved = errno;  // has_joined() makes a call that fails if its answer is true
+    const bool joined = has_joined(epoll);
+    errno = saved;
+    return joined;
 }
 
-// EPOLL_CTL_ADD of the first anchor answers EEXIST on a set of ours only. The answer is EBADF or
-// EINVAL on what is no epoll set, and success on a set that is not ours.
+// EPOLL_CTL_ADD of the first anchor answers EEXIST only on a set of ours. The answer is EBADF or
+// EINVAL if the number names no epoll set, and success on a set that is not ours.
 bool has_joined(int epoll) {
     if (control(epoll, EPOLL_CTL_ADD, 0, 0, 0) == 0) {
         (void)control(epoll, EPOLL_CTL_DEL, 0, 0, 0);  // not ours: restore it

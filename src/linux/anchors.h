@@ -35,13 +35,14 @@ void close();
 Errno join(int epoll, uint32_t tag);
 // The set has this tag from now on.
 Errno rename(int epoll, uint32_t tag);
-// The tag of a set that has joined, under whatever number. 0: it has not joined, or there is no
-// /proc. What it reads there grows with what is registered in the set. EMFILE, ENFILE, ENOMEM.
+// The tag of a set that has joined, under any number. 0: it has not joined, or there is no /proc.
+// The more is registered in the set, the more it reads there. EMFILE, ENFILE, ENOMEM.
 Result<uint32_t> tag_of(int epoll);
 // Whether the number names an epoll set that has joined.
 bool has_joined(int epoll);
 // Whether the number names the set of this tag, as far as one call can tell: kMarks sets that are
-// made one after another all have different marks. tag_of() tells more, and costs more.
+// made one after another all have different marks. tag_of() tells more, and costs more. If the
+// answer is true, errno is not changed.
 bool is_set_of(int epoll, uint32_t tag);
 
 // Makes the set readable until it is collected, and wakes its sleepers. The wakeup is

@@ -15,7 +15,6 @@
 #include "check.h"
 #include "epoll.h"
 #include "own_file.h"
-#include "proc_connector.h"
 #include "select.h"
 #include "signals.h"
 #include "sys.h"
@@ -31,8 +30,8 @@ using epoll::lane_bit;
 
 // Chooses the lane of each wanted direction. One epoll item has one mode for
 // all its events: two directions share lane 0 if both are by level, else each
-// gets its own. What is armed stays where it is, since moving an edge would
-// report it again.
+// gets its own. Armed directions stay where they are, because moving an edge
+// would report it again.
 void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
                   uint8_t lane[kDirections]) {
     bool placed[kDirections];
@@ -44,9 +43,9 @@ void assign_lanes(const Interest& want, uint8_t rearm, const FdFacts& facts,
     const Mode write = want.mode[1];
     if (read == Mode::none || write == Mode::none) return;
     if (lane[0] != lane[1] || (read == Mode::level && write == Mode::level)) return;
-    // Both want the same lane, so one must move. A direction that is not armed moves first; else
-    // one that is about to be reported again anyway; else the one by level, which may be reported
-    // again.
+    // Both want the same lane, so one must move. A direction that is not armed moves first. If both
+    // are armed, the one moves that is about to be reported again in any case. Otherwise the one by
+    // level moves, because it may be reported again.
     bool write_moves = !placed[1];
     if (placed[0] == placed[1])
         write_moves = rearm == 1u << 1 || (rearm != 1u << 0 && write == Mode::level) || !placed[0];
@@ -104,6 +103,10 @@ bool Backend::exists() const {
 void Backend::abandon_in_child() {
     // The user may have closed the kqueue before. Then the number may be a file of the user now.
     if (exists()) sys::close(lanes_[0]);
+    abandon_all_but_number();
+}
+
+void Backend::abandon_all_but_number() {
     move_to(-1);
     own_file::close(lanes_[1], this);
     for (int& fd : timers_)
@@ -112,6 +115,24 @@ void Backend::abandon_in_child() {
     pidfds_.abandon_in_child();
     mounts_.close();
     states_.close();
+}
+
+Errno Backend::open_at(int number, uint32_t tag) {
+    Errno error = open(tag);
+    if (error == Errno::ok) {
+        const int fresh = lanes_[0];
+        if (dup3(fresh, number, O_CLOEXEC) < 0)  // EBADF: the limit is lower than that now
+            error = errno == EBADF ? Errno::too_many_open : last_errno();
+        sys::close(fresh);
+        lanes_[0] = -1;
+    } else {
+        close_unpublished();
+    }
+    if (error == Errno::ok)
+        move_to(number);
+    else
+        sys::close(number);
+    return error;
 }
 
 void Backend::close_shared() {
@@ -132,6 +153,7 @@ Errno Backend::open_lane(int lane) {
         return error;
     }
     lanes_[lane] = fd;
+    note_opened(fd);
     return Errno::ok;
 }
 
@@ -229,9 +251,9 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
 
 // ---- waiting ----
 
-// poll() on the epoll descriptor, and not epoll_wait(): it takes nothing, it is
-// not ended by SIGSTOP and SIGCONT, it knows nanoseconds on every kernel, and a
-// signal handler ends it even with SA_RESTART.
+// ppoll() on the epoll descriptor, and not epoll_wait(): ppoll() takes no report, is not ended by
+// SIGSTOP and SIGCONT, and takes nanoseconds on every kernel. A signal handler ends it even with
+// SA_RESTART.
 // Not instrumented: a thread that is cancelled in here leaves without cleaning
 // up the shadow of its frame.
 __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
@@ -240,8 +262,14 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     sigset_t mask;
     const bool masked = mask_for_sleep(mask);
     if (masked) pfd[1].fd = listener_for_sleep();
-    const int n =
-        ppoll(pfd, pfd[1].fd < 0 ? 1 : 2, t == kForever ? nullptr : &ts, masked ? &mask : nullptr);
+    // Among several threads the core often chooses a time in whole milliseconds. For these poll()
+    // costs less than ppoll(), because ppoll() also tells how much of the time is left. Signals end
+    // both calls in the same way.
+    const bool whole = t > 0 && t % kMillisecond == 0 && t / kMillisecond <= INT_MAX;
+    const int n = whole && !masked && !single_threaded()
+                      ? ::poll(pfd, 1, static_cast<int>(t / kMillisecond))
+                      : ppoll(pfd, pfd[1].fd < 0 ? 1 : 2, t == kForever ? nullptr : &ts,
+                              masked ? &mask : nullptr);
     if (n < 0 && errno == EINVAL)
         return select::sleep(pfd[0].fd, pfd[1].fd, t, masked ? &mask : nullptr);
     if (n < 0) return last_errno();
@@ -314,6 +342,7 @@ Errno Backend::make_timer(Clock clock) {
         return error;
     }
     timers_[static_cast<size_t>(clock)] = fd;
+    note_opened(fd);
     return Errno::ok;
 }
 
@@ -359,36 +388,13 @@ Errno Backend::watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts
             vnodes_.close();
             return error;
         }
+        note_opened(vnodes_.descriptor());
     }
     return vnodes_.set(fd, wanted, handle, facts);
 }
 
 Errno set_file_poll_interval(int64_t /*wanted*/) {
     return Errno::unimplemented;
-}
-
-// ---- processes ----
-
-// Registered to report once: after the exit the pidfd stays readable, and tells nothing new.
-Errno Backend::watch_process(int32_t pid, Handle handle, ProcessFacts& facts) {
-    int fd = -1;
-    const Errno error = pidfds_.open(pid, facts, fd);
-    if (error != Errno::ok) return error;
-    static_cast<Pidfds::Slot*>(facts.place)->handle = handle;
-    if (control(lanes_[0], EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, handle) == 0)
-        return Errno::ok;
-    const Errno refused = sys::refusal();
-    pidfds_.forget(facts);
-    return refused;
-}
-
-// Registered by level: the thread that wakes first takes the news for all kqueues.
-Errno Backend::hear_processes(bool on) {
-    const int operation = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
-    const Handle handle(Handle::Kind::processes, 0, tag_);
-    if (control(lanes_[0], operation, connector::descriptor(), EPOLLIN, handle) == 0)
-        return Errno::ok;
-    return sys::refusal();
 }
 
 }  // namespace kq

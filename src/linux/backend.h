@@ -88,14 +88,20 @@ class Backend {
     }
     static void follow(int duplicate, int descriptor);
     Errno hear_signals();
+    [[nodiscard]] bool has_opened() const { return opened_count_ != 0; }
+    int take_opened() { return opened_[--opened_count_]; }
 
-    Errno prepare_clock(Clock clock) {
-        return timers_[static_cast<size_t>(clock)] >= 0 ? Errno::ok : make_timer(clock);
+    [[nodiscard]] bool has_clock(Clock clock) const {
+        return timers_[static_cast<size_t>(clock)] >= 0;
+    }
+    Errno prepare_clock(Clock clock) { return has_clock(clock) ? Errno::ok : make_timer(clock); }
+    [[nodiscard]] bool wakes_by(Clock clock, Nanos t) const {
+        return armed_[static_cast<size_t>(clock)] <= t;
     }
     static constexpr bool kSettlesTimes = true;
     static constexpr bool tells_once() { return true; }  // an item is once in an answer of epoll
-    // Lazy: a timer set too early wakes us once for nothing, which is cheaper than
-    // to move it at every change of a timeout that is always pushed back.
+    // Lazy: a timer that is set too early wakes us once for nothing. This is cheaper
+    // than to move it at each change of a timeout that is always pushed back.
     void settle(Nanos monotonic, Nanos realtime) {
         if (monotonic < armed_[static_cast<size_t>(Clock::monotonic)])
             arm(Clock::monotonic, monotonic);
@@ -107,6 +113,10 @@ class Backend {
 
     Errno watch_file(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
     void take_files(VnodeWatch::Tell tell, void* context) { vnodes_.take(tell, context); }
+    bool take_write(Handle& handle) { return vnodes_.take_write(handle); }
+    void take_rest_of_files(VnodeWatch::Tell tell, void* context) {
+        vnodes_.take_rest(tell, context);
+    }
     bool files_told() { return vnodes_.was_rung(); }
 
     Errno watch_process(int32_t pid, Handle handle, ProcessFacts& facts);
@@ -118,9 +128,14 @@ class Backend {
     uint32_t take_mounts() { return mounts_.take(); }
 
     Errno watch_state(int fd, uint8_t what, Handle handle);
+    Errno still_state(int fd) const { return states_.still(fd); }
     size_t take_states(std::span<Handle> out) const { return states_.take(out); }
 
     void abandon_in_child();
+    void abandon_all_but_number();
+    static void close_number(int number) { sys::close(number); }
+    Errno open_at(int number, uint32_t tag);
+    static bool is_out_of_reach(int32_t pid) { return Pidfds::is_out_of_reach(pid); }
     static void close_in_child(int descriptor);
     static void close_shared();
     static void lock_before_fork() { VnodeWatch::lock_before_fork(); }
@@ -130,6 +145,10 @@ class Backend {
     static constexpr int kLanes = 2;
 
     Errno make_timer(Clock clock);
+    // A descriptor of our own is in the set now.
+    void note_opened(int fd) {
+        if (opened_count_ < kMostOpened) opened_[opened_count_++] = fd;
+    }
     void arm(Clock clock, Nanos t);
     Errno carry_own_sources(int old, int fresh) const;
     Errno open_lane(int lane);
@@ -144,7 +163,10 @@ class Backend {
     int timers_[kClocks] = {-1, -1, -1};
     Nanos armed_[kClocks] = {kForever, kForever, kForever};  // what a timerfd is set to
     uint32_t armed_at_[kClocks] = {0, 0, 0};                 // coarse_tick() then
-    uint32_t in_a_row_[kClocks] = {0, 0, 0};  // how often moved in a short time: see arm()
+    uint32_t in_a_row_[kClocks] = {0, 0, 0};   // how often moved in a short time: see arm()
+    static constexpr uint8_t kMostOpened = 8;  // in one change, and more than that
+    uint8_t opened_count_ = 0;                 // of take_opened()
+    int opened_[kMostOpened] = {};
     VnodeWatch vnodes_;
     Pidfds pidfds_;
     MountWatch mounts_;

@@ -74,7 +74,8 @@ Answer ask_as_parent(int32_t pid, int pidfd, int& status) {
 // ---- asking /proc ----
 
 struct Stat {
-    char state = 0;        // as in ps; 'Z' and 'X' have exited
+    char state = 0;  // as in ps; 'Z' and 'X' have exited
+    pid_t parent = 0;
     uint64_t started = 0;  // clock ticks since boot
     int exit_code = 0;     // also 0 if we may not know it
     [[nodiscard]] bool exited() const { return state == 'Z' || state == 'X'; }
@@ -94,12 +95,14 @@ bool read_stat(int32_t pid, Stat& stat) {
     const char* at = strrchr(text, ')');  // the name before it may contain anything
     if (at == nullptr || at[1] != ' ') return false;
     stat.state = at[2];
+    constexpr int kParent = 4;
     constexpr int kStarted = 22;
     constexpr int kExitCode = 52;
     int field = 2;
     while ((at = strchr(at, ' ')) != nullptr) {
         at++;
         field++;
+        if (field == kParent) stat.parent = static_cast<pid_t>(strtol(at, nullptr, 10));
         if (field == kStarted) stat.started = strtoull(at, nullptr, 10);
         if (field == kExitCode) stat.exit_code = static_cast<int>(strtol(at, nullptr, 10));
     }
@@ -129,8 +132,8 @@ bool is_reaped(int pidfd) {
     return syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) != 0 && errno == ESRCH;
 }
 
-// The process has exited. When it is reaped the kernel tells strangers how it ended (6.15 and
-// later); before that /proc tells some of them.
+// The process has exited. After it was reaped, the kernel tells all processes how it ended (6.15
+// and later). Before that /proc tells it to some of them.
 Life ask_pidfd(int32_t pid, int pidfd, int& status) {
     if (has_exit_info(pidfd, status)) return Life::exited;
     Stat stat;
@@ -172,9 +175,15 @@ Life processes::ask(const ProcessFacts& facts, int& status) {
     const Answer answer = ask_as_parent(facts.pid, pidfd, status);
     if (answer == Answer::yes) return Life::exited;
     if (pidfd < 0) return answer == Answer::no ? Life::running : ask_number(facts, status);
-    // This holds for our child, too: if it is traced, its tracer is the first who may wait for it.
+    // This is true of our child, too: if it is traced, its tracer may wait for it first.
     if ((sys::poll_now(pidfd, POLLIN) & POLLIN) == 0) return Life::running;
     return ask_pidfd(facts.pid, pidfd, status);
+}
+
+// Without /proc this cannot be told.
+bool Pidfds::is_out_of_reach(int32_t pid) {
+    Stat stat;
+    return !read_stat(pid, stat) || stat.parent == getppid();
 }
 
 // ---- a pidfd of the program's own ----
@@ -182,27 +191,33 @@ Life processes::ask(const ProcessFacts& facts, int& status) {
 namespace {
 
 // The process that a pidfd names, from what the kernel says of the descriptor. -1: it has been
-// reaped, or we cannot see it. False: it is no pidfd, or there is no /proc.
-bool process_of(int fd, int32_t& pid) {
+// reaped, or we cannot see it. invalid: it is no pidfd, or there is no /proc. Other errors:
+// descriptors or memory are short.
+Errno process_of(int fd, int32_t& pid) {
     char text[512];
     (void)snprintf(text, sizeof text, "/proc/self/fdinfo/%d", fd);
     const int info = sys::open_for_reading(text);
-    if (info < 0) return false;
+    if (info < 0) {
+        const bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+        return is_short ? last_errno() : Errno::invalid;
+    }
     const ssize_t length = sys::read(info, text, sizeof text - 1);
+    const Errno error = length < 0 ? last_errno() : Errno::ok;
     sys::close(info);
-    text[length < 0 ? 0 : length] = '\0';
+    if (error != Errno::ok) return error;
+    text[length] = '\0';
     constexpr char kField[] = "\nPid:";
     const char* at = strstr(text, kField);
-    if (at == nullptr) return false;
+    if (at == nullptr) return Errno::invalid;
     pid = static_cast<int32_t>(strtol(at + sizeof kField - 1, nullptr, 10));
-    return true;
+    return Errno::ok;
 }
 
 }  // namespace
 
 Errno processes::check_descriptor(int fd) {
     int32_t pid = 0;
-    return process_of(fd, pid) ? Errno::ok : Errno::invalid;
+    return process_of(fd, pid);
 }
 
 Life processes::ask_descriptor(int fd, int& status) {

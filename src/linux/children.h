@@ -28,9 +28,11 @@ class Pidfds {
     Errno open(int32_t pid, ProcessFacts& facts, int& fd);
     void forget(ProcessFacts& facts);
     void abandon_in_child();
+    // As that of Backend.
+    static bool is_out_of_reach(int32_t pid);
 
     // ProcessFacts::place. The chunks stay where they are while the kqueue lives. So a forked child
-    // finds all of them, whatever another thread was doing here at the fork.
+    // finds all of them, even if another thread was working here at the time of the fork.
     struct Slot {
         std::atomic<int> fd{-1};
         Handle handle;  // what the kernel queue gives back for it

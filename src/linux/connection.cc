@@ -63,9 +63,15 @@ uint32_t likeliest(int fd, const FdFacts& facts) {
 
 }  // namespace
 
+bool is_over(int fd) {
+    uint8_t state = 0;  // the first byte of a tcp_info
+    socklen_t size = sizeof state;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 && state == kTcpClose;
+}
+
 uint32_t cause_of_end(int fd, const FdFacts& facts) {
-    // On AF_UNIX connect() itself fails; a socket that was connected dies only if its peer left
-    // without reading all.
+    // On AF_UNIX connect() itself fails. A socket that was connected dies only if its peer closed
+    // without reading everything.
     if (facts.kind == FdKind::unix_stream) return ECONNRESET;
     if (facts.kind == FdKind::seqpacket) return likeliest(fd, facts);
     if (facts.kind == FdKind::datagram) return 0;  // an ICMP answer ends nothing

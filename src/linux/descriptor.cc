@@ -15,6 +15,7 @@
 
 #include "../posix/file_stat.h"
 #include "check.h"
+#include "connection.h"
 #include "platform.h"
 #include "proc_path.h"
 #include "sockets.h"
@@ -168,7 +169,8 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     facts.readable_end = facts.writable_end = true;
     if (S_ISSOCK(st.st_mode)) {
         return take_kind(sockets::classify(fd), facts);
-    } else if (S_ISFIFO(st.st_mode)) {
+    }
+    if (S_ISFIFO(st.st_mode)) {
         facts.kind = FdKind::pipe;
         note_ends(fcntl(fd, F_GETFL), facts);
     } else if (S_ISREG(st.st_mode)) {
@@ -185,11 +187,15 @@ Errno classify_as(int fd, const struct stat& st, FdFacts& facts) {
     return Errno::ok;
 }
 
+[[gnu::noinline]] bool is_named_fifo(int fd) {
+    struct statfs fs {};
+    return fstatfs(fd, &fs) != 0 || fs.f_type != PIPEFS_MAGIC;
+}
+
 // Whether others can reach the file by a name.
 bool is_named(int fd, const struct stat& st) {
     if (S_ISSOCK(st.st_mode) || (st.st_mode & S_IFMT) == 0) return false;
-    struct statfs fs {};
-    return !S_ISFIFO(st.st_mode) || fstatfs(fd, &fs) != 0 || fs.f_type != PIPEFS_MAGIC;
+    return !S_ISFIFO(st.st_mode) || is_named_fifo(fd);
 }
 
 }  // namespace
@@ -200,7 +206,7 @@ Errno classify(int fd, FdFacts& facts) {
 }
 
 Errno file_state(int fd, FdFacts& facts, FileState& state) {
-    struct stat st {};
+    struct stat st;  // NOLINT: filled by fstat()
     if (sys::fstat(fd, &st) != 0) return last_errno();
     if (facts.kind == FdKind::unknown)
         (void)classify_as(fd, st, facts);
@@ -310,14 +316,21 @@ Sample urgent(int fd, const FdFacts& facts) {
     sample.active =
         (events & POLLPRI) != 0 ||
         (is_socket(facts.kind) && sys::ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark != 0);
-    sample.eof = (events & (POLLRDHUP | POLLHUP)) != 0;
+    // A socket that was never connected has POLLHUP, too. All sockets that have ended have
+    // POLLRDHUP.
+    const bool hung_up = (events & POLLHUP) != 0 && !is_socket(facts.kind);
+    sample.eof = hung_up || (events & POLLRDHUP) != 0;
     return sample;
 }
 
 Result<int64_t> unsent(int fd, const FdFacts& facts) {
     int bytes = 0;
     const bool pipe = facts.kind == FdKind::pipe;
-    if (sys::ioctl(fd, pipe ? FIONREAD : SIOCOUTQ, &bytes) == 0) return int64_t{bytes};
+    if (sys::ioctl(fd, pipe ? FIONREAD : SIOCOUTQ, &bytes) == 0) {
+        // After a reset TCP still counts what was never sent.
+        const bool ended = bytes > 0 && facts.kind == FdKind::tcp && connection::is_over(fd);
+        return ended ? int64_t{0} : int64_t{bytes};
+    }
     if (errno == EBADF) return Errno::bad_descriptor;
     return errno == EINVAL ? Result<int64_t>(0) : Errno::unsupported;  // a listener
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Other numbers of a kqueue: dup() makes them, and we are not notified. See is_duplicate() in
-// platform.h. No lock except the registry's, where the function says so.
+// capabilities.h. No lock except the registry's, where the function says so.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -73,7 +73,7 @@ Result<int> Backend::visit_open(void (*visit)(void*, int), void* context) {
     while ((size = sys::call(SYS_getdents64, directory, entries, sizeof entries)) > 0)
         for (long at = 0; at < size; at += length_of(entries + at)) {
             const char* name = entries + at + kEntryName;
-            const int fd = name[0] == '.' ? directory : atoi(name);
+            const int fd = name[0] == '.' ? directory : static_cast<int>(strtol(name, nullptr, 10));
             if (fd == directory) continue;
             visit(context, fd);
             count++;

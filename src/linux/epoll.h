@@ -20,7 +20,7 @@ namespace kq::epoll {
 // epoll_ctl() with a handle; -1 and errno as that. A raw call, because race detectors follow
 // descriptors through the wrapper. They would report that another thread closes the kqueue at the
 // same time, which is allowed.
-inline int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
+KQ_INLINE int control(int epoll, int operation, int fd, uint32_t events, Handle handle) {
     epoll_event event{};
     event.events = events;
     event.data.u64 = handle.bits();
@@ -53,7 +53,7 @@ inline long take_events(int epoll, char* events, size_t room) {
 #endif
 }
 
-// Where the kernel writes its events: into the end of the room for what they become. An event is no
+// Where the kernel writes its events: into the end of the room for the wakeups. An event is not
 // larger than a wakeup. So wakeups that are written one by one from the beginning never reach an
 // event that was not read yet. A separate buffer would take half as much stack again in each call.
 inline char* place_for_events(std::span<Wakeup> out) {

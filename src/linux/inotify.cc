@@ -34,8 +34,8 @@ uint32_t changes_of(uint32_t mask) {
     return changes;
 }
 
-// What the watch of its parent tells of a directory: a directory in there was removed, or another
-// one took its place.
+// The changes of a directory that the watch of its parent reports: a directory in the parent was
+// removed, or another one took its place.
 uint32_t changes_above(uint32_t event, uint32_t mask) {
     const bool removed = (mask & (IN_DELETE | IN_MOVED_TO)) != 0 && (event & IN_ISDIR) != 0;
     return removed ? uint32_t{kRemoved} : 0;
@@ -235,22 +235,23 @@ struct Inotify::Halves {
 
 void Inotify::note(Entry& entry, uint32_t changes, const VnodeWatch& reader) {
     if (changes == 0) return;
-    // The kernel merges equal events that follow each other. So these were two, with another
-    // between.
+    // The kernel merges equal events that follow each other. So these were two events, and another
+    // event came between them.
     if ((entry.told & changes & kAttributes) != 0) changes |= kAttributesAgain;
     entry.told |= changes;
     if (!entry.linked()) entry.owner->add_untold(entry, reader);
 }
 
-// Tells of a half without another half: the other directory is not watched, or has another watch.
+// Tells of a half of a move whose other half did not come: the other directory is not watched, or
+// has another watch.
 void Inotify::tell_half(const Half& half, const VnodeWatch& reader) {
     for (Entry* e = first(half.wd); e != nullptr; e = e->chain)
         if (e->wd == half.wd && e->role == Role::self && (e->mask & kMoves) != 0)
             note(*e, moved(half.directory), reader);
 }
 
-// The changes of a directory that are reported now for a move. For an entry that leaves, none yet,
-// because it may come back under another name.
+// The changes of a directory that are reported now for a move. If an entry leaves, nothing is
+// reported yet, because the entry may come back under another name.
 uint32_t Inotify::place_move(const inotify_event& event, Halves& halves, const VnodeWatch& reader) {
     const bool directory = (event.mask & IN_ISDIR) != 0;
     if ((event.mask & IN_MOVED_FROM) != 0) {
@@ -292,7 +293,7 @@ uint32_t Inotify::changes_itself(const inotify_event& event, const Entry& entry,
 // Gives an event to the entries that it concerns.
 void Inotify::sort(const inotify_event& event, Halves& halves, const VnodeWatch& reader) {
     if ((event.mask & IN_Q_OVERFLOW) != 0) {
-        entries_.for_each([this, &reader](Entry* e) { note(*e, kLost, reader); });
+        entries_.for_each([&reader](Entry* e) { note(*e, kLost, reader); });
         return;
     }
     const bool directory = (event.mask & IN_ISDIR) != 0;
@@ -311,11 +312,13 @@ void Inotify::sort(const inotify_event& event, Halves& halves, const VnodeWatch&
     halves.arrival = directory && (event.mask & IN_MOVED_TO) != 0 ? event.wd : -1;
 }
 
-// Reads a small part of what there is, to save the caller's stack. True if there may be more.
-[[gnu::noinline]] bool Inotify::read_some(Halves& halves, const VnodeWatch& reader) {
-    constexpr size_t kLargest = sizeof(inotify_event) + 256;  // with the longest name
-    alignas(inotify_event) char bytes[2048];
-    const ssize_t got = sys::read(inotify_, bytes, sizeof bytes);
+// Reads are small, to save the caller's stack. A read returns whole events only.
+constexpr size_t kPart = 2048;
+constexpr size_t kLargest = sizeof(inotify_event) + 256;  // with the longest name
+
+// Sorts what a read of kPart bytes has answered. True if there may be more.
+[[gnu::noinline]] bool Inotify::sort_all(const char* bytes, ssize_t got, Halves& halves,
+                                         const VnodeWatch& reader) {
     if (got <= 0) return false;
     const auto size = static_cast<size_t>(got);
     for (size_t at = 0; at < size;) {
@@ -323,25 +326,75 @@ void Inotify::sort(const inotify_event& event, Halves& halves, const VnodeWatch&
         sort(*event, halves, reader);
         at += sizeof *event + event->len;
     }
-    return size > sizeof bytes - kLargest;
+    return size > kPart - kLargest;
 }
 
-void Inotify::read_all(const VnodeWatch& reader) {
+[[gnu::noinline]] bool Inotify::read_some(Halves& halves, const VnodeWatch& reader) {
+    alignas(inotify_event) char bytes[kPart];
+    return sort_all(bytes, sys::read(inotify_, bytes, sizeof bytes), halves, reader);
+}
+
+// Goes on reading after the first part. `more`: the answer of sort_all() for the first part.
+void Inotify::read_rest(Halves& halves, bool more, const VnodeWatch& reader) {
     // So many reads take all that can be pending at once, unless other processes go on making
     // changes.
     constexpr int kMostReads = 2048;
-    removed_ = false;
-    Halves halves;
     bool again = false;
-    for (int i = 0; i < kMostReads; i++) {
-        if (read_some(halves, reader)) continue;
-        // All there was has been read. If it ends with the first half of a move, the second may
-        // come now.
-        if (halves.count == 0 || again) break;
-        again = true;
+    for (int i = 1; i < kMostReads; i++) {
+        if (!more) {
+            // All events were read. If the last one is the first half of a move, the second half
+            // may come now.
+            if (halves.count == 0 || again) break;
+            again = true;
+        }
+        more = read_some(halves, reader);
     }
     while (halves.count > 0)
         tell_half(halves.take(0), reader);
+}
+
+void Inotify::read_all(const VnodeWatch& reader) {
+    removed_ = false;
+    Halves halves;
+    read_rest(halves, read_some(halves, reader), reader);
+}
+
+// ---- one event alone ----
+
+// The only entry that an event concerns, if the event says only that a file was written, the entry
+// is the reader's, and nothing else is told of its descriptor. Otherwise null. Follows the rules of
+// sort() and note().
+Inotify::Entry* Inotify::written_entry(const inotify_event& event, const VnodeWatch& reader) const {
+    if (event.mask != IN_MODIFY) return nullptr;
+    Entry* const entry = first(event.wd);
+    if (entry == nullptr) return nullptr;
+    for (const Entry* e = entry->chain; e != nullptr; e = e->chain)
+        if (e->wd == event.wd) return nullptr;  // several descriptors of the file
+    const bool wanted = entry->role == Role::self && (entry->mask & IN_MODIFY) != 0;
+    const bool alone = entry->other == nullptr && !entry->linked();
+    return wanted && alone && entry->owner == &reader ? entry : nullptr;
+}
+
+// Reads the first part. Returns the entry that read_write() returns. Null: the part was sorted.
+[[gnu::noinline]] Inotify::Entry* Inotify::read_one(Halves& halves, bool& more,
+                                                    const VnodeWatch& reader) {
+    alignas(inotify_event) char bytes[kPart];
+    const ssize_t got = sys::read(inotify_, bytes, sizeof bytes);
+    if (got == sizeof(inotify_event)) {
+        Entry* entry = written_entry(*reinterpret_cast<const inotify_event*>(bytes), reader);
+        if (entry != nullptr) return entry;
+    }
+    more = sort_all(bytes, got, halves, reader);
+    return nullptr;
+}
+
+Inotify::Entry* Inotify::read_write(const VnodeWatch& reader) {
+    removed_ = false;
+    Halves halves;
+    bool more = false;
+    Entry* entry = read_one(halves, more, reader);
+    if (entry == nullptr) read_rest(halves, more, reader);
+    return entry;
 }
 
 }  // namespace kq

@@ -54,8 +54,8 @@ class Inotify {
 
     Mutex& mutex() KQ_RETURN_CAPABILITY(mutex_) { return mutex_; }
 
-    // Makes the instance, before anybody else knows this object. EMFILE: the limit of the user, or
-    // of the process, is reached.
+    // Makes the instance, before any other thread knows this object. EMFILE: the limit of the user,
+    // or of the process, is reached.
     Errno open();
     // The number never changes after open(), except in a forked child; no lock.
     [[nodiscard]] int descriptor() const { return inotify_; }
@@ -66,8 +66,8 @@ class Inotify {
     void forget_descriptor() { inotify_ = -1; }
     // In a forked child: closes the child's copy. No lock.
     void close_in_child();
-    // In a forked child, too, if a thread that is not there holds the lock: from now on this is
-    // never locked, and never freed.
+    // In a forked child, if a thread of the parent holds the lock: from now on this object is never
+    // locked, and never freed.
     void abandon() { abandoned_ = true; }
     [[nodiscard]] bool abandoned() const { return abandoned_; }
 
@@ -85,7 +85,12 @@ class Inotify {
     // Reads all there is, except endless streams, and puts it on the lists of the owners of the
     // entries concerned. Rings the owners other than the reader.
     void read_all(const VnodeWatch& reader) KQ_REQUIRES(mutex_);
-    // Whether watches were removed since: the kernel confirms that by events that wake all members.
+    // As read_all(), and returns null, except in the most frequent case: the only event is that one
+    // file was written, and it concerns only one entry, which is the reader's. Then nothing is put
+    // on a list, and the entry is returned.
+    Entry* read_write(const VnodeWatch& reader) KQ_REQUIRES(mutex_);
+    // Whether watches were removed since the last read. The kernel confirms each removal by an
+    // event, which wakes all members.
     [[nodiscard]] bool has_removed() const KQ_REQUIRES(mutex_) { return removed_; }
 
   private:
@@ -99,12 +104,16 @@ class Inotify {
     void drop(Entry& entry);
     void settle(int32_t wd);
     void remove(int32_t wd);
+    Entry* written_entry(const inotify_event& event, const VnodeWatch& reader) const;
+    Entry* read_one(Halves& halves, bool& more, const VnodeWatch& reader);
     bool read_some(Halves& halves, const VnodeWatch& reader);
+    void read_rest(Halves& halves, bool more, const VnodeWatch& reader);
+    bool sort_all(const char* bytes, ssize_t got, Halves& halves, const VnodeWatch& reader);
     void sort(const inotify_event& event, Halves& halves, const VnodeWatch& reader);
     uint32_t place_move(const inotify_event& event, Halves& halves, const VnodeWatch& reader);
     void tell_half(const Half& half, const VnodeWatch& reader);
-    void note(Entry& entry, uint32_t changes, const VnodeWatch& reader);
-    void end(Entry& entry, const VnodeWatch& reader);
+    static void note(Entry& entry, uint32_t changes, const VnodeWatch& reader);
+    static void end(Entry& entry, const VnodeWatch& reader);
     static uint32_t changes_itself(const inotify_event& event, const Entry& entry, uint32_t move,
                                    const Halves& halves);
 

@@ -15,8 +15,8 @@ namespace {
 
 constinit std::atomic<bool> unmarked{false};
 
-// Two owners have the same mark once in 16 times. That matters only if the program has closed the
-// number of the one, and the other has got it.
+// Two owners have the same mark once in 16 times. This matters only if the program has closed a
+// number of one owner, and the other owner has got that number.
 int mark_of(const void* owner) {
     constexpr uint64_t kMultiplier = 0x9e3779b97f4a7c15u;  // spreads addresses over the high bits
     const uint64_t spread = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(owner)) * kMultiplier;

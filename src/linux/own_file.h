@@ -6,7 +6,7 @@
 // mark, the signal of F_SETSIG: that has no effect without O_ASYNC, and is 0 for all other files.
 // The public descriptors have marks, too (anchors.cc): 1 to kMarks. These have the numbers above.
 //
-// Any thread may call these functions. What guards a number is its owner's matter.
+// Any thread may call these functions. The owner of a number must guard it.
 #ifndef KQ_LINUX_OWN_FILE_H
 #define KQ_LINUX_OWN_FILE_H
 

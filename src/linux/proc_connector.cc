@@ -185,13 +185,14 @@ Errno open_socket(const char*& why) {
     the_socket = own_file::keep(socket(PF_NETLINK, kType, NETLINK_CONNECTOR), &the_socket);
     if (the_socket < 0) return shortage();
     why = "CAP_NET_ADMIN is missing (Linux 6.6 and later do not ask for it)";
+    // Before bind(), from which on there are news.
+    if (setsockopt(the_socket, SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof kBuffer) != 0)
+        (void)setsockopt(the_socket, SOL_SOCKET, SO_RCVBUF, &kBuffer, sizeof kBuffer);
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
     address.nl_groups = 1u << (CN_IDX_PROC - 1);
     if (bind(the_socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
         return shortage();
-    if (setsockopt(the_socket, SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof kBuffer) != 0)
-        (void)setsockopt(the_socket, SOL_SOCKET, SO_RCVBUF, &kBuffer, sizeof kBuffer);
     // The long form, with a selection; kernels that do not know it do not answer.
     why = "it does not answer here (as in containers with a network of their own)";
     error = subscribe(sizeof(Input));

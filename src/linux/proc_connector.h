@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The process connector: netlink messages of the kernel about every fork, exec and exit of the
 // system. There is one socket for the whole process. It is open only between processes::listen()
-// and stop_listening() (platform.h), and their lock guards it.
+// and stop_listening() (capabilities.h), and their lock guards it.
 //
 // The kernel offers it in the first network namespace and the first pid namespace; before Linux 6.6
 // to CAP_NET_ADMIN only.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A path to an open file that opens nothing: /proc/self/fd/N. The kernel follows this link to the
-// file itself, whatever its name is now. Used by vnodes.cc and descriptor.cc; no lock.
+// file itself, even if its name has changed. Used by vnodes.cc and descriptor.cc; no lock.
 #ifndef KQ_LINUX_PROC_PATH_H
 #define KQ_LINUX_PROC_PATH_H
 

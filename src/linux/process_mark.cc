@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Am I the process that made this memory, or a copy of it? See mark_process()
-// in platform.h.
+// in capabilities.h.
 //
 // A page that the kernel gives a child as zeros (MADV_WIPEONFORK, Linux 4.14):
 // in the children of fork(), _Fork() and clone() alike, but not of vfork(), whose
@@ -42,7 +42,7 @@ bool mark_process() {
 }
 
 bool is_copy_of_process() {
-    return mark.load(std::memory_order_relaxed)->load(std::memory_order_relaxed) == 0;
+    return mark.load(std::memory_order_acquire)->load(std::memory_order_relaxed) == 0;
 }
 
 }  // namespace kq

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A system call of which no frame of the C library is left behind.
 //
-// What a kernel with mitigations against branch speculation costs its callers is paid at returns:
-// the return stack of the processor holds nothing of use after a system call, and each frame that
-// is open across one is a mispredicted return (some 6 ns). So the calls of each event are inlined.
-// They are no cancellation points, as those of sys.h. Elsewhere syscall() does.
+// A kernel with mitigations against branch speculation makes returns expensive: after a system call
+// the return stack of the processor has no useful entries, and each frame that is open across the
+// call is a mispredicted return (some 6 ns). So the calls of each event are inlined. Like those of
+// sys.h they are no cancellation points. On other processors syscall() is used.
 #ifndef KQ_LINUX_RAW_CALL_H
 #define KQ_LINUX_RAW_CALL_H
 
@@ -32,7 +32,7 @@ inline long argument(const volatile void* p) {
     return reinterpret_cast<long>(p);
 }
 
-    // As many registers as the call has arguments: each that is named for nothing costs.
+    // As many registers as the call has arguments: each further one would cost time.
     #if defined(__x86_64__)
 [[gnu::always_inline]] inline long enter(long number, long a, long b, long c) {
     long result = number;

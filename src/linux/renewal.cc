@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A new epoll set behind the same number. See begin_renewal() in platform.h.
+// A new epoll set behind the same number. See begin_renewal() in capabilities.h.
 //
 // A registration belongs to a pair of an open file and a number, and ends with the file. If the
 // number is closed while the file is still open elsewhere, no call can name the registration any
@@ -33,8 +33,8 @@ bool has(int set, int what) {
     return false;
 }
 
-// exists: the set is known by something else than its number (a duplicate, or an epoll set of the
-// program that has it), which would keep the old set. Looks at the low numbers only, because dup()
+// exists: the set is known not only by its number (there is a duplicate, or an epoll set of the
+// program contains it), which would keep the old set. Looks at the low numbers only, because dup()
 // gives these first. Kqueues that watch this one do not count: they are told. `mark` is a
 // descriptor that is in this set only: a number whose set has the mark is a duplicate.
 Errno check_unshared(int set, int mark) {

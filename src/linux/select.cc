@@ -38,27 +38,30 @@ constexpr Nanos kLookPeriod = 20 * kMillisecond;
 
 namespace {
 
-short look_in(unsigned long* set, int fd, bool write) {
+// `bit`: POLLIN, POLLOUT or POLLPRI.
+short look_in(unsigned long* set, int fd, short bit) {
     set[fd / Set::kWord] |= Set::bit(fd);
     const long long zero[2] = {0, 0};
-    const long n =
-        sys::call(SYS_pselect6, fd + 1, write ? nullptr : set, write ? set : nullptr, 0, zero, 0);
+    const auto if_asked = [set, bit](short which) { return bit == which ? set : nullptr; };
+    const long n = sys::call(SYS_pselect6, fd + 1, if_asked(POLLIN), if_asked(POLLOUT),
+                             if_asked(POLLPRI), zero, 0);
     if (n < 0) return errno == EBADF ? short{POLLNVAL} : short{0};
-    return n == 0 ? short{0} : write ? short{POLLOUT} : short{POLLIN};
+    return n == 0 ? short{0} : bit;
 }
 
 }  // namespace
 
 short look(int fd, short events) {
-    const bool write = (events & POLLOUT) != 0;
+    short bit = (events & POLLOUT) != 0 ? POLLOUT : POLLIN;
+    if ((events & (POLLIN | POLLOUT)) == 0) bit = POLLPRI;
     if (fd < kMost) {
         Set set;
-        return look_in(set.words, fd, write);
+        return look_in(set.words, fd, bit);
     }
     auto* large = static_cast<unsigned long*>(
         calloc(static_cast<size_t>(fd / Set::kWord) + 1, sizeof(unsigned long)));
     if (large == nullptr) return events;  // called ready, it is looked at by others
-    const short ready = look_in(large, fd, write);
+    const short ready = look_in(large, fd, bit);
     free(large);
     return ready;
 }

@@ -50,19 +50,19 @@ int keep_listener(int old, const sigset_t& set) {
 
 namespace signal_source {
 
-Errno listen(uint64_t wanted) {
+Errno listen(uint64_t set) {
     // A lost number is not ours to close.
     if (listener.load() >= 0 && is_lost(listener.load())) listener.store(-1);
     if (edges >= 0 && is_lost(edges)) edges = -1;
-    if (wanted == 0) {
+    if (set == 0) {
         int fd = listener.exchange(-1);
         own_file::close(fd, &edges);
         own_file::close(edges, &edges);
         return Errno::ok;
     }
-    const sigset_t set = to_sigset(wanted);
-    int fd = keep_listener(listener.load(), set);
-    if (fd < 0 && errno == EINVAL) fd = keep_listener(-1, set);
+    const sigset_t mask = to_sigset(set);
+    int fd = keep_listener(listener.load(), mask);
+    if (fd < 0 && errno == EINVAL) fd = keep_listener(-1, mask);
     if (fd < 0) return last_errno();
     const bool is_new = fd != listener.exchange(fd);
     if (edges >= 0 && !is_new) return Errno::ok;
@@ -136,8 +136,10 @@ void restore(siginfo_t& info) {
 
 Errno Backend::hear_signals() {
     const Handle handle(Handle::Kind::signals, 0, tag_);
-    if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0)
+    if (epoll::control(lanes_[0], EPOLL_CTL_ADD, listener.load(), EPOLLIN | EPOLLET, handle) == 0) {
+        note_opened(listener.load());
         return Errno::ok;
+    }
     return errno == EEXIST ? Errno::ok : sys::refusal();
 }
 

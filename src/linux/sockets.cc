@@ -83,8 +83,8 @@ KQ_INLINE bool ask_memory(int fd, MemoryInfo& info) {
     return sys::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 && size >= kNeeded;
 }
 
-// Memory that what was received takes, with the kernel's overhead: data, and the queue of errors. 0
-// where it is charged to the sender (AF_UNIX); -1: unknown.
+// The memory that received data and the queue of errors take, with the kernel's overhead. 0 where
+// it is charged to the sender (AF_UNIX); -1: unknown.
 int64_t received_memory(int fd) {
     MemoryInfo info = {};
     return ask_memory(fd, info) ? int64_t{info[SK_MEMINFO_RMEM_ALLOC]} : -1;
@@ -123,15 +123,16 @@ void note_alive(FdFacts& facts) {
     facts.has_ended = false;
 }
 
-// A connection that hangs up, and does not say that the peer did. TCP and AF_UNIX are in that state
-// before they are connected. Other sockets may also be in it afterwards: then there is an error, or
-// there was one.
+// A connection reports a hangup, but not that the peer has ended. TCP and AF_UNIX are in this state
+// before they are connected. Other sockets may also be in it after a connection: then there is, or
+// was, an error.
 bool has_hung_up(const FdFacts& facts, bool failed) {
     const bool known = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream;
     return !known && (failed || facts.has_ended);
 }
 
-// It is not active. The kernel reports when TCP gets connected, and does not for the others.
+// Such a socket is not active. The kernel reports when TCP gets connected. For other sockets it
+// does not report that.
 Sample never_connected(const FdFacts& facts) {
     Sample sample;
     sample.untold = facts.kind != FdKind::tcp;
@@ -174,9 +175,9 @@ KQ_INLINE int64_t free_space(int fd, bool& closed) {
 
 // ---- what can be read ----
 
-// What one datagram of so many bytes takes if the kernel made it in one piece, as those from this
-// machine: a record of 256 bytes; the payload, headers of IPv4 and a second record, together 379,
-// in blocks that double. Larger ones are in pages.
+// The memory of one datagram of so many bytes, if the kernel made it in one piece, as it does for
+// datagrams from this machine: a record of 256 bytes; then the payload, and 379 bytes for headers
+// of IPv4 and a second record, in blocks that double. Larger datagrams are in pages.
 int64_t memory_of_one(int64_t bytes) {
     constexpr int64_t kRecord = 256;
     constexpr int64_t kBeside = 379;
@@ -247,9 +248,9 @@ bool at_urgent_mark(int fd) {
 void count_hidden(int fd, const FdFacts& facts, Sample& sample) {
     const bool at_mark = facts.kind == FdKind::tcp && at_urgent_mark(fd);
     if (!sample.eof) {
-        // Another thread may have read the data, or the end has come. Where poll() is refused and
-        // select() is asked instead, a hangup is POLLIN, too. So POLLOUT is asked for in its place;
-        // except at the mark, where that would say nothing, and where there is a connection.
+        // Another thread may have read the data, or the end has come. If poll() is refused and
+        // select() is used instead, a hangup is POLLIN, too. So POLLOUT is also asked for, except
+        // at the mark: there it would say nothing, and there is a connection.
         const short now = sys::poll_now(fd, POLLIN | POLLRDHUP | (at_mark ? 0 : POLLOUT));
         if ((now & (POLLIN | POLLRDHUP | POLLHUP)) != POLLIN) return;
     }

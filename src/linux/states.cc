@@ -42,6 +42,17 @@ Errno StateWatch::set(int fd, uint8_t what, Handle handle) const {
                                                                         : sys::refusal();
 }
 
+// EPOLL_CTL_MOD would report a state again that is still true.
+Errno StateWatch::still(int fd) const {
+    if (set_ < 0) return Errno::ok;
+    if (epoll::control(set_, EPOLL_CTL_ADD, fd, 0, Handle{}) == 0) {
+        (void)epoll::control(set_, EPOLL_CTL_DEL, fd, 0, Handle{});
+        return Errno::no_entry;
+    }
+    if (errno == EBADF) return Errno::bad_descriptor;
+    return errno == EPERM ? Errno::no_entry : Errno::ok;
+}
+
 size_t StateWatch::take(std::span<Handle> out) const {
     if (set_ < 0) return 0;
     constexpr size_t kMost = 16;

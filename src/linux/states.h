@@ -24,8 +24,9 @@ class StateWatch {
     void close();
     [[nodiscard]] int descriptor() const { return set_; }
 
-    // As Backend::watch_state() and take_states().
+    // As Backend::watch_state(), still_state() and take_states().
     Errno set(int fd, uint8_t what, Handle handle) const;
+    Errno still(int fd) const;
     size_t take(std::span<Handle> out) const;
 
   private:

@@ -157,8 +157,8 @@ void VnodeWatch::ring_again() {
     if (rung_.load()) ring();
 }
 
-// What was told to the first descriptor on the list, by itself and by its parent. Only both
-// together say what happened.
+// The changes of the first descriptor on the list: those that its own watch has reported, and those
+// of its parent's. Only both together say what happened.
 uint32_t VnodeWatch::next_untold(Handle& handle) {
     Inotify::Entry& entry = *untold_.front();
     entry.unlink();
@@ -171,15 +171,29 @@ uint32_t VnodeWatch::next_untold(Handle& handle) {
     return changes;
 }
 
-void VnodeWatch::take(Tell tell, void* context) {
+bool VnodeWatch::take_write(Handle& handle) {
+    if (inotify_ == nullptr || inotify_->abandoned()) return false;
+    const Guard guard(inotify_->mutex());
+    if (!untold_.empty()) {  // older events, which another member has read
+        inotify_->read_all(*this);
+        return false;
+    }
+    const Inotify::Entry* entry = inotify_->read_write(*this);
+    if (entry == nullptr) return false;
+    handle = entry->handle;
+    return true;
+}
+
+// `reads`: this call has to read first. False: take_write() has just read.
+void VnodeWatch::take_all(Tell tell, void* context, bool reads) {
     constexpr int kMostRounds = 256;
     if (inotify_ == nullptr || inotify_->abandoned()) return;
     Inotify& inotify = *inotify_;
     inotify.mutex().lock();
     for (int i = 0; i < kMostRounds; i++) {
-        inotify.read_all(*this);
-        // Told one by one, after all was read: tell() may change and drop entries, this one and
-        // others.
+        if (reads || i > 0) inotify.read_all(*this);
+        // First all events are read, then the entries are told one by one: tell() may change and
+        // drop this entry and others.
         while (!untold_.empty()) {
             Handle handle;
             const uint32_t changes = next_untold(handle);
@@ -195,9 +209,9 @@ void VnodeWatch::take(Tell tell, void* context) {
 
 // ---- fork ----
 
-// The shared instance is no kqueue's own, so locking all kqueues does not lock it. A thread that is
-// destroying a kqueue may hold it: that ends soon. Or this thread itself holds it, if a signal
-// handler forks inside of a call: then the child does without the instance.
+// The shared instance does not belong to one kqueue, so locking all kqueues does not lock it. A
+// thread that is destroying a kqueue may hold its mutex, but not for long. This thread itself may
+// hold it, if a signal handler forks inside of a call. Then the child cannot use the instance.
 void VnodeWatch::lock_before_fork() KQ_NO_ANALYSIS {
     constexpr int kPatience = 100'000;
     const auto lock = [](Mutex& mutex) KQ_NO_ANALYSIS {

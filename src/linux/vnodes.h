@@ -35,8 +35,8 @@ class VnodeWatch {
     // Makes an inotify instance, or joins the shared one. Other members will ring the queue of this
     // tag, by `number` at that time. too_many_open: there is no shared one to join, either.
     Errno open(const std::atomic<int>& number, uint32_t tag);
-    // Errors of open(), and of watching a file: who may not read a file may not watch it, and a
-    // sandbox may deny it all. Such files can still be looked at.
+    // Errors of open(), and of watching a file: a process that may not read a file may not watch
+    // it, and a sandbox may deny inotify. Such files can still be looked at.
     static bool is_refusal(Errno error) {
         return error == Errno::access_denied || error == Errno::not_permitted ||
                error == Errno::unimplemented;
@@ -51,7 +51,11 @@ class VnodeWatch {
     Errno set(int fd, uint32_t wanted, Handle handle, FdFacts& facts);
 
     // As Backend::take_files(). Takes all there is, except endless streams.
-    void take(Tell tell, void* context);
+    void take(Tell tell, void* context) { take_all(tell, context, true); }
+
+    // As Backend::take_write() and take_rest_of_files().
+    bool take_write(Handle& handle);
+    void take_rest(Tell tell, void* context) { take_all(tell, context, false); }
 
     // As Backend::files_told(): another member has read events of ours.
     bool was_rung() { return rung_.load() && rung_.exchange(false); }
@@ -74,6 +78,7 @@ class VnodeWatch {
     void add_untold(Inotify::Entry& entry, const VnodeWatch& reader);
 
   private:
+    void take_all(Tell tell, void* context, bool reads);
     uint32_t next_untold(Handle& handle);
     void ring();
 

@@ -12,7 +12,7 @@ namespace kq::amount {
 
 // Bytes that can be read; -1: unknown (errno EBADF: not open).
 int64_t readable(int fd);
-// Bytes in a socket's send buffer; -1: unknown, likewise.
+// Bytes in a socket's send buffer; -1: unknown (errno EBADF: not open).
 int64_t unsent(int fd);
 
 }  // namespace kq::amount

@@ -10,6 +10,7 @@
 #include "dispositions.h"
 #include "file_stat.h"
 #include "nest.h"
+#include "open_at.h"
 #include "pending_signals.h"
 #include "sys.h"
 
@@ -51,6 +52,14 @@ void Backend::abandon_in_child() {
     if (bell_ == nullptr) return;
     // The user may have closed the kqueue before. Then the number may be a file of the user now.
     if (exists()) sys::close(descriptor());
+    abandon_all_but_number();
+}
+
+void Backend::close_number(int number) {
+    sys::close(number);
+}
+
+void Backend::abandon_all_but_number() {
     public_.store(-1);
     nest::abandon_in_child();
     bells::abandon_in_child();
@@ -58,6 +67,10 @@ void Backend::abandon_in_child() {
     Children::abandon_in_child();
     doorbell::close(*bell_, false);
     bell_ = nullptr;
+}
+
+Errno Backend::open_at(int number, uint32_t tag) {
+    return kq::open_at(*this, number, tag);
 }
 
 void Backend::close_in_child(int descriptor) {

@@ -25,6 +25,7 @@ class Backend {
   public:
     // Sleepers poll another number of the pipe: closing the public one wakes none of them.
     static constexpr bool kHearsClose = false;
+    static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.duplicates = true,
                                        .fork = true,
@@ -81,6 +82,10 @@ class Backend {
     static Errno hear_processes(bool) { return Errno::unimplemented; }
 
     void abandon_in_child();
+    void abandon_all_but_number();
+    static void close_number(int number);
+    Errno open_at(int number, uint32_t tag);
+    static bool is_out_of_reach(int32_t) { return true; }  // only children can be watched
     static void close_in_child(int descriptor);
     static void close_shared() {}
     static void lock_before_fork() {}

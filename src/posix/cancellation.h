@@ -41,16 +41,23 @@ inline void let_in() {}
 
 #endif
 
-// A handler of ours, from its first line to where the program's begins: a thread that is cancelled
-// in between is unwound when this object ends.
+// For a handler of ours, from its first line to the call of the program's handler: if the thread is
+// cancelled in between, it is unwound when this object ends.
 //
-// Not by the type of cancellation alone: with glibc a call that is a cancellation point (write())
-// then waits in the handler for the signal that the handler holds. Nor by the state alone: in glibc
-// 2.36 pthread_join() does not answer PTHREAD_CANCELED for a thread that was cancelled by setting
-// the state.
+// The type of cancellation alone is not enough: with glibc a call that is a cancellation point
+// (write()) then waits in the handler for the signal that the handler holds. The state alone is not
+// enough either: in glibc 2.36 pthread_join() does not answer PTHREAD_CANCELED for a thread that
+// was cancelled by setting the state.
+//
+// `alone`: the process has no other thread. Then no other thread can cancel this one, and the
+// handler makes no call that is a cancellation point. So nothing has to be deferred. Only glibc
+// tells that a process has one thread. With glibc the mask of the handler holds cancellation back,
+// too.
 class Deferred {
   public:
-    Deferred() { (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_); }
+    explicit Deferred(bool alone) {
+        if (!alone) (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);
+    }
     ~Deferred() { end(); }
     Deferred(const Deferred&) = delete;
     Deferred& operator=(const Deferred&) = delete;

@@ -133,13 +133,13 @@ void take_hints(Nanos t) KQ_REQUIRES(mutex) {
     registry->ask_at = std::min(registry->ask_at, t + kSettle);
 }
 
-// Otherwise one zombie that the program leaves would make every exit a look at all children.
+// Otherwise, if the program leaves one zombie, each exit would cause a look at all children.
 Nanos when_rested(Nanos t) KQ_REQUIRES(mutex) {
     return std::max(t, registry->rested_at);
 }
 
-// If there are zombies, no signal named them, or they hide others: all children have to be looked
-// at. If there are none, only children are missing that were reaped unnamed.
+// If there are zombies, no signal has named them, or they hide others. Then all children have to be
+// looked at. If there are none, only those children are missing that were reaped and never named.
 void ask_for_zombies(Nanos t) KQ_REQUIRES(mutex) {
     registry->ask_at = kForever;
     siginfo_t info{};

@@ -3,12 +3,12 @@
 //
 // SIGCHLD says that children have changed, and names one of them. Signals that come while one is
 // pending are lost. So the handler (a second listener beside the signal hub, see dispositions.h)
-// leaves what it was told in a few cells, and rings the kqueues that wait. The thread that collects
-// first looks at the children that were named. A little later it asks whether there are any
-// zombies. If there are, some may have come unnamed, and all children are looked at. If not, they
+// leaves hints in a few cells, and rings the kqueues that wait. The thread that collects first
+// looks at the children that were named. A little later it asks whether there are any zombies. If
+// there are, a signal may not have named them, and all children are looked at. If not, the children
 // are looked at in small portions, because the program may have reaped one that was not named.
-// Looking takes a twentieth of the time at most. Nothing here reaps, nothing blocks SIGCHLD, the
-// program's own handler runs, and there is no thread.
+// Looks take a twentieth of the time at most. This code reaps no child, does not block SIGCHLD, and
+// has no thread. The program's own handler runs.
 //
 // One registry for the process. Lock: its own, taken with a kqueue's mutex held. The signal hub's
 // lock is taken under it. The handler takes none.

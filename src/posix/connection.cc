@@ -10,21 +10,40 @@
 namespace kq::connection {
 namespace {
 
-// Whether TCP has ever measured how long the peer takes to answer: then there was a connection.
-// False, too, where the system has no such call.
-bool had_handshake(int fd) {
-#if defined(TCP_INFO) && \
-    defined(TCPI_OPT_TIMESTAMPS)  // and the struct, which has no name to ask for
-    tcp_info info{};
-    socklen_t size = sizeof info;
-    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_rtt != 0;
+// TCPI_OPT_TIMESTAMPS stands for the struct, whose name the preprocessor cannot ask for.
+#if defined(TCP_INFO) && defined(TCPI_OPT_TIMESTAMPS)
+    #define KQ_HAS_TCP_INFO 1
 #else
-    (void)fd;
+    #define KQ_HAS_TCP_INFO 0
+#endif
+
+#if KQ_HAS_TCP_INFO
+bool ask(int fd, tcp_info& info) {
+    socklen_t size = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0;
+}
+#endif
+
+// Whether TCP has ever measured how long the peer takes to answer: then there was a connection.
+bool had_handshake([[maybe_unused]] int fd) {
+#if KQ_HAS_TCP_INFO
+    tcp_info info{};
+    return ask(fd, info) && info.tcpi_rtt != 0;
+#else
     return false;
 #endif
 }
 
 }  // namespace
+
+bool is_over([[maybe_unused]] int fd) {
+#if KQ_HAS_TCP_INFO
+    tcp_info info{};
+    return ask(fd, info) && info.tcpi_state == TCP_CLOSE;
+#else
+    return false;
+#endif
+}
 
 uint32_t cause_of_end(int fd, const FdFacts& facts) {
     // On AF_UNIX connect() itself fails; a socket that was connected dies only if its peer left

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "amount.h"
+#include "connection.h"
 #include "file_stat.h"
 #include "pipe_device.h"
 #include "platform.h"
@@ -62,7 +63,7 @@ Sample readable_other(int fd, const FdFacts& facts, uint16_t ready) {
     return sample;
 }
 
-// There is no call for the room in a pipe. If poll() calls it writable, it takes at least this.
+// There is no call for the room in a pipe. If poll() calls it writable, it has at least this much.
 Sample writable_pipe(int fd, const FdFacts& facts, uint16_t ready) {
     if (!facts.writable_end) return wrong_end(fd, ready);
     Sample sample;
@@ -168,26 +169,35 @@ Sample writable(int fd, FdFacts& facts, uint16_t ready) {
 
 namespace {
 
-// A stream that is readable although there are no bytes to read.
+// A stream is at its end if it is readable although there are no bytes to read. But the count of
+// bytes stops at TCP's urgent mark, so at the mark it does not show an end. A read would show it,
+// but it could take a pending error. Where poll() does not report the end itself (kPeerEnded), the
+// end is seen when a read of the program has passed the mark.
 bool is_at_end(int fd, const FdFacts& facts, short events) {
     const bool stream = facts.kind == FdKind::tcp || facts.kind == FdKind::unix_stream ||
                         facts.kind == FdKind::stream;
-    return stream && (events & POLLIN) != 0 && amount::readable(fd) == 0;
+    if (!stream || (events & POLLIN) == 0 || amount::readable(fd) != 0) return false;
+    return (events & kPeerEnded) != 0 || !is_socket(facts.kind) || sockatmark(fd) != 1;
 }
 
 }  // namespace
 
 Sample urgent(int fd, const FdFacts& facts) {
-    const short events = sys::poll_now(fd, POLLPRI | POLLIN);
+    const short events = sys::poll_now(fd, static_cast<short>(POLLPRI | POLLIN | kPeerEnded));
     Sample sample;
     sample.closed = (events & POLLNVAL) != 0;
     sample.active = (events & POLLPRI) != 0 || (is_socket(facts.kind) && sockatmark(fd) == 1);
-    sample.eof = (events & POLLHUP) != 0 || is_at_end(fd, facts, events);
+    // A socket that was never connected has POLLHUP, too. It is not readable, as one at its end is.
+    const bool hung_up =
+        (events & POLLHUP) != 0 && (!is_socket(facts.kind) || (events & POLLIN) != 0);
+    sample.eof = hung_up || is_at_end(fd, facts, events);
     return sample;
 }
 
 Result<int64_t> unsent(int fd, const FdFacts& facts) {
     const int64_t bytes = facts.kind == FdKind::pipe ? amount::readable(fd) : amount::unsent(fd);
+    // After a reset TCP still counts what was never sent.
+    if (bytes > 0 && facts.kind == FdKind::tcp && connection::is_over(fd)) return int64_t{0};
     if (bytes >= 0) return bytes;
     if (errno == EBADF) return Errno::bad_descriptor;
     return errno == EINVAL ? Result<int64_t>(0) : Errno::unsupported;  // a listener

@@ -10,6 +10,7 @@
 
 #include "cancellation.h"
 #include "check.h"
+#include "platform.h"
 #include "program_actions.h"
 #include "signal_hub.h"
 #include "signal_source.h"
@@ -31,8 +32,8 @@ using signal_hub::kLastSignal;
 enum class Kind : uint8_t { standard, nothing, function };
 
 // There is one handler of ours for each role: *default*, *ignored*, and some for functions of the
-// program. So the handler itself says what it stands for, whatever the program did with it since:
-// saved it, put it back, or called it from the function that replaced it.
+// program. So the handler itself says what it stands for, even if the program has saved it since,
+// put it back, or called it from the function that replaced it.
 constexpr int kFunctions = 4;  // of each signal; a fifth replaces the oldest
 constexpr int kRoleNone = -1;
 constexpr int kRoleStandard = 0;
@@ -87,7 +88,7 @@ void do_as_program_wants(int role, int number, siginfo_t* info, void* context, b
         if ((f.flags.load() & static_cast<int>(SA_RESETHAND)) != 0) become_standard(number);
         deferred.end();
         cancellation::let_in();
-        // With all three arguments, whatever the function asked for: the kernel does the same.
+        // The kernel, too, gives all three arguments to a function that did not ask for them.
         reinterpret_cast<void (*)(int, siginfo_t*, void*)>(f.address.load())(number, info, context);
         return;
     }
@@ -107,7 +108,7 @@ bool is_chained(int number, int role) {
 }
 
 void handle(int role, int number, siginfo_t* info, void* context) {
-    cancellation::Deferred deferred;
+    cancellation::Deferred deferred(single_threaded());
     const int saved = errno;
     bool heard = false;
     if (is_this_process()) {
@@ -161,7 +162,7 @@ Kind kind_of(const struct sigaction& action) {
     return action.sa_handler == SIG_IGN ? Kind::nothing : Kind::function;
 }
 
-// A handler with SA_RESETHAND, to be used once, is as good as gone before it runs.
+// A handler with SA_RESETHAND is used once. It counts as removed before it runs.
 void become_standard(int number) {
     struct sigaction action = {};
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
@@ -173,8 +174,8 @@ void become_standard(int number) {
 
 // ---- dispositions ----
 
-// What the program means by a handler of ours that we did not put there: the program had kept that
-// handler, and put it back.
+// The meaning of a handler of ours that we did not install: the program had saved that handler, and
+// has put it back.
 struct sigaction meant_by(const struct sigaction& action, const Caught& c) {
     const int role = role_of(action);
     if (role >= kRoleFunction) return c.functions[role - kRoleFunction].action;

@@ -21,7 +21,7 @@
 
 namespace kq::dispositions {
 
-// Puts our handler in place of whatever is there. `changed`: what was there was not our handler.
+// Puts our handler in place of the present one. `changed`: the present one was not our handler.
 // invalid: the system has no such signal.
 Errno take_over(int number, bool& changed);
 // Puts back what the program had, if our handler still is in place.

@@ -5,7 +5,7 @@
 //
 // The core is told that something changed (kUnknown), and compares for itself. Each kevent() call
 // looks at a few files. All are looked at once in an interval, while a thread sleeps or when a call
-// finds that it is time. What looking takes is kept below a twentieth of the time.
+// finds that it is time. Looks take less than a twentieth of the time.
 //
 // Used by Backend only. Lock: the kqueue's mutex.
 #ifndef KQ_POSIX_FILE_WATCH_H

@@ -80,7 +80,7 @@ bool is_merged(int number) {
 }
 
 // How many of `found` signals without marks are news. If some of the old ones are gone, we assume
-// that the program took them all: to tell one twice is better than never.
+// that the program took all of them, because to tell a signal twice is better than never.
 size_t news_of(size_t found, size_t were_left) {
     return found < were_left ? found : found - were_left;
 }
@@ -235,8 +235,8 @@ void put_back() {
     send_again(withdrawn);
     withdrawn.free_all();
     back_at = t;
-    // Do not take these once more: a thread that waits for one of them would find it gone again.
-    // Signals that came since are still found, because they were not told.
+    // These are not taken once more: a thread that waits for one of them would find it gone again.
+    // Signals that came since then are still found, because they were not told.
     (void)signal_source::has_news();
     (void)look_at(signal_source::pending_of(signal_source::caught()), false);
 }

@@ -17,7 +17,8 @@ namespace kq::left_signals {
 // The signals that are pending and were told, as far as is known.
 uint64_t told();
 
-// The signal begins to be watched, and what is pending is no news; it is not watched any more.
+// begin(): the signal is watched from now on, and a pending one is no news. end(): it is not
+// watched any more.
 void begin(int number);
 void end(int number);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Kqueues that watch kqueues.
 //
-// Outsiders find a kqueue readable only when its bell was rung. A kqueue of the same process does
-// better: it waits for all that the watched one waits for, and so on.
+// Outsiders find a kqueue readable only when its bell was rung. A watching kqueue of the same
+// process hears more: it waits for everything that the watched one waits for, and so on.
 //
 // Lock order: 1. a kqueue's mutex (none in a thread that goes to sleep); 2. this one, of which the
 // process has one; 3. those of Pollers. That of the watching Poller is not held while this one is.
@@ -23,8 +23,8 @@ void withdraw(Doorbell& bell);
 Errno check(const Poller& watcher, int number);
 // Whether the kqueue of that number has something for its collect().
 bool is_ready(int number);
-// Adds what that kqueue waits for to what the caller waits for. The result is its earliest deadline
-// (monotonic).
+// Adds the descriptors that this kqueue waits for to those of the caller. Returns its earliest
+// deadline (monotonic).
 Nanos add_to(Poller::Snapshot& snapshot, int number);
 
 // These go from one kqueue to those that it watches. The caller holds the lock.

@@ -7,7 +7,7 @@
 
 namespace kq::open_numbers {
 
-// See visit_open() in platform.h. Any thread.
+// See visit_open() in capabilities.h. Any thread.
 Result<int> visit(void (*to)(void*, int), void* context);
 
 }  // namespace kq::open_numbers

@@ -10,6 +10,14 @@
 
 namespace kq {
 
+// The bit by which poll() tells that the peer will send no more; 0 if the system has none. Then
+// poll() says that the socket is readable, and FIONREAD says that there are no bytes.
+#ifdef POLLRDHUP
+inline constexpr short kPeerEnded = POLLRDHUP;
+#else
+inline constexpr short kPeerEnded = 0;
+#endif
+
 inline uint8_t bit(Direction d) {
     return static_cast<uint8_t>(1u << static_cast<unsigned>(d));
 }

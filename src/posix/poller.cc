@@ -220,7 +220,7 @@ void Poller::forget(int fd) {
 
 // ---- collecting ----
 
-// Whether an entry has something to report. What becomes of it is in PollItem::verdict.
+// Whether an entry has something to report. PollItem::verdict says what happens to the entry.
 bool Poller::report(PollSet& set, size_t i, Nanos now, Wakeup& out) {
     pollfd& fd = set.fds()[i];
     PollItem& item = set.item(i);
@@ -235,10 +235,11 @@ bool Poller::report(PollSet& set, size_t i, Nanos now, Wakeup& out) {
     // The number that is ready may be another file now.
     if ((fd.revents & POLLNVAL) != 0 || !is_same(fd.fd)) {
         item.verdict = gone;
-        return false;
+        out = {item.handle, kClosed, static_cast<uint8_t>(item.direction)};
+        return true;
     }
     out.handle = item.handle;
-    out.ready = to_ready(fd.revents & ~POLLNVAL);
+    out.ready = to_ready(fd.revents);
     out.lane = static_cast<uint8_t>(item.direction);
     if (&set == &spent_ || item.mode == Mode::level) return true;
     if (item.mode == Mode::edge) note_edge(item, fd, now);

@@ -5,9 +5,9 @@
 // for it. *spent*: an edge that was reported and is still ready, so that poll() would not wait for
 // it. Spent entries are looked at in each collect(), and now and then while a thread sleeps. If one
 // is no longer ready, it is armed again. If there is more to read, or there are other POLL bits,
-// that is news. A look does not show whether something came and went since the last one. So that no
-// edge is ever lost, one that stays ready is reported again after a while, and then ever later
-// (P-EDGE in BUGS.md).
+// that is news. A look does not show whether something came and went since the last look. So an
+// edge that stays ready is reported again after a while, and later each time (P-EDGE in BUGS.md).
+// Then no edge is lost.
 //
 // Registrations are of numbers. Each is kept with what fstat() said of it. If the number has become
 // another file, its registration is dropped without a word, as kernels do on close().
@@ -46,7 +46,7 @@ class Poller {
     // Waits until collect() may have something to report, or until `end` (monotonic): timed_out.
     // interrupted: a signal handler ran. Many threads at once, none with a lock.
     Errno wait(Nanos end) const;
-    // What sleeping threads wait for has changed: they have to look again.
+    // The armed set or a deadline has changed, so sleeping threads have to look again.
     void wake_sleepers() const;
     void wake_sleepers_if_any() const {
         if (sleepers_.load() > 0) wake_sleepers();

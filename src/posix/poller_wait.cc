@@ -109,8 +109,8 @@ __attribute__((no_sanitize("address"))) Errno Poller::wait_for(Snapshot* snapsho
                                                                                     : error;
 }
 
-// What to wait for now; to be given back. Null: no memory, or poll() refuses the number of entries
-// even with one for each descriptor. `until` is made earlier if needed.
+// A snapshot of what to wait for now. It must be given back. Null: no memory, or poll() refuses the
+// number of entries even with one for each descriptor. `until` is made earlier if needed.
 Poller::Snapshot* Poller::prepare(Nanos& until) const {
     bool queues = false;
     Snapshot* snapshot = nullptr;

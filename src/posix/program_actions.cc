@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // sigaction() and signal(), as the program calls them.
 //
-// A program may ignore a signal after a kqueue began to watch it; libevent does. That takes our
-// handler away, and a signal that comes then leaves no trace. To block the signal until the next
-// kevent() would keep it. But threads and programs that are made in between inherit the block, and
-// a signal handler may return into it. So nothing is blocked. Instead the library has these two
-// names, in front of the C library's. They do what the originals do, and put our handler back at
-// once. If a call does not reach them, the next kevent() finds that out (signals.cc: refresh()).
+// A program may ignore a signal after a kqueue began to watch it; libevent does so. That takes our
+// handler away, and a signal that comes then leaves no trace. A block until the next kevent() would
+// keep the signal. But threads and programs that are made in between inherit the block, and a
+// signal handler may return into it. So nothing is blocked. Instead the library defines these two
+// names, in front of the C library's. They do the same as the originals, and put our handler back
+// at once. If a call does not reach them, the next kevent() finds that out (signals.cc: refresh()).
 //
 // Built only where the C library has other names for the two. Weak: a program that links the static
 // library may have its own. Any thread, any lock, signal handlers, children of vfork().

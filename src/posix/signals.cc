@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Signals of the process, caught by handlers (dispositions.h): what every platform with
-// sigaction() does. See signals in platform.h. Lock: the signal hub's.
+// sigaction() does. See namespace signals in capabilities.h. Lock: the signal hub's.
 //
-// What a platform adds is in signal_source.h: how it hears of signals that no handler gets.
+// The part of each platform is in signal_source.h: how it hears of signals that no handler gets.
 #include "signal_source.h"
 
 #include <atomic>
@@ -63,7 +63,7 @@ Errno start(int number) {
         (void)signal_source::listen(started);
     }
     if (error != Errno::ok) return error;
-    // If it was pending before anybody watched it, it is no news, even if its handler runs later.
+    // If it was pending before it was watched, it is no news, even if its handler runs later.
     if (first) left_signals::begin(number);
     return Errno::ok;
 }

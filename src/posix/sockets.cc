@@ -3,9 +3,9 @@
 // Stateless except for FdFacts; the lock is the kqueue's.
 //
 // The system gives a pending error once, to the first call that reads, looks (MSG_PEEK), sends or
-// asks for SO_ERROR. That must be a call of the program. So nothing of that is done here, not even
-// if poll() says that there is no error: one may come in that moment. What we know is what poll(),
-// FIONREAD and the names of a socket say, and what was seen before.
+// asks for SO_ERROR. That must be a call of the program. So this code makes no such call, not even
+// if poll() says that there is no error: one may come at that moment. It uses only poll(),
+// FIONREAD, the names of a socket, and earlier observations.
 #include "sockets.h"
 
 #include <errno.h>
@@ -14,18 +14,11 @@
 
 #include "amount.h"
 #include "connection.h"
+#include "poll_bits.h"
 #include "sys.h"
 
 namespace kq::sockets {
 namespace {
-
-// Set where poll() tells that the peer will send no more. Elsewhere poll() says that the socket is
-// readable, and FIONREAD that there are no bytes.
-#ifdef POLLRDHUP
-constexpr short kPeerEnded = POLLRDHUP;
-#else
-constexpr short kPeerEnded = 0;
-#endif
 
 // The value of an int option of the socket level, or `otherwise`.
 int option(int fd, int name, int otherwise) {

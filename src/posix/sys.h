@@ -78,6 +78,15 @@ inline int duplicate(int fd) {
     return other;
 }
 
+// Gives an open file another number, which must be open: what that named is closed. The file is
+// closed on exec. On -1 with errno nothing was done.
+inline int move(int fd, int number) {
+    if (dup2(fd, number) < 0) return -1;
+    (void)control(number, F_SETFD, FD_CLOEXEC);
+    close(fd);
+    return number;
+}
+
 // Moves a new descriptor up if needed. Takes the result of the call that made the descriptor, and
 // returns such a result: on -1 with errno nothing is open.
 inline int above_stdio(int fd) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Small questions about the system and this process: the rest of what platform.h asks for.
+// Small questions about the system and this process: the remaining functions of platform.h.
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>

@@ -2,6 +2,7 @@
 // What every Unix does alike for the core: yield, fork handlers, stderr. See pthreads.h.
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "check.h"
@@ -24,6 +25,19 @@ namespace threading {
 
 void yield() {
     (void)sched_yield();
+}
+
+SignalMask hold_signals() {
+    SignalMask all;
+    SignalMask old;
+    (void)sigfillset(&all);
+    (void)sigemptyset(&old);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    return old;
+}
+
+void release_signals(const SignalMask& mask) {
+    (void)pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 bool on_fork(void (*prepare)(), void (*parent)(), void (*child)()) {

@@ -7,6 +7,8 @@
 
 namespace kq {
 
+using RawMutex = PthreadMutex;
+
 // POSIX has no call that tells.
 constexpr bool single_threaded() {
     return false;

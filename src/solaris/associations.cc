@@ -75,7 +75,7 @@ void Associations::forget(int fd, Place& place) {
 
 // The first association of a number.
 Errno Associations::begin(int fd, FdFacts& facts, Place& place) {
-    forget(fd, place);  // what is known is about an earlier file
+    forget(fd, place);  // the facts are those of an earlier file
     struct stat st {};
     if (sys::stat_number(fd, &st) != 0) return last_errno();
     if (facts.kind == FdKind::unknown) {
@@ -175,7 +175,7 @@ Errno Associations::still(int port, int fd, FdFacts& facts, bool in_transit) {
     return error;
 }
 
-// What the core is answered where the port takes no such descriptor.
+// The answer to the core if the port does not take such a descriptor.
 Errno Associations::refusal(int fd, Errno error) const {
     if (error != Errno::bad_descriptor && error != Errno::invalid) return error;
     if (descriptor::check_open(fd) != Errno::ok) return Errno::bad_descriptor;
@@ -260,8 +260,8 @@ void Associations::tell(int fd, Place& place, Direction d, uint16_t ready, uint1
     out = {place.handle, ready, static_cast<uint8_t>(d)};
 }
 
-// An event says what was true when it was queued, and only of the directions that became ready
-// first. So poll() is asked what is true now. A direction that is not ready stays associated.
+// An event says what was true when it was queued, and only for the directions that became ready
+// first. So poll() is asked for the present state. A direction that is not ready stays associated.
 size_t Associations::report(int port, const port_event_t& event, std::span<Wakeup> out) {
     const int fd = static_cast<int>(event.portev_object);
     Place* place = places_.find(static_cast<size_t>(fd));
@@ -279,7 +279,8 @@ size_t Associations::report(int port, const port_event_t& event, std::span<Wakeu
     // that the answer of poll() was about this file.
     if ((ready & kClosed) != 0 || !is_same_file(fd, *place)) {
         leave(*place);
-        return 0;
+        if (!out.empty()) out[0] = {place->handle, kClosed, 0};
+        return out.empty() ? 0 : 1;
     }
     size_t count = 0;
     bool all = true;
@@ -353,8 +354,8 @@ size_t Associations::look(int port, Nanos t, std::span<Wakeup> out, bool in_tran
     return count + drop_others(port, room.first(found), in_transit);
 }
 
-// Keeps of what was found by looking what concerns the files that were registered. Returns how
-// many.
+// Of the wakeups that were found by looking, keeps those of files that are still the registered
+// ones. Returns how many.
 size_t Associations::drop_others(int port, std::span<Wakeup> found, bool in_transit) {
     size_t kept = 0;
     for (const Wakeup& wakeup : found) {
@@ -364,6 +365,7 @@ size_t Associations::drop_others(int port, std::span<Wakeup> found, bool in_tran
             leave(place);
             continue;
         }
+        place.hangup[wakeup.lane] = static_cast<uint8_t>(wakeup.ready & kEither);
         (void)arm_soon(port, fd, place);
         found[kept++] = wakeup;
     }

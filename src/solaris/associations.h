@@ -40,7 +40,7 @@ class Associations {
                 bool in_transit);
     Errno still(int port, int fd, FdFacts& facts, bool in_transit);
 
-    // An event of the port: writes what the core is to be told. What does not fit comes again.
+    // An event of the port: writes the wakeups for the core. Those that do not fit come again.
     size_t report(int port, const port_event_t& event, std::span<Wakeup> out);
     // Edges that were reported and are news now.
     size_t look(int port, Nanos t, std::span<Wakeup> out, bool in_transit);
@@ -62,7 +62,7 @@ class Associations {
     void list_all();
 
   private:
-    // All zero is right for a number of which nothing is known.
+    // All zero: nothing is known of the number.
     struct Place {
         Handle handle;
         uint32_t identity;       // of the file

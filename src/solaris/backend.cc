@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "../posix/open_at.h"
 #include "../posix/pending_signals.h"
 #include "ports.h"
 
@@ -66,6 +67,14 @@ void Backend::abandon_in_child() {
     if (bell_ == nullptr) return;
     // The program may have closed the kqueue before, and the number may be its file now.
     if (exists()) sys::close(descriptor());
+    abandon_all_but_number();
+}
+
+void Backend::close_number(int number) {
+    sys::close(number);
+}
+
+void Backend::abandon_all_but_number() {
     public_.store(-1);
     bells::abandon_in_child();
     Children::abandon_in_child();
@@ -73,6 +82,11 @@ void Backend::abandon_in_child() {
         timer.abandon_in_child();
     port_bell::close(*bell_, false);
     bell_ = nullptr;
+}
+
+// Nothing was associated yet that could be lost when the first number is closed.
+Errno Backend::open_at(int number, uint32_t tag) {
+    return kq::open_at(*this, number, tag);
 }
 
 void Backend::close_in_child(int descriptor) {
@@ -212,8 +226,8 @@ void Backend::make_good() {
     hold_sent_ = wake_sent_ = false;
 }
 
-// The events of the port come first, because rings for all the rest are in the port, too. Where
-// they take all the room, the rest has its turn now and then.
+// The events of the port come first, because rings for all the rest are in the port, too. If they
+// take all the room, the rest has its turn now and then.
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
     // Events of another kqueue must not be taken.
     if (!exists()) return Errno::bad_descriptor;
@@ -255,8 +269,8 @@ void Backend::set_deadline(Clock clock, Nanos t) {
     deadlines_[c].store(timers_[c].set(descriptor(), t) ? kForever : t);
 }
 
-// Takes all events out of the port, out of turn, and has those come again that are still to be
-// reported. This takes in news of files, and tokens, which cannot be taken back once they were
+// Takes all events out of the port, out of turn. Events that are still to be reported will come
+// again. This also takes in news of files, and tokens: a token cannot be taken back after it was
 // sent.
 void Backend::sift() {
     port_event_t events[kSifted];
@@ -294,7 +308,7 @@ void Backend::settle(Nanos monotonic, Nanos realtime) {
     if (held && !hold_sent_) hold_sent_ = send(port_bell::kHold);
     Nanos next = next_look(t);
     publish_look(t);
-    // Who sleeps since before there were signals does not look for those that it blocks.
+    // A thread that slept already before signals were watched does not look for those it blocks.
     if (sleepers_must_look_) next = std::min(next, t + pending_signals::kLookPeriod);
     sleepers_must_look_ = false;
     if (next != kForever && !wake_sent_ && sleepers_.oversleep(next))

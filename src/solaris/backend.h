@@ -28,6 +28,7 @@ namespace kq {
 class Backend {
   public:
     static constexpr bool kHearsClose = true;
+    static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.duplicates = true,
                                        .fork = true,
@@ -82,6 +83,10 @@ class Backend {
     static Errno hear_processes(bool) { return Errno::unimplemented; }
 
     void abandon_in_child();
+    void abandon_all_but_number();
+    static void close_number(int number);
+    Errno open_at(int number, uint32_t tag);
+    static bool is_out_of_reach(int32_t) { return true; }  // only children can be watched
     static void close_in_child(int descriptor);
     static void close_shared() {}
     static void lock_before_fork() {}
@@ -123,7 +128,7 @@ class Backend {
     std::atomic<bool> hears_signals_{false};
     bool held_ = false;
     bool hold_sent_ = false;           // its token is in the queue, or was just taken out
-    bool wake_sent_ = false;           // likewise
+    bool wake_sent_ = false;           // the same for the token kWake
     bool sleepers_must_look_ = false;  // for blocked signals; settle() sees to it
     Nanos looked_at_ = 0;              // when collect_own() was first
     Nanos probed_at_ = 0;

@@ -48,8 +48,8 @@ inline Errno send(int port, int events, void* user) {
     return answer(port_send(port, events, user));
 }
 
-// Takes the events there are, at most `most` (not 0), without waiting. `count` is right whatever
-// the answer is, because events may come together with an error.
+// Takes the events that are there, at most `most` (not 0), without waiting. `count` is right even
+// if the answer is an error, because events may come together with an error.
 inline Errno take(int port, port_event_t* list, size_t most, size_t& count) {
     const sys::Uncancelled uncancelled;
     timespec at_once{};

@@ -2,8 +2,8 @@
 // The threads that sleep in one port, and until when each of them sleeps at the latest.
 //
 // The kernel wakes no thread for things that the library has to look at (spent edges, files,
-// children). So some sleeper has to wake in time. A call that finds that none will do so sends a
-// token, which wakes one.
+// children). So some sleeper has to wake in time. If a call finds that no sleeper will wake in
+// time, it sends a token, which wakes one.
 //
 // Lock: its own, under which no other lock is taken.
 #ifndef KQ_SOLARIS_SLEEPERS_H

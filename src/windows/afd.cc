@@ -12,6 +12,9 @@
 #ifndef SIO_BASE_HANDLE
     #define SIO_BASE_HANDLE 0x48000022
 #endif
+#ifndef SIO_BSP_HANDLE_POLL
+    #define SIO_BSP_HANDLE_POLL 0x4800001D
+#endif
 
 namespace kq::afd {
 
@@ -116,6 +119,10 @@ void cancel(Poll& poll) {
                            &result);
 }
 
+bool has_failed(const Poll& poll) {
+    return poll.result.status < 0;
+}
+
 uint32_t events_of(Poll& poll) {
     poll.pending = false;
     poll.asked = 0;
@@ -123,8 +130,8 @@ uint32_t events_of(Poll& poll) {
     return poll.info.one.events;
 }
 
-// A file that is opened in this way does one thing after the other. What is asked here never takes
-// time.
+// A file that is opened in this way does one thing after the other. These questions are answered at
+// once.
 Look look(uintptr_t socket, uint32_t events) {
     static constinit std::atomic<void*> shared{nullptr};
     void* device = shared.load();
@@ -142,14 +149,33 @@ Look look(uintptr_t socket, uint32_t events) {
     return {poll.info.one.events, poll.info.one.status};
 }
 
-uintptr_t base_of(int socket) {
+namespace {
+
+// INVALID_SOCKET: not told; the reason is in WSAGetLastError().
+SOCKET below(SOCKET socket, DWORD question) {
     SOCKET base = INVALID_SOCKET;
     DWORD size = 0;
-    const auto number = static_cast<SOCKET>(static_cast<unsigned>(socket));
-    if (WSAIoctl(number, SIO_BASE_HANDLE, nullptr, 0, &base, sizeof base, &size, nullptr,
-                 nullptr) == 0)
-        return base;
-    return WSAGetLastError() == WSAENOTSOCK ? 0 : number;
+    const int result =
+        WSAIoctl(socket, question, nullptr, 0, &base, sizeof base, &size, nullptr, nullptr);
+    return result == 0 ? base : INVALID_SOCKET;
+}
+
+}  // namespace
+
+// Providers that stand between a program and the system's sockets must pass SIO_BASE_HANDLE on.
+// Some do not. These are gone through one by one.
+uintptr_t base_of(int socket) {
+    constexpr int kMostProviders = 16;
+    auto at = static_cast<SOCKET>(static_cast<unsigned>(socket));
+    for (int i = 0; i < kMostProviders; i++) {
+        const SOCKET base = below(at, SIO_BASE_HANDLE);
+        if (base != INVALID_SOCKET) return base;
+        if (WSAGetLastError() == WSAENOTSOCK) return 0;
+        const SOCKET next = below(at, SIO_BSP_HANDLE_POLL);
+        if (next == INVALID_SOCKET || next == at) break;
+        at = next;
+    }
+    return at;
 }
 
 }  // namespace kq::afd

@@ -70,7 +70,6 @@ class Devices {
     // A device for one poll at a time. Errors: no_memory, too_many_open; no_entry: there is no AFD.
     Result<Device*> reserve();
     static void give_back(Device& device);
-    [[nodiscard]] uintptr_t key() const { return key_; }
 
   private:
     void* port_ = nullptr;
@@ -83,8 +82,11 @@ class Devices {
 Errno submit(Poll& poll, uintptr_t socket, uint32_t events);
 // Makes the packet of the poll come soon. Only while it is pending.
 void cancel(Poll& poll);
-// The events of a packet that was taken from the port; 0: the poll was cancelled.
+// The events of a packet that was taken from the port; 0: the poll was cancelled, or has failed.
 uint32_t events_of(Poll& poll);
+// Whether an outstanding poll was answered with an error, as a cancelled one is. Before
+// events_of().
+bool has_failed(const Poll& poll);
 
 // What is true of a socket now, without waiting.
 struct Look {

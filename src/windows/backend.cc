@@ -42,8 +42,25 @@ Backend::~Backend() {
     if (bell_ == nullptr) return;
     sockets_.close();
     files_.close();
+    take_the_last();
     waiting_.close();
     bells::close(*bell_, is_unpublished_);
+}
+
+// The system writes into outstanding requests until their packets are taken. A packet may also be
+// in the inbox, because a thread took it before the kqueue was closed.
+void Backend::take_the_last() {
+    constexpr int kPatience = 100;
+    constexpr Nanos kWait = 10 * kMillisecond;
+    for (int i = 0; i < kPatience && !(sockets_.is_quiet() && files_.is_quiet()); i++) {
+        Packet packets[16];
+        const size_t count = waiting_.take(packets, kWait);
+        for (size_t k = 0; k < count; k++) {
+            Wakeup wakeups[kDirections];
+            (void)on_packet(packets[k], wakeups);
+        }
+    }
+    // What is left is leaked: it is worse if the system writes into freed memory.
 }
 
 void Backend::close_unpublished() {
@@ -98,9 +115,8 @@ Errno Backend::still(int fd, FdFacts& facts) {
         if (bells::tag_of(fd) == facts.identity) return Errno::ok;
         error = descriptor::check_open(fd) == Errno::ok ? error : Errno::bad_descriptor;
     } else if (!numbers::is_socket(fd)) {
-        const uint32_t identity = files::identity(fd);
-        if (identity == facts.identity) return Errno::ok;
-        if (identity == 0) error = Errno::bad_descriptor;
+        error = files::check_same(fd, facts);
+        if (error == Errno::ok) return error;
     }
     looked_at_.remove(fd);
     facts.registered = 0;
@@ -134,7 +150,7 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
     files_.look(t);
     if (files_.has_news()) (void)tell(Handle(Handle::Kind::files, 0, 0));
     if (is_left_ && count < out.size()) {
-        out[count++] = left_;
+        if (sockets_.has(left_.handle)) out[count++] = left_;
         is_left_ = false;
     }
     return count;
@@ -173,17 +189,17 @@ size_t Backend::collect_packets(std::span<Wakeup> out) {
                 }
             }
         }
-        if (taken < room) break;
+        if (taken < room && !sockets_.take_made_anew()) break;
     }
     return count;
 }
 
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
-    if (bell_->has(Bell::kClosed) || !bells::has_number(*bell_)) return Errno::bad_descriptor;
+    if (!bells::exists(*bell_)) return Errno::bad_descriptor;
     const Nanos t = now(Clock::monotonic);
     size_t count = collect_own(out, t);
     count += sockets_.look_at_edges(out.subspan(count), t);
-    sockets_.arm();
+    count += sockets_.arm(out.subspan(count));
     // The two take turns. Where there is little room, each could keep the other from being
     // reported.
     looks_first_ = !looks_first_;
@@ -220,12 +236,14 @@ void Backend::settle(Nanos monotonic, Nanos realtime) {
     deadline_[0] = monotonic;
     deadline_[1] = realtime;
     monotonic = std::min(monotonic, files_.next_look());
+    monotonic = std::min(monotonic, sockets_.next_look());
     bell_->due.store(monotonic);
+    bell_->due_by_wall.store(realtime);
     bell_->looks.store(!looked_at_.empty());
-    Nanos look = sockets_.next_look();
-    if (!looked_at_.empty()) look = std::min(look, now(Clock::monotonic) + LookedAt::kPeriod);
-    waiting_.set_deadlines(std::min(monotonic, look), realtime);
-    if (bell_->watched.load()) sockets_.arm();
+    if (!looked_at_.empty())
+        monotonic = std::min(monotonic, now(Clock::monotonic) + LookedAt::kPeriod);
+    waiting_.set_deadlines(monotonic, realtime);
+    if (bell_->watched.load()) (void)sockets_.arm({});
     bell_->put(Bell::kUnarmed, !sockets_.is_armed() || is_left_);
     waiting_.wake_if_needed();
 }

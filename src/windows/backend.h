@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The kernel queue of Windows: a completion port. Contract: platform.h.
 //
-// Four handles for a kqueue: the port, both ends of the pipe that is the public descriptor, an
-// event. AFD polls the sockets: a handle for each 32 of them, and as many again for the process.
-// Directories report on their files: a handle for each directory. What no packet reports is looked
-// at, and files are looked at as well. Deadlines are the timeouts of sleeping threads.
+// Three handles for a kqueue: the port, both ends of the pipe that is the public descriptor. AFD
+// polls the sockets: a handle for each 32 of them, and as many again for the process. Directories
+// report on their files: a handle for each directory. Sources that no packet reports are looked at,
+// and files are looked at as well. Deadlines are the timeouts of sleeping threads.
 //
 // Lock: the kqueue's mutex, except for what platform.h exempts.
 #ifndef KQ_WINDOWS_BACKEND_H
@@ -24,6 +24,7 @@ namespace kq {
 class Backend {
   public:
     static constexpr bool kHearsClose = true;
+    static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.files = true, .processes = true, .signals = true};
 
@@ -67,6 +68,7 @@ class Backend {
     static constexpr uint8_t kLookedAt = 16;
 
     Errno watch_by_looking(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+    void take_the_last();
     size_t collect_own(std::span<Wakeup> out, Nanos t);
     size_t collect_packets(std::span<Wakeup> out);
     size_t on_packet(const Packet& packet, std::span<Wakeup> out);
@@ -76,7 +78,7 @@ class Backend {
     SocketSet sockets_;
     LookedAt looked_at_;
     FileSet files_;
-    Wakeup left_{};  // there was no room for it
+    Wakeup left_{};  // of a socket: there was no room for it
     bool is_left_ = false;
     bool looks_first_ = false;
     bool is_unpublished_ = false;  // the public descriptor is ours to close

@@ -4,12 +4,15 @@
 
 #include <fcntl.h>
 #include <io.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "alloc.h"
+#include "files.h"
 #include "mutex.h"
 #include "nt.h"
 #include "numbers.h"
+#include "platform.h"
 #include "registry.h"
 #include "threading.h"
 
@@ -17,7 +20,8 @@ namespace kq {
 
 void Bell::wake() {
     if (sleepers.load() == 0 || woken.exchange(true)) return;
-    PostQueuedCompletionStatus(port.load(), 0, kWakeKey, nullptr);
+    // If the system is short of memory, the next wake() must try again.
+    if (PostQueuedCompletionStatus(port.load(), 0, kWakeKey, nullptr) == 0) woken.store(false);
 }
 
 void Bell::wake_all() {
@@ -76,13 +80,16 @@ DWORD WINAPI sweep(void* /*nothing*/) {
     return 0;
 }
 
-void CALLBACK on_closed(void* context, BOOLEAN /*timed_out*/) {
-    Bell& bell = *static_cast<Bell*>(context);
-    DWORD unread = 0;
-    if (PeekNamedPipe(bell.pipe, nullptr, 0, nullptr, &unread, nullptr) != 0) return;  // written to
-    bell.set(Bell::kClosed);
-    bell.wake();
-    if (!sweeping.exchange(true)) QueueUserWorkItem(sweep, nullptr, WT_EXECUTEDEFAULT);
+void CALLBACK on_closed(DWORD /*code*/, DWORD /*size*/, OVERLAPPED* request) {
+    constexpr size_t kBefore = offsetof(Bell, read);
+    Bell& bell = *reinterpret_cast<Bell*>(reinterpret_cast<unsigned char*>(request) - kBefore);
+    if (bell.tag.load() != 0) {  // else it is close() that has ended the read
+        bell.set(Bell::kClosed);
+        bell.wake();
+        if (!sweeping.exchange(true) && QueueUserWorkItem(sweep, nullptr, WT_EXECUTEDEFAULT) == 0)
+            sweeping.store(false);  // the next kqueue that is closed tries again, and kqueue()
+    }
+    bell.listening.store(false);  // last: close() waits for that
 }
 
 // The library must stay loaded, because its callbacks may be running.
@@ -97,58 +104,98 @@ void pin() {
     (void)WSAStartup(MAKEWORD(2, 2), &data);
 }
 
-Errno listen_for_close(Bell& bell) {
-    bell.closed = CreateEventW(nullptr, TRUE, FALSE, nullptr);
-    if (bell.closed == nullptr) return sys::last_error();
-    auto* request = reinterpret_cast<OVERLAPPED*>(bell.read);
+OVERLAPPED* request_of(Bell& bell) {
     static_assert(sizeof(OVERLAPPED) < sizeof bell.read);
-    *request = {};
-    request->hEvent = bell.closed;
-    if (ReadFile(bell.pipe, bell.read + sizeof *request, 1, nullptr, request) == 0 &&
-        GetLastError() != ERROR_IO_PENDING)
-        return sys::last_error();
-    // Not in the thread that waits: Wine 8 crashes if the wait ends while such a callback begins.
-    if (RegisterWaitForSingleObject(&bell.wait, bell.closed, on_closed, &bell, INFINITE,
-                                    WT_EXECUTEONLYONCE) == 0)
-        return sys::last_error();
-    return Errno::ok;
+    return reinterpret_cast<OVERLAPPED*>(bell.read);
+}
+
+// By the port of the pool: the system cancels other reads when the thread that made them ends. Not
+// by CreateThreadpoolIo(), of which Wine 8 leaves 96 bytes behind each time.
+Errno listen_for_close(Bell& bell) {
+    if (BindIoCompletionCallback(bell.pipe, on_closed, 0) == 0) return sys::last_error();
+    *request_of(bell) = {};
+    bell.listening.store(true);
+    if (ReadFile(bell.pipe, bell.read + sizeof(OVERLAPPED), 1, nullptr, request_of(bell)) != 0 ||
+        GetLastError() == ERROR_IO_PENDING)
+        return Errno::ok;
+    bell.listening.store(false);
+    return sys::last_error();
+}
+
+// The read has to be over, because its memory is used again. The callback takes no lock. False: it
+// is not over, because the process ends and the system has ended the threads of the pool.
+bool stop_listening(Bell& bell) {
+    constexpr int kSoon = 1000;      // times
+    constexpr int kPatience = 1000;  // ms
+    if (bell.listening.load()) (void)CancelIoEx(bell.pipe, request_of(bell));
+    for (int i = 0; bell.listening.load() && i < kSoon; i++)
+        threading::yield();
+    for (int i = 0; bell.listening.load() && i < kPatience; i++)
+        Sleep(1);
+    return !bell.listening.load();
 }
 
 // ---- the pipe ----
 
-Errno open_pipe(Bell& bell, uint32_t tag) {
-    wchar_t name[64];
-    (void)swprintf(name, sizeof name / sizeof *name, L"\\\\.\\pipe\\libkqueue-close-%lu-%lu",
-                   GetCurrentProcessId(), static_cast<unsigned long>(tag));
-    void* pipe = CreateNamedPipeW(
-        name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
-        PIPE_TYPE_BYTE | PIPE_REJECT_REMOTE_CLIENTS, 1, 0, 0, 0, nullptr);
-    if (pipe == INVALID_HANDLE_VALUE) return sys::last_error();
-    bell.pipe = pipe;
-    void* writer = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, nullptr,
-                               OPEN_EXISTING, 0, nullptr);
-    if (writer == INVALID_HANDLE_VALUE) return sys::last_error();
+void close_handle(void*& handle) {
+    if (handle != nullptr) CloseHandle(handle);
+    handle = nullptr;
+}
+
+// Our end, and the handle of the writing end.
+Errno open_ends(Bell& bell, void*& writer) {
+    static constinit std::atomic<unsigned long> last{0};
+    constexpr int kTries = 8;
+    Errno error = Errno::ok;
+    for (int i = 0; i < kTries; i++) {
+        wchar_t name[96];
+        // By the address, because a program may have two copies of the library.
+        (void)swprintf(name, sizeof name / sizeof *name,
+                       L"\\\\.\\pipe\\libkqueue-close-%lu-%llx-%lu", GetCurrentProcessId(),
+                       static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(&last)),
+                       last.fetch_add(1));
+        void* pipe = CreateNamedPipeW(
+            name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+            PIPE_TYPE_BYTE | PIPE_REJECT_REMOTE_CLIENTS, 1, 0, 0, 0, nullptr);
+        if (pipe != INVALID_HANDLE_VALUE) {
+            bell.pipe = pipe;
+            writer = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, nullptr,
+                                 OPEN_EXISTING, 0, nullptr);
+            if (writer != INVALID_HANDLE_VALUE) return Errno::ok;
+        }
+        const DWORD code = GetLastError();
+        error = sys::from_code(code);
+        close_handle(bell.pipe);
+        // Another program has this name, or was quicker.
+        if (code != ERROR_ACCESS_DENIED && code != ERROR_PIPE_BUSY) break;
+    }
+    return error;
+}
+
+Errno open_pipe(Bell& bell) {
+    void* writer = nullptr;
+    const Errno error = open_ends(bell, writer);
+    if (error != Errno::ok) return error;
+    // The program shall not write to it.
+    void* self = GetCurrentProcess();
+    if (DuplicateHandle(self, writer, self, &writer, FILE_READ_ATTRIBUTES | SYNCHRONIZE, FALSE,
+                        DUPLICATE_CLOSE_SOURCE) == 0)
+        return sys::last_error();
     bell.number = _open_osfhandle(reinterpret_cast<intptr_t>(writer), _O_BINARY | _O_NOINHERIT);
     if (bell.number < 0) {
         CloseHandle(writer);
         return Errno::too_many_open;
     }
     bell.writer = writer;
+    bell.name = files::pipe_of_handle(writer);
     return bell.number < kNumbers ? Errno::ok : Errno::too_many_open;
 }
 
-Errno open_parts(Bell& bell, uint32_t tag) {
-    // Threads that call kevent() are no pool of workers, so all of them may run.
-    constexpr DWORD kNoLimit = 0x7fffffff;
-    bell.port.store(CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, kNoLimit));
+Errno open_parts(Bell& bell) {
+    bell.port.store(nt::new_port());
     if (bell.port.load() == nullptr) return sys::last_error();
-    const Errno error = open_pipe(bell, tag);
+    const Errno error = open_pipe(bell);
     return error == Errno::ok ? listen_for_close(bell) : error;
-}
-
-void close_handle(void*& handle) {
-    if (handle != nullptr) CloseHandle(handle);
-    handle = nullptr;
 }
 
 }  // namespace
@@ -161,8 +208,9 @@ Result<Bell*> open(uint32_t tag) {
     bell->woken.store(false);
     bell->looks.store(false);
     bell->watched.store(false);
-    bell->due.store(INT64_MAX);
-    const Errno error = open_parts(*bell, tag);
+    bell->due.store(kForever);
+    bell->due_by_wall.store(kForever);
+    const Errno error = open_parts(*bell);
     if (error != Errno::ok) {
         close(*bell, true);
         return error;
@@ -180,36 +228,19 @@ void close(Bell& bell, bool all) {
     }
     while (bell.users.load() != 0)
         threading::yield();
-    // Waits for the callback, which takes no lock.
-    if (bell.wait != nullptr) (void)UnregisterWaitEx(bell.wait, INVALID_HANDLE_VALUE);
-    bell.wait = nullptr;
+    const bool stopped = stop_listening(bell);
     if (all && bell.number >= 0) _close(bell.number);
     bell.number = -1;
     bell.writer = nullptr;
-    if (bell.pipe != nullptr) {
-        auto* request = reinterpret_cast<OVERLAPPED*>(bell.read);
-        DWORD size = 0;
-        // The read has to be over, because its memory is used again.
-        if (bell.closed != nullptr && CancelIoEx(bell.pipe, request) != 0)
-            (void)GetOverlappedResult(bell.pipe, request, &size, TRUE);
-    }
     close_handle(bell.pipe);
-    close_handle(bell.closed);
     void* port = bell.port.exchange(nullptr);
     close_handle(port);
-    give_back(bell);
+    if (stopped) give_back(bell);
 }
 
 bool exists(const Bell& bell) {
-    if (bell.has(Bell::kClosed)) return false;
-    DWORD unread = 0;
-    if (PeekNamedPipe(bell.pipe, nullptr, 0, nullptr, &unread, nullptr) == 0) return false;
-    // A duplicate may keep the pipe open.
-    return has_number(bell);
-}
-
-bool has_number(const Bell& bell) {
-    return numbers::handle_of(bell.number) == bell.writer;
+    if (bell.has(Bell::kClosed) || numbers::handle_of(bell.number) != bell.writer) return false;
+    return files::pipe_of_handle(bell.writer) == bell.name;
 }
 
 Errno ring(int number, uint32_t tag) {
@@ -241,15 +272,20 @@ void note_watched(int number) {
 Result<News> news_of(int number, int64_t now) {
     News news;
     const bool ours = with_bell(number, [&](const Bell& bell) {
+        if (!exists(bell)) return false;
         constexpr uint32_t kAny = Bell::kRung | Bell::kHeld | Bell::kUnarmed | Bell::kKept;
         uint32_t packets = 0;
         (void)NtQueryIoCompletion(bell.port.load(), 0, &packets, sizeof packets, nullptr);
         const int64_t due = bell.due.load();
-        news.overdue = due <= now;
+        const int64_t by_wall = bell.due_by_wall.load();
+        news.overdue = due <= now || (by_wall != kForever && by_wall <= kq::now(Clock::realtime));
         const bool known = packets != 0 || (bell.reasons.load() & kAny) != 0 || news.overdue;
         news.sure = known || !bell.looks.load();
         news.some = known || bell.looks.load();
-        news.state = (uint64_t{bell.told.load()} << 32 | packets) + static_cast<uint64_t>(due);
+        // How many packets have ever come: others may have been taken since the last look.
+        packets += bell.taken.load();
+        news.state = (uint64_t{bell.told.load()} << 32 | packets) + static_cast<uint64_t>(due) +
+                     static_cast<uint64_t>(by_wall);
         return true;
     });
     if (!ours) return Errno::bad_descriptor;

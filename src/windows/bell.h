@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Bells: how any thread wakes a kqueue, by the number of its public descriptor; and that number.
+// Bells, and public descriptors: any thread can wake a kqueue by the number of its descriptor.
 //
 // The public descriptor is the writing end of a named pipe with one instance, wrapped by the C
 // library, so that close() and _close() work on it. The library keeps the reading end, and the
@@ -33,20 +33,23 @@ struct Bell {
 
     std::atomic<uint32_t> tag{0};  // 0: not in use
     std::atomic<uint32_t> reasons{0};
-    std::atomic<uint32_t> told{0};  // how often it was rung or held
+    std::atomic<uint32_t> told{0};   // how often it was rung or held
+    std::atomic<uint32_t> taken{0};  // packets that were taken from the port
     std::atomic<uint32_t> sleepers{0};
     std::atomic<bool> woken{false};  // a packet that only wakes is in the port
     std::atomic<uint32_t> users{0};  // threads that use the port without the kqueue's mutex
     std::atomic<void*> port{nullptr};
-    std::atomic<bool> watched{false};     // another kqueue watches it, or has watched it
-    std::atomic<bool> looks{false};       // it has sources that no packet reports
-    std::atomic<int64_t> due{INT64_MAX};  // the next deadline, monotonic
+    std::atomic<bool> watched{false};  // another kqueue watches it, or has watched it
+    std::atomic<bool> looks{false};    // it has sources that no packet reports
+    // The next moment at which a call must look into it, monotonic, and by the wall clock.
+    std::atomic<int64_t> due{INT64_MAX};
+    std::atomic<int64_t> due_by_wall{INT64_MAX};
     int number = -1;
-    void* pipe = nullptr;    // our end
-    void* writer = nullptr;  // the handle below the number
-    void* closed = nullptr;  // an event
-    void* wait = nullptr;    // of the thread pool, for `closed`
-    unsigned char read[64];  // what the system needs for a read, and the byte
+    void* pipe = nullptr;                   // our end
+    void* writer = nullptr;                 // the handle below the number
+    uint64_t name = 0;                      // of the pipe: files::pipe_of_handle(writer)
+    std::atomic<bool> listening{false};     // the system has a read for the end of the pipe
+    alignas(void*) unsigned char read[64];  // what the system needs for it, and the byte
     Bell* next = nullptr;
 
     void set(Reason reason) {
@@ -71,11 +74,9 @@ Result<Bell*> open(uint32_t tag);
 // program does that.
 void close(Bell& bell, bool all);
 
-// Whether the number still names this kqueue.
+// Whether the number still names this kqueue. Asks the system for the name of the pipe, because a
+// file that the program has just opened may have the number, and even the handle.
 bool exists(const Bell& bell);
-// The same, without asking the system. A file that the program has just opened may have the number,
-// and even the handle.
-bool has_number(const Bell& bell);
 
 // Rings the kqueue of this number, if the number was a kqueue's of this process and still has this
 // tag.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Processes. See children.h, and namespace processes of platform.h.
+// Processes. See children.h, and namespace processes in capabilities.h.
 #include "children.h"
 
 #include <signal.h>
@@ -58,9 +58,14 @@ Errno watch(void* port, uintptr_t key, int32_t pid, Handle handle, ProcessFacts&
     watch->port = port;
     watch->key = key;
     watch->handle = handle;
+    // One that has ended is reported by this very call, and not when a thread of the pool comes to
+    // it.
+    if (WaitForSingleObject(watch->process, 0) == WAIT_OBJECT_0) {
+        on_exit(watch.get(), FALSE);
+    }
     // Not in the thread that waits: Wine 8 crashes if the wait ends while such a callback begins.
-    if (RegisterWaitForSingleObject(&watch->wait, watch->process, on_exit, watch.get(), INFINITE,
-                                    WT_EXECUTEONLYONCE) == 0) {
+    else if (RegisterWaitForSingleObject(&watch->wait, watch->process, on_exit, watch.get(),
+                                         INFINITE, WT_EXECUTEONLYONCE) == 0) {
         const Errno refused = sys::last_error();
         CloseHandle(watch->process);
         return refused;
@@ -73,7 +78,7 @@ Errno watch(void* port, uintptr_t key, int32_t pid, Handle handle, ProcessFacts&
 void unwatch(ProcessFacts& process) {
     auto* watch = static_cast<Watch*>(process.place);
     if (watch == nullptr) return;
-    (void)UnregisterWaitEx(watch->wait, INVALID_HANDLE_VALUE);
+    if (watch->wait != nullptr) (void)UnregisterWaitEx(watch->wait, INVALID_HANDLE_VALUE);
     CloseHandle(watch->process);
     watch->~Watch();
     free(watch);

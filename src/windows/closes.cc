@@ -24,7 +24,7 @@ Errno prepare() KQ_REQUIRES(mutex) {
     if (room != nullptr) return Errno::ok;
     Owned<Room> fresh = make<Room>();
     if (!fresh) return Errno::no_memory;
-    port = CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1);
+    port = nt::new_port();
     if (port == nullptr) return sys::last_error();
     fresh->devices.bind(port, 0);
     room = fresh.release();
@@ -43,15 +43,23 @@ void unlist(const Watch& watch) KQ_REQUIRES(mutex) {
     if (place != nullptr && *place == &watch) *place = nullptr;
 }
 
+// Begins to watch.
+Errno submit(Watch& watch) KQ_REQUIRES(mutex) {
+    const uintptr_t base = afd::base_of(watch.socket);
+    return base == 0 ? Errno::bad_descriptor : afd::submit(watch.poll, base, afd::kLocalClose);
+}
+
 void take_in(Watch& watch) KQ_REQUIRES(mutex) {
     const uint32_t events = afd::events_of(watch.poll);
+    // If the system gives up a poll that we did not cancel, we ask again. A socket that it refuses
+    // counts as closed.
+    if (events == 0 && !watch.poll.cancelling && submit(watch) == Errno::ok) return;
+    unlist(watch);
     if (watch.users == 0) {
         destroy(watch);
         return;
     }
-    KQ_CHECK(events != 0);  // only unused watches are cancelled
     watch.closed.store(true, std::memory_order_release);
-    unlist(watch);
 }
 
 void notice_locked() KQ_REQUIRES(mutex) {
@@ -68,28 +76,28 @@ void notice_locked() KQ_REQUIRES(mutex) {
     }
 }
 
-}  // namespace
+Watch* find(int socket) KQ_REQUIRES(mutex) {
+    if (room == nullptr) return nullptr;
+    notice_locked();
+    Watch** place = room->by_number.find(static_cast<size_t>(socket));
+    return place == nullptr ? nullptr : *place;
+}
 
-Result<Watch*> acquire(int socket) {
-    const Guard guard(mutex);
+// The watch of an open socket, which is made if there is none.
+Result<Watch*> watch_of(int socket) KQ_REQUIRES(mutex) {
     Errno error = prepare();
     if (error != Errno::ok) return error;
     notice_locked();
     Watch** place = room->by_number.at(static_cast<size_t>(socket));
     if (place == nullptr) return Errno::no_memory;
-    if (*place != nullptr) {
-        (*place)->users++;
-        return *place;
-    }
+    if (*place != nullptr) return *place;
     Owned<Watch> fresh = make<Watch>();
     if (!fresh) return Errno::no_memory;
     const Result<afd::Device*> device = room->devices.reserve();
     if (!device.ok()) return device.error();
     fresh->poll.device = device.value();
     fresh->socket = socket;
-    fresh->users = 1;
-    const uintptr_t base = afd::base_of(socket);
-    error = base == 0 ? Errno::bad_descriptor : afd::submit(fresh->poll, base, afd::kLocalClose);
+    error = submit(*fresh);
     if (error != Errno::ok) {
         afd::Devices::give_back(*device.value());
         return error;
@@ -98,14 +106,40 @@ Result<Watch*> acquire(int socket) {
     return fresh.release();
 }
 
+}  // namespace
+
+Result<Watch*> acquire(int socket) {
+    const Guard guard(mutex);
+    const Result<Watch*> watch = watch_of(socket);
+    if (watch.ok()) watch.value()->users++;
+    return watch;
+}
+
 void release(Watch& watch) {
     const Guard guard(mutex);
-    if (--watch.users > 0) return;
+    if (--watch.users > 0 || (watch.serial != 0 && watch.poll.pending)) return;
     unlist(watch);
     if (watch.poll.pending)
         afd::cancel(watch.poll);  // it is freed when its packet comes
     else
         destroy(watch);
+}
+
+uint32_t serial_of(int socket) {
+    static constinit uint32_t last = 0;
+    const Guard guard(mutex);
+    const Result<Watch*> watch = watch_of(socket);
+    if (!watch.ok()) return 0;
+    uint32_t& serial = watch.value()->serial;
+    while (serial == 0)
+        serial = ++last;
+    return serial;
+}
+
+bool has_serial(int socket, uint32_t serial) {
+    const Guard guard(mutex);
+    const Watch* watch = find(socket);
+    return watch != nullptr && watch->serial == serial;
 }
 
 void notice() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What a descriptor says now. Contract: namespace descriptor of platform.h.
 // Sockets are in sockets.cc, the rest in files.cc; kqueues are the core's.
+#include "closes.h"
 #include "files.h"
 #include "numbers.h"
 #include "platform.h"
@@ -23,17 +24,20 @@ Errno check_open(int fd) {
 }
 
 Errno check_same(int fd, const FdFacts& facts) {
-    if (numbers::is_socket(fd)) return is_socket(facts.kind) ? Errno::ok : Errno::no_entry;
-    const uint32_t identity = files::identity(fd);
-    if (identity == 0) return Errno::bad_descriptor;
-    return !is_socket(facts.kind) && identity == facts.identity ? Errno::ok : Errno::no_entry;
+    if (numbers::is_socket(fd)) {
+        const bool same = facts.identity == 0 || closes::has_serial(fd, facts.identity);
+        return is_socket(facts.kind) && same ? Errno::ok : Errno::no_entry;
+    }
+    const Errno error = files::check_same(fd, facts);
+    return error == Errno::ok && is_socket(facts.kind) ? Errno::no_entry : error;
 }
 
 Errno classify(int fd, FdFacts& facts) {
     if (!numbers::is_socket(fd)) return files::classify(fd, facts);
     facts.kind = sockets::classify(fd);
     facts.readable_end = facts.writable_end = true;
-    facts.identity = 0;  // sockets have no identity that can be asked for
+    // The SocketSet knows whether a registered one still is the same.
+    facts.identity = facts.registered == 0 ? closes::serial_of(fd) : 0;
     return Errno::ok;
 }
 

@@ -105,16 +105,10 @@ Errno Directory::ask() {
     return Errno::ok;
 }
 
-void Directory::cancel() {
+void Directory::close() {
     (void)CancelIoEx(handle_, reinterpret_cast<OVERLAPPED*>(&request_));
-}
-
-void Directory::wait_for_the_last() {
-    if (!pending_) return;
-    cancel();
-    DWORD size = 0;
-    (void)GetOverlappedResult(handle_, reinterpret_cast<OVERLAPPED*>(&request_), &size, TRUE);
-    pending_ = false;
+    CloseHandle(handle_);
+    handle_ = nullptr;
 }
 
 bool Directory::Records::next(What& what, FileName& name) {

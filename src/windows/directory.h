@@ -73,10 +73,9 @@ class Directory : public Link {
     static Directory& of_packet(void* object) { return *static_cast<Request*>(object)->directory; }
     // The next request. Not while one is pending.
     Errno ask();
-    // Makes the packet come soon. Only while a request is pending.
-    void cancel();
-    // Waits until the system does not write into this memory any more. Once, at the end.
-    void wait_for_the_last();
+    // Closes the directory, so that the program can rename and remove it, and those above it. The
+    // packet comes soon, and the memory has to stay until then. Once, while a request is pending.
+    void close();
 
     // The packet has come: the memory may be used, and freed.
     void note_answered() { pending_ = false; }

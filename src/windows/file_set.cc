@@ -96,7 +96,7 @@ void FileSet::leave(Place& place) {
     if (!directory.places.empty()) return;
     directory.orphan = true;
     if (directory.is_pending()) {
-        directory.cancel();  // its memory is freed with its packet
+        directory.close();  // its memory is freed with its packet
         return;
     }
     directory.unlink();
@@ -152,7 +152,7 @@ void FileSet::drop(File& file) {
 Errno FileSet::set(int fd, uint32_t wanted, Handle handle, FdFacts& facts) {
     File* file = find(fd);
     const bool same = file != nullptr && file->handle.bits() == handle.bits() &&
-                      files::identity(fd) == file->facts.identity;
+                      files::check_same(fd, file->facts) == Errno::ok;
     if (same && wanted != 0) return Errno::ok;
     if (file != nullptr) drop(*file);
     facts.file_late = false;
@@ -164,12 +164,6 @@ void FileSet::close() {
     by_number_.for_each([this](size_t, File*& file) {
         if (file != nullptr) drop(*file);
     });
-    while (!directories_.empty()) {
-        Directory& directory = *directories_.front();
-        directory.wait_for_the_last();
-        directory.unlink();
-        Owned<Directory>(&directory).reset();
-    }
 }
 
 // ---- what is told ----

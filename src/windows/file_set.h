@@ -33,9 +33,11 @@ class FileSet {
         port_ = port;
         key_ = key;
     }
-    // Drops all files. Called while the port is still there, but after the last packet was taken.
-    // Once, at the end.
+    // Drops all files. Once, at the end. The packets of outstanding requests must be taken until
+    // is_quiet().
     void close();
+    // Whether the system has no request of this set any more.
+    [[nodiscard]] bool is_quiet() const { return directories_.empty(); }
 
     // As Backend::watch_file(), Backend::take_files().
     Errno set(int fd, uint32_t wanted, Handle handle, FdFacts& facts);

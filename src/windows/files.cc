@@ -115,15 +115,43 @@ Sample readable_file(void* handle) {
     return sample;
 }
 
-// Without the volume, which Wine does not find after the file was renamed.
-uint32_t identity_of_handle(void* handle) {
-    const auto number = reinterpret_cast<uintptr_t>(handle);
+// The system's number of a file or pipe. Without the volume, which Wine does not find after the
+// file was renamed.
+uint64_t index_of(void* handle) {
     nt::StatusBlock result{};
     int64_t index = 0;
-    const bool file = GetFileType(handle) == FILE_TYPE_DISK &&
-                      NtQueryInformationFile(handle, &result, &index, sizeof index,
-                                             nt::kFileInternalInformation) >= 0;
-    return mix(number, file ? static_cast<uint64_t>(index) : 0);
+    const long status =
+        NtQueryInformationFile(handle, &result, &index, sizeof index, nt::kFileInternalInformation);
+    return status < 0 ? 0 : static_cast<uint64_t>(index);
+}
+
+// A pipe has a number on Windows, which a later pipe may have again, and a name under Wine, which
+// is not used again. Wine forgets the name when the other end is closed. So that is a part of the
+// identity, which is 0 then, and some bits are those of the handle.
+constexpr uint32_t kPipeBits = 0xffffff;
+
+uint32_t identity_of_pipe(void* handle) {
+    const auto number = reinterpret_cast<uintptr_t>(handle) / 4;
+    const uint64_t pipe = index_of(handle) ^ pipe_of_handle(handle);
+    const uint32_t bits = pipe == 0 ? 0 : mix(pipe, 0) & kPipeBits;
+    return static_cast<uint32_t>(number | 0x80) << 24 | bits;
+}
+
+// Used if the system does not tell. Whether it may be the pipe that was classified.
+bool may_be_same_pipe(void* handle, uint32_t identity, const FdFacts& facts) {
+    if (facts.kind != FdKind::pipe || GetFileType(handle) != FILE_TYPE_PIPE) return false;
+    if ((identity & ~kPipeBits) != (facts.identity & ~kPipeBits)) return false;
+    if ((identity & kPipeBits) != 0) return false;
+    const uint32_t access = access_of(handle);
+    return ((access & kRead) != 0) == facts.readable_end &&
+           ((access & kWrite) != 0) == facts.writable_end;
+}
+
+uint32_t identity_of_handle(void* handle) {
+    const uint32_t type = GetFileType(handle);
+    if (type == FILE_TYPE_PIPE) return identity_of_pipe(handle);
+    const auto number = reinterpret_cast<uintptr_t>(handle);
+    return mix(number, type == FILE_TYPE_DISK ? index_of(handle) : 0);
 }
 
 }  // namespace
@@ -134,9 +162,24 @@ uint32_t file_of_handle(void* handle) {
     return mix(uint64_t{info.nFileIndexHigh} << 32 | info.nFileIndexLow, info.dwVolumeSerialNumber);
 }
 
-uint32_t identity(int fd) {
+uint64_t pipe_of_handle(void* handle) {
+    nt::StatusBlock result{};
+    nt::NameInformation name;
+    const long status =
+        NtQueryInformationFile(handle, &result, &name, sizeof name, nt::kFileNameInformation);
+    if (status < 0 || name.size > sizeof name.text) return 0;
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (uint32_t i = 0; i < name.size / sizeof *name.text; i++)
+        hash = (hash ^ name.text[i]) * 0x100000001B3u;
+    return name.size == 0 ? 0 : hash | 1;
+}
+
+Errno check_same(int fd, const FdFacts& facts) {
     void* handle = numbers::handle_of(fd);
-    return handle == nullptr ? 0 : identity_of_handle(handle);
+    if (handle == nullptr) return Errno::bad_descriptor;
+    const uint32_t identity = identity_of_handle(handle);
+    const bool same = identity == facts.identity || may_be_same_pipe(handle, identity, facts);
+    return same ? Errno::ok : Errno::no_entry;
 }
 
 Errno classify(int fd, FdFacts& facts) {
@@ -183,6 +226,12 @@ uint16_t poll(int fd, Direction direction) {
     }
 }
 
+bool is_writing_end(int fd) {
+    void* handle = numbers::handle_of(fd);
+    return handle != nullptr && GetFileType(handle) == FILE_TYPE_PIPE &&
+           (access_of(handle) & kWrite) != 0;
+}
+
 int64_t bytes_in_pipe(int fd) {
     void* handle = numbers::handle_of(fd);
     DWORD bytes = 0;
@@ -192,16 +241,10 @@ int64_t bytes_in_pipe(int fd) {
 
 Sample readable(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
-    void* handle = numbers::handle_of(fd);
-    sample.closed = handle == nullptr;
+    sample.closed = check_same(fd, facts) != Errno::ok;
     if (sample.closed) return sample;
-    if (facts.kind == FdKind::regular) {
-        if (facts.identity != identity_of_handle(handle)) {
-            sample.closed = true;
-            return sample;
-        }
-        return readable_file(handle);
-    }
+    void* handle = numbers::handle_of(fd);
+    if (facts.kind == FdKind::regular) return readable_file(handle);
     sample.eof = (ready & (kHangup | kFailed)) != 0;
     if (facts.kind == FdKind::pipe) {
         if (facts.readable_end) sample.data = bytes_in_pipe(fd);
@@ -219,10 +262,9 @@ Sample readable(int fd, const FdFacts& facts, uint16_t ready) {
 
 Sample writable(int fd, const FdFacts& facts, uint16_t ready) {
     Sample sample;
-    void* handle = numbers::handle_of(fd);
-    sample.closed = handle == nullptr ||
-                    (facts.kind == FdKind::regular && facts.identity != identity_of_handle(handle));
+    sample.closed = check_same(fd, facts) != Errno::ok;
     if (sample.closed) return sample;
+    void* handle = numbers::handle_of(fd);
     sample.active =
         facts.kind == FdKind::regular || facts.kind == FdKind::always || (ready & kWritable) != 0;
     if (facts.kind == FdKind::regular || facts.kind == FdKind::always) return sample;

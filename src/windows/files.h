@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What those descriptors of the C library say that are no sockets: files, pipes, consoles, devices.
-// For descriptor.cc and the files that look at them. No state, no lock.
+// The state of descriptors of the C library that are no sockets: files, pipes, consoles, devices.
+// For descriptor.cc, and for the source files that look at such descriptors. No state, no lock.
 #ifndef KQ_WINDOWS_FILES_H
 #define KQ_WINDOWS_FILES_H
 
@@ -10,12 +10,17 @@ namespace kq::files {
 
 // Fills facts. bad_descriptor: not open.
 Errno classify(int fd, FdFacts& facts);
-// A number that differs for another file of the same descriptor. 0: not open.
-uint32_t identity(int fd);
+// Whether the descriptor still is the file that was classified. no_entry: it is another one;
+// bad_descriptor: not open.
+Errno check_same(int fd, const FdFacts& facts);
 // A number for the file behind a handle, which shows whether two are the same. 0: unknown.
 uint32_t file_of_handle(void* handle);
+// A number for the name of the pipe behind a handle. 0: it has none.
+uint64_t pipe_of_handle(void* handle);
 
 uint16_t poll(int fd, Direction direction);
+// Whether it is the end of a pipe that is written to.
+bool is_writing_end(int fd);
 int64_t bytes_in_pipe(int fd);
 
 Sample readable(int fd, const FdFacts& facts, uint16_t ready);

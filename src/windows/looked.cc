@@ -44,11 +44,11 @@ void LookedAt::remove(int fd) {
         if (Entry* entry = find(fd, d)) take_out(*entry);
 }
 
-// It cannot be seen from outside whether a kqueue that itself looks at things has something. So it
-// is reported now and then, and its events are counted then. Another kqueue has an edge if its
-// state is another one: a deadline that is over may bring nothing, be over again at the next look,
-// and bring something. If no call looked into it although that was reported, it is reported once
-// more.
+// If a kqueue itself looks at things, it cannot be seen from outside whether it has something. So
+// it is reported now and then, and its events are counted then. Any other kqueue has an edge if its
+// state has changed: a deadline that is over may bring nothing, be over again at the next look, and
+// then bring something. If a deadline was reported, but no call has looked into the kqueue, it is
+// reported once more.
 bool LookedAt::is_news(Entry& entry, Nanos now) {
     const uint16_t before = entry.ready;
     const int64_t amount = entry.amount;
@@ -73,8 +73,21 @@ bool LookedAt::is_news(Entry& entry, Nanos now) {
     }
     entry.ready = descriptor::poll(entry.fd, entry.direction);
     entry.amount = entry.direction == Direction::read ? files::bytes_in_pipe(entry.fd) : 0;
+    if (entry.direction == Direction::write && is_doubtful(entry, now)) return true;
     if (entry.ready == 0) return false;
-    return entry.mode != Mode::edge || entry.ready != before || entry.amount > amount;
+    // Bits that are gone are no news: for example, all was read before the end.
+    const bool more = (entry.ready & ~before) != 0 || entry.amount > amount;
+    return entry.mode != Mode::edge || more;
+}
+
+// A pipe without free space is full, or has a reader that waits for as much as fits. In the second
+// case both ends would wait for ever. So it is reported if that lasts.
+bool LookedAt::is_doubtful(Entry& entry, Nanos now) {
+    if (entry.ready != 0 || entry.looked_at == 0) entry.looked_at = now;
+    if (now - entry.looked_at < kDoubt || !files::is_writing_end(entry.fd)) return false;
+    entry.looked_at = now;
+    entry.ready = kWritable;
+    return true;
 }
 
 size_t LookedAt::look(std::span<Wakeup> out, Nanos now) {
@@ -88,12 +101,13 @@ size_t LookedAt::look(std::span<Wakeup> out, Nanos now) {
             continue;
         }
         out[written++] = {entry.handle, entry.ready, static_cast<uint8_t>(entry.direction)};
-        if (entry.mode == Mode::once)
-            take_out(entry);  // another entry is in this place now
-        else
-            i++;
+        if (entry.mode == Mode::once) entry.mode = Mode::none;
+        i++;
     }
     start_ = i;
+    // Only now, because another entry comes to the place of one that is taken out.
+    for (size_t k = count_; k-- > 0;)
+        if (entries_[k].mode == Mode::none) take_out(entries_[k]);
     return written;
 }
 

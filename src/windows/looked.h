@@ -17,6 +17,7 @@ namespace kq {
 class LookedAt {
   public:
     static constexpr Nanos kPeriod = 20 * kMillisecond;
+    static constexpr Nanos kDoubt = 250 * kMillisecond;
 
     LookedAt() = default;
     ~LookedAt();
@@ -24,7 +25,7 @@ class LookedAt {
     LookedAt& operator=(const LookedAt&) = delete;
 
     // Sets how a direction is looked at from now on. With `none` it is not looked at, and the call
-    // never fails. The next look reports what is true, whatever was reported before. Error:
+    // never fails. The next look reports what is true, even if it was reported before. Error:
     // no_memory. `queue`: it is a kqueue of this process.
     Errno set(int fd, Direction direction, Mode mode, Handle handle, bool queue);
     void remove(int fd);
@@ -39,12 +40,14 @@ class LookedAt {
         Mode mode;
         bool queue;  // it is a kqueue, whose events cannot be counted from here
         Handle handle;
-        uint16_t ready;   // at the last look
-        int64_t amount;   // likewise; of a kqueue its state
-        Nanos looked_at;  // of a kqueue: when it was last reported although it was not certain
+        uint16_t ready;  // at the last look
+        int64_t amount;  // at the last look; of a kqueue its state
+        // When it was last reported although it was not certain, or, for writing, was certain.
+        Nanos looked_at;
     };
 
     static bool is_news(Entry& entry, Nanos now);
+    static bool is_doubtful(Entry& entry, Nanos now);
     Entry* find(int fd, Direction direction);
     void take_out(Entry& entry);
 

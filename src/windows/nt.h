@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Declares what ntdll.dll has and <windows.h> does not declare. <winternl.h> has only a part of it,
-// which differs between tool-chains. Only for the .cc files of this directory.
+// Declares functions of ntdll.dll that <windows.h> does not declare. <winternl.h> has only some of
+// them, and which it has differs between tool-chains. Only for the .cc files of this directory.
 #ifndef KQ_WINDOWS_NT_H
 #define KQ_WINDOWS_NT_H
 
@@ -58,8 +58,23 @@ struct PipeInformation {  // FilePipeLocalInformation
 };
 inline constexpr int kFileInternalInformation = 6;  // an int64_t: its number on its volume
 inline constexpr int kFileAccessInformation = 8;
+inline constexpr int kFileNameInformation = 9;
 inline constexpr int kFilePipeLocalInformation = 24;
 inline constexpr uint32_t kPipeClosing = 4;
+
+// A completion port; null: the reason is in GetLastError(). The system would let only some of the
+// threads that use a port run at once, and a thread counts as one of them until it uses another
+// port or blocks. To the others the port looks empty. Threads that call kevent() are no pool of
+// workers, so all of them may run.
+inline void* new_port() {
+    constexpr DWORD kNoLimit = 0x7fffffff;
+    return CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, kNoLimit);
+}
+
+struct NameInformation {  // FileNameInformation
+    uint32_t size;        // in bytes
+    wchar_t text[126];
+};
 
 }  // namespace kq::nt
 

@@ -17,11 +17,12 @@ bool is_socket(int number) {
                       reinterpret_cast<char*>(&type), &size) == 0;
 }
 
-#if defined(_UCRT)
+// Headers of MinGW define _UCRT. Microsoft's compiler has no other C library.
+#if defined(_UCRT) || defined(_MSC_VER)
 namespace {
 
 // The universal C library ends the process for a number that is not open, unless it has a handler
-// for that.
+// for that. Its debug version also shows a window before (BUGS.md, W-CRT).
 void ignore(const wchar_t* /*expression*/, const wchar_t* /*function*/, const wchar_t* /*file*/,
             unsigned /*line*/, uintptr_t /*reserved*/) {}
 

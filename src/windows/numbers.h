@@ -9,7 +9,7 @@ namespace kq::numbers {
 bool is_socket(int number);
 
 // The handle below a descriptor of the C library; null: it is not open. No number makes the C
-// library complain.
+// library end the process.
 void* handle_of(int number);
 
 }  // namespace kq::numbers

@@ -18,12 +18,13 @@ constexpr Nanos kUnit = 100;  // of the kernel's times, in ns
 // Less than kForever, and long enough.
 constexpr Nanos kLongest = 1000 * 3600 * kSecond;
 
-size_t remove(void* port, nt::Completion* out, uint32_t most, Nanos t) {
+size_t remove(Bell& bell, nt::Completion* out, uint32_t most, Nanos t) {
     uint32_t count = 0;
     const Nanos whole = std::min(t, kLongest);
     const int64_t units = -((whole + kUnit - 1) / kUnit);  // negative: from now on
-    const long status = NtRemoveIoCompletionEx(port, out, most, &count, &units, 0);
-    return status == 0 ? count : 0;
+    if (NtRemoveIoCompletionEx(bell.port.load(), out, most, &count, &units, 0) != 0) return 0;
+    bell.taken.fetch_add(count);
+    return count;
 }
 
 Packet packet_of(const nt::Completion& done) {
@@ -63,7 +64,7 @@ void Port::leave(const Sleeper& me) {
 bool Port::wait(Nanos until, Packet& packet) const {
     const Nanos t = until == kForever ? kForever : until - now(Clock::monotonic);
     nt::Completion done;
-    if (remove(bell_->port.load(), &done, 1, std::max(t, Nanos{0})) == 0) return false;
+    if (remove(*bell_, &done, 1, std::max(t, Nanos{0})) == 0) return false;
     packet = packet_of(done);
     return true;
 }
@@ -91,20 +92,21 @@ Errno Port::sleep(Nanos t) {
     bell_->sleepers.fetch_sub(1);
     // The call that ends in this way wakes the next thread: wake_if_needed().
     if (bell_->has(Bell::kClosed)) return Errno::bad_descriptor;
-    if (got || bell_->reasons.load() != 0) return Errno::ok;
+    // The alarm rings the bell, too, and that may be the end of the time and nothing else.
+    if ((got && !woken) || bell_->reasons.load() != 0) return Errno::ok;
     return now(Clock::monotonic) >= end ? Errno::timed_out : Errno::ok;
 }
 
 // ---- collecting ----
 
-size_t Port::take(std::span<Packet> out) {
+size_t Port::take(std::span<Packet> out, Nanos t) {
     size_t count = inbox_.take(out);
     if (count != 0) kept_.fetch_sub(count);
     constexpr size_t kMost = 32;
     while (count < out.size()) {
         nt::Completion done[kMost];
         const auto most = static_cast<uint32_t>(std::min(kMost, out.size() - count));
-        const size_t taken = remove(bell_->port.load(), done, most, 0);
+        const size_t taken = remove(*bell_, done, most, count == 0 ? t : 0);
         for (size_t i = 0; i < taken; i++) {
             if (reinterpret_cast<uintptr_t>(done[i].key) == Bell::kWakeKey)
                 bell_->woken.store(false);

@@ -5,8 +5,8 @@
 // inbox, until a thread collects. One packet wakes one thread. That is enough, because a woken
 // thread collects, and wakes the next one if anything is left.
 //
-// Each sleeping thread has adopted the deadlines there were when it began. If an earlier deadline
-// comes that no sleeping thread knows, one of them is woken to adopt it.
+// Each sleeping thread waits for the deadlines that were set when its sleep began. If an earlier
+// deadline is set later, one sleeping thread is woken to wait for that.
 //
 // sleep() is called without the kqueue's mutex; all else under it. Lock: one for the sleepers,
 // under which no other is taken.
@@ -45,8 +45,9 @@ class Port {
     // As Backend::sleep().
     Errno sleep(Nanos t) KQ_EXCLUDES(mutex_);
 
-    // Takes the packets there are, as many as fit; those that sleepers took come first.
-    size_t take(std::span<Packet> out);
+    // Takes the packets there are, as many as fit; those that sleepers took come first. If there is
+    // none, waits for one at most so long.
+    size_t take(std::span<Packet> out, Nanos t = 0);
 
     // The next moment at which a sleeping thread has to wake and collect, on each clock.
     void set_deadlines(Nanos monotonic, Nanos realtime) KQ_EXCLUDES(mutex_);

@@ -2,9 +2,8 @@
 // Signals of Windows: those of the C library, of the console, and what kq_raise() makes. Contract:
 // namespace signals of platform.h. Under the signal hub's mutex, except for the handlers.
 //
-// The C library removes a handler when it calls it, so each handler installs itself again. The
-// program's handler is called after ours. Console events come to the library first, on a thread of
-// their own.
+// The C library removes a handler when it calls it, so each handler installs itself again. Ours
+// calls the program's. Console events come on a thread of their own.
 #include <signal.h>
 
 #include <atomic>
@@ -31,6 +30,10 @@ constexpr int kCaught[] = {SIGINT, SIGTERM, SIGBREAK, SIGABRT};
 constinit std::atomic<bool> started[signal_hub::kLastSignal + 1] = {};
 // What the program wants to be done.
 constinit std::atomic<Action> wanted[signal_hub::kLastSignal + 1] = {};
+// The meaning of our handler if the program has saved it, and puts it back later: the disposition
+// that was wanted when our handler was first replaced, or when it was removed.
+constinit std::atomic<Action> stands_for[signal_hub::kLastSignal + 1] = {};
+constinit std::atomic<bool> was_replaced[signal_hub::kLastSignal + 1] = {};
 constinit std::atomic<bool> hears_console{false};
 
 bool is_caught(int number) {
@@ -44,37 +47,56 @@ void do_as_wanted(int number) {
     if (action != SIG_DFL && action != SIG_IGN && action != SIG_ERR) action(number);
 }
 
-void handler(int number) {
-    (void)::signal(number, handler);
-    (void)signal_hub::arrived(number);
-    do_as_wanted(number);
-}
+void handler(int number);
 
 // Installs the library's handler, if it is not there, and keeps the one before. True if the program
 // had changed it.
 bool install(int number) {
     const Action before = ::signal(number, handler);
     if (before == SIG_ERR || before == handler) return false;
-    wanted[number].store(before);
+    const Action instead = wanted[number].exchange(before);
+    if (!was_replaced[number].exchange(true)) stands_for[number].store(instead);
     return true;
 }
 
+// The program's handler is called after the report. It may install itself again, as handlers for
+// this C library do. Then ours would be gone until the next kevent().
+//
+// If nothing is watched any more, ours acts as if it were not there: the kqueues were closed a
+// moment ago, or the program had saved this function and has put it back.
+void handler(int number) {
+    (void)::signal(number, handler);
+    if (started[number].load() && signal_hub::arrived(number)) {
+        do_as_wanted(number);
+        (void)install(number);
+        return;
+    }
+    const Action action =
+        started[number].load() ? wanted[number].load() : stands_for[number].load();
+    (void)::signal(number, action);
+    (void)raise(number);
+}
+
+// 0: none.
 int number_of(DWORD event) {
     switch (event) {
         case CTRL_C_EVENT:
             return SIGINT;
         case CTRL_BREAK_EVENT:
             return SIGBREAK;
-        default:  // closed, logged off, shut down
+        case CTRL_LOGOFF_EVENT:  // services get it for each user who leaves, and do not end then
+            return 0;
+        default:  // closed, shut down
             return started[kHangup].load() ? kHangup : SIGTERM;
     }
 }
 
 BOOL WINAPI on_console(DWORD event) {
     const int number = number_of(event);
-    if (!started[number].load() || !signal_hub::arrived(number)) return FALSE;
+    if (number == 0 || !started[number].load() || !signal_hub::arrived(number)) return FALSE;
     if (is_caught(number)) (void)install(number);
     do_as_wanted(number);
+    if (is_caught(number)) (void)install(number);
     // The process ends when this returns. A thread that gets the event has the time that the system
     // gives.
     if (event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT) Sleep(INFINITE);
@@ -87,13 +109,16 @@ Errno start(int number) {
     if (number < 1 || number > signal_hub::kLastSignal) return Errno::invalid;
     if (!hears_console.exchange(true) && SetConsoleCtrlHandler(on_console, TRUE) == 0)
         hears_console.store(false);
-    if (!started[number].exchange(true)) wanted[number].store(SIG_DFL);
+    const bool first = !started[number].exchange(true);
+    if (first) wanted[number].store(stands_for[number].load());  // if it is there already
     if (is_caught(number)) (void)install(number);
+    if (first) was_replaced[number].store(false);
     return Errno::ok;
 }
 
 void stop(int number) {
     if (!started[number].exchange(false) || !is_caught(number)) return;
+    if (!was_replaced[number].load()) stands_for[number].store(wanted[number].load());
     const Action now = ::signal(number, wanted[number].load());
     if (now != handler && now != SIG_ERR) (void)::signal(number, now);  // set by the program
 }

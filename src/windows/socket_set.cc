@@ -3,11 +3,11 @@
 #include "socket_set.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "alloc.h"
 #include "check.h"
 #include "closes.h"
-#include "nt.h"
 #include "numbers.h"
 #include "platform.h"
 #include "sockets.h"
@@ -22,6 +22,7 @@ struct SocketSet::Socket {
     int fd;
     Mode mode[kDirections];   // wanted
     bool spent[kDirections];  // an edge that was reported, and may still be ready
+    uint32_t turn;            // in which the poll was made
     bool orphan;              // to be freed when its packet comes
     bool listed;
     Socket* next;  // while listed
@@ -48,22 +49,6 @@ void SocketSet::close() {
     by_number_.for_each([this](size_t, Socket*& socket) {
         if (socket != nullptr) drop(*socket);
     });
-    take_the_last();
-}
-
-// The kernel writes into outstanding polls until their packets are taken.
-void SocketSet::take_the_last() {
-    constexpr int kPatience = 100;
-    for (int i = 0; outstanding_ > 0 && i < kPatience; i++) {
-        nt::Completion done[16];
-        uint32_t count = 0;
-        const int64_t wait = -100'000;  // 10 ms
-        if (NtRemoveIoCompletionEx(port_, done, 16, &count, &wait, 0) != 0) continue;
-        for (uint32_t k = 0; k < count; k++)
-            if (done[k].key == reinterpret_cast<void*>(devices_.key()))
-                (void)on_packet(done[k].context, {});
-    }
-    // To leak the memory is better than to have the kernel write into freed memory.
 }
 
 Result<SocketSet::Socket*> SocketSet::make_socket(int fd) {
@@ -130,6 +115,12 @@ Errno SocketSet::still(int fd, FdFacts& facts) {
     return descriptor::check_open(fd) == Errno::ok ? Errno::no_entry : Errno::bad_descriptor;
 }
 
+bool SocketSet::has(Handle handle) const {
+    const Socket* socket = find(static_cast<int>(handle.index()));
+    return socket != nullptr && socket->handle.bits() == handle.bits() &&
+           closes::is_same(*socket->close);
+}
+
 void SocketSet::set(Socket& socket, Direction d, Mode mode) {
     if (socket.spent[at(d)]) (void)edges_.remove(socket.fd, d);
     socket.spent[at(d)] = false;
@@ -187,43 +178,64 @@ void SocketSet::unlist(Socket& socket) {
     (socket.previous != nullptr ? socket.previous->next : first_unarmed_) = socket.next;
 }
 
-void SocketSet::arm_one(Socket& socket) {
+bool SocketSet::is_wanted(const Socket& socket, Direction d) {
+    return socket.mode[at(d)] != Mode::none && !socket.spent[at(d)];
+}
+
+size_t SocketSet::arm_one(Socket& socket, std::span<Wakeup> out) {
     uint32_t wanted = 0;
     for (const Direction d : kBoth)
-        if (socket.mode[at(d)] != Mode::none && !socket.spent[at(d)])
-            wanted |= sockets::events_for(d);
-    if (wanted == 0) return;
+        if (is_wanted(socket, d)) wanted |= sockets::events_for(d);
+    if (wanted == 0) return 0;
     wanted |= afd::kLocalClose;
     if (socket.poll.pending) {
         // Otherwise the poll is answered when something of it is true.
-        if ((wanted & ~socket.poll.asked) != 0) afd::cancel(socket.poll);
-        return;
+        const uint32_t missing = wanted & ~socket.poll.asked;
+        if (missing == 0) return 0;
+        afd::cancel(socket.poll);
+        return look_for(socket, missing, out);
     }
     if (socket.close->closed.load()) {
         drop(socket);
-        return;
+        return 0;
     }
     const Errno error = afd::submit(socket.poll, socket.base, wanted);
+    socket.turn = turn_;
     if (error == Errno::ok)
         outstanding_++;
     else if (error != Errno::bad_descriptor)
         is_refused_ = true;
+    return 0;
 }
 
-void SocketSet::arm() {
+// The next poll can only be made when the packet of the cancelled one has come. But events that are
+// true already have to be reported by this call.
+size_t SocketSet::look_for(Socket& socket, uint32_t events, std::span<Wakeup> out) {
+    if (out.empty() || socket.close->closed.load()) return 0;
+    const uint32_t seen = afd::look(socket.base, events).events;
+    size_t count = 0;
+    for (const Direction d : kBoth)
+        if (count < out.size() && report(socket, d, seen & events, out[count])) count++;
+    return count;
+}
+
+size_t SocketSet::arm(std::span<Wakeup> out) {
+    turn_++;
     if (is_refused_) {
         is_refused_ = false;
         by_number_.for_each([this](size_t, Socket*& socket) {
             if (socket != nullptr && !socket->poll.pending) list(*socket);
         });
     }
-    if (first_unarmed_ == nullptr) return;
+    if (first_unarmed_ == nullptr) return 0;
     closes::notice();
+    size_t count = 0;
     while (first_unarmed_ != nullptr) {
         Socket& socket = *first_unarmed_;
         unlist(socket);
-        arm_one(socket);
+        count += arm_one(socket, out.subspan(count));
     }
+    return count;
 }
 
 // ---- answers ----
@@ -238,7 +250,7 @@ SpentEdges::Look SocketSet::sample(const Socket& socket, Direction d) const {
 // A direction that a packet concerns. False: there is nothing to report.
 bool SocketSet::report(Socket& socket, Direction d, uint32_t events, Wakeup& out) {
     Mode& mode = socket.mode[at(d)];
-    if (mode == Mode::none || socket.spent[at(d)]) return false;
+    if (!is_wanted(socket, d)) return false;
     uint16_t ready = sockets::ready_for(events & sockets::events_for(d));
     if (ready == 0) return false;
     if (mode == Mode::edge) {
@@ -257,6 +269,7 @@ bool SocketSet::report(Socket& socket, Direction d, uint32_t events, Wakeup& out
 
 size_t SocketSet::on_packet(void* object, std::span<Wakeup> out) {
     auto& socket = *static_cast<Socket*>(object);
+    const bool failed = afd::has_failed(socket.poll) && !socket.poll.cancelling;
     const uint32_t events = afd::events_of(socket.poll);
     outstanding_--;
     if (socket.orphan) {
@@ -265,14 +278,34 @@ size_t SocketSet::on_packet(void* object, std::span<Wakeup> out) {
         return 0;
     }
     if (socket.close->closed.load() || (events & afd::kLocalClose) != 0) {
+        out[0] = {socket.handle, kClosed, 0};
         drop(socket);
-        return 0;
+        return 1;
     }
+    // The answer may be old. This call must also report events that have become true since then.
+    const bool is_old = socket.turn != turn_;
     size_t count = 0;
-    for (const Direction d : kBoth)
-        if (report(socket, d, events, out[count])) count++;
-    list(socket);
+    for (const Direction d : kBoth) {
+        if (report(socket, d, events, out[count]))
+            count++;
+        else if (is_old && (events & sockets::events_for(d)) == 0 && is_wanted(socket, d) &&
+                 report(socket, d, afd::look(socket.base, sockets::events_for(d)).events,
+                        out[count]))
+            count++;
+    }
+    if (socket.poll.cancelling) {
+        (void)arm_one(socket, {});
+        is_made_anew_ = true;
+    } else if (failed) {
+        is_refused_ = true;  // if it were asked again at once, it could fail again at once
+    } else {
+        list(socket);
+    }
     return count;
+}
+
+bool SocketSet::take_made_anew() {
+    return std::exchange(is_made_anew_, false);
 }
 
 size_t SocketSet::look_at_edges(std::span<Wakeup> out, Nanos t) {

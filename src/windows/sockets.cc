@@ -99,6 +99,8 @@ Sample readable(int fd, const FdFacts& facts, uint16_t ready) {
     }
     sample.active = sample.data > 0 || (ready & kReadable) != 0;
     sample.eof = (ready & (kHangup | kReadHangup)) != 0;
+    // Data behind an urgent byte is not counted.
+    if (sample.active && !sample.eof && sample.data == 0) sample.data = 1;
     if ((ready & kHangup) != 0)
         sample.error = cause_of_end(afd::look(afd::base_of(fd), events_for(Direction::read)));
     return sample;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Locks, clocks and stderr of Windows: what platform.h asks for beside the Backend.
+// Locks, clocks and stderr of Windows: the functions of platform.h other than the Backend.
 #include <stdio.h>
 
 #include <atomic>

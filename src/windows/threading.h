@@ -6,6 +6,8 @@
 #ifndef KQ_THREADING_H
 #define KQ_THREADING_H
 
+#include <stdint.h>
+
 namespace kq {
 
 class RawMutex {
@@ -27,6 +29,15 @@ constexpr bool single_threaded() {
 namespace threading {
 
 void yield();
+
+// Windows does not fork, so threads need not be told apart.
+constexpr uintptr_t self() {
+    return 0;
+}
+
+// Only fork() asks for this.
+constexpr void enter_shared() {}
+constexpr void leave_shared() {}
 
 inline bool on_fork(void (* /*prepare*/)(), void (* /*parent*/)(), void (* /*child*/)()) {
     return true;

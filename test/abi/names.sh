@@ -5,7 +5,7 @@
 set -eu
 header=$1 layout=$2
 
-# What is no constant, and which the conformance tests look at.
+# Names that are no constants. The conformance tests check them.
 apart='LIBKQUEUE_SYS_EVENT_H|LIBKQUEUE_VERSION|LIBKQUEUE_API|EV_SET|EV_SET64'
 names=$(sed -n 's/^ *#define \([A-Z][A-Z0-9_]*\).*/\1/p' "$header" | grep -vxE "$apart")
 bad=0

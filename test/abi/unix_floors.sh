@@ -5,7 +5,7 @@ set -eu
 cd "$1"
 ground='threading cancellation dispositions left_signals program_actions signals signal_names signal_source pthreads file_stat'
 first='amount bells child_hints children clocks connection descriptor fd_identity file_watch open_numbers
-pending_signals pipe_device poll_bits sockets sys system'
+open_at pending_signals pipe_device poll_bits sockets sys system'
 is_one_of() { # <file of src/posix> <name>...
     name=$(basename "$1" .cc)
     name=$(basename "$name" .h)

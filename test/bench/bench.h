@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the benchmark programs share: clocks, what the process holds, descriptors and files to
-// measure with. A failure ends the program: a benchmark that went wrong has no number.
+// Shared by the benchmark programs: clocks, what the process holds, descriptors and files to
+// measure with. A failure ends the program, because a benchmark that went wrong has no result.
 #ifndef KQBENCH_BENCH_H
 #define KQBENCH_BENCH_H
 

@@ -53,7 +53,7 @@ sockaddr* generic(sockaddr_in& address) {
 void no_delay(int fd) {
     const int on = 1;
     must(::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0, "TCP_NODELAY");
-    // The port is needed by nobody afterwards: no TIME_WAIT.
+    // The port is not needed afterwards, so TIME_WAIT is avoided.
     const linger reset{1, 0};
     must(::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0, "SO_LINGER");
 }

@@ -26,10 +26,10 @@ constexpr int kBatch = 512;  // changes in one call: the list itself must not co
 // Where the library keeps the interest itself, an entry for poll() and what is known of it, and
 // reserves for as much again: POSIX and Solaris.
 int read_limit() {
-    return on_linux() ? 160 : 352;
+    return on_linux() ? 145 : 352;
 }
 constexpr int kTimerLimit = 128;
-constexpr int kUserLimit = 128;
+constexpr int kUserLimit = 90;
 
 size_t heap_in_use() {
     const struct mallinfo2 info = ::mallinfo2();

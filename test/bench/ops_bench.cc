@@ -7,8 +7,8 @@
 //
 //     add     EV_ADD of a knote that is not there
 //     modify  EV_ADD of one that is, with something changed (the delay, udata, fflags)
-//     fire    one event obtained. What makes it true is done before and not counted, but for USER
-//             and SIGNAL, where it is part of it
+//     fire    one event obtained. What makes it true is done before and not counted, except for
+//             USER and SIGNAL, where it is counted
 //     delete  EV_DELETE
 //
 // modify and fire are done to knotes far from each other, so that the caches are as cold as in a
@@ -66,7 +66,7 @@ class Scattered {
 };
 
 // One iteration is a batch of operations: `before` and `after` each batch are not counted. The
-// counter `ns` is the median batch's: what else the machine does meanwhile should not count.
+// counter `ns` is that of the median batch, because other work of the machine should not count.
 template <class Before, class Operation, class After>
 void run_batches(benchmark::State& state, int batch, Before before, Operation operation,
                  After after) {

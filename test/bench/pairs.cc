@@ -28,8 +28,9 @@ namespace {
 
 std::vector<const Workload*> all_workloads() {
     std::vector<const Workload*> all;
-    for (const auto table : {read_workloads(), change_workloads(), user_workloads(),
-                             timer_workloads(), system_workloads(), thread_workloads()})
+    for (const auto table :
+         {read_workloads(), change_workloads(), user_workloads(), timer_workloads(),
+          system_workloads(), answer_workloads(), thread_workloads()})
         for (const Workload& workload : table)
             all.push_back(&workload);
     return all;

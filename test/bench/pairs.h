@@ -67,6 +67,7 @@ std::span<const Workload> change_workloads();  // pairs_change.cc
 std::span<const Workload> user_workloads();    // pairs_user.cc
 std::span<const Workload> timer_workloads();   // pairs_timer.cc
 std::span<const Workload> system_workloads();  // pairs_system.cc: files, processes, signals
+std::span<const Workload> answer_workloads();  // pairs_answer.cc: two processes
 std::span<const Workload> thread_workloads();  // pairs_thread.cc
 
 }  // namespace kqbench

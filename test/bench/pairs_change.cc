@@ -100,7 +100,7 @@ Measurement hold_queues(Use<Queue>, long count) {
 constexpr Workload kWorkloads[] = {
     {"toggle", "EV_ENABLE, EV_DISABLE of WRITE beside READ", 200'000, 1'000, "raw", 0.15,
      kq_and_raw([](auto use, long n) { return toggle(use, n); })},
-    {"churn", "EV_ADD, EV_DELETE of a socket", 200'000, 1'000, "raw", 1.10,
+    {"churn", "EV_ADD, EV_DELETE of a socket", 200'000, 1'000, "raw", 1.15,
      kq_and_raw([](auto use, long n) { return churn(use, n); })},
     {"addmany",
      "EV_ADD of 9,000 pipes, 64 changes a call",
@@ -109,7 +109,7 @@ constexpr Workload kWorkloads[] = {
      "raw",
      1.15,
      kq_and_raw([](auto use, long n) { return addmany(use, n); }),
-     {{"heap", 160, false}}},
+     {{"heap", 145, false}}},
     {"create", "a queue made and closed", 5'000, 200, "raw", 2.0,
      kq_and_raw([](auto use, long n) { return create(use, n); })},
     {"hold_queues",

@@ -48,7 +48,7 @@ class FileWatch<RawQueue> {
         must(::inotify_add_watch(inotify_.fd(), path, IN_MODIFY | IN_ATTRIB) >= 0,
              "inotify_add_watch");
     }
-    // Whoever must tell a write from a truncation, or a removal from chmod(), looks at the file.
+    // A program must look at the file to tell a write from a truncation, or a removal from chmod().
     void wait_for_write(int fd) {
         RawQueue::Events<1> events;
         alignas(inotify_event) char buffer[4096];

@@ -66,6 +66,8 @@ class KqQueue : public QueueDescriptor {
     void watch_write(int target) { change(target, EVFILT_WRITE, EV_ADD); }
     void forget_read(int target) { change(target, EVFILT_READ, EV_DELETE); }
     void rearm(int target) { change(target, EVFILT_READ, EV_ENABLE | EV_DISPATCH); }
+    // For one event; the knote is gone then.
+    void watch_once(int target) { change(target, EVFILT_READ, EV_ADD | EV_ONESHOT); }
     // `data` of READ and WRITE is not wanted.
     void count_nothing() {
         struct kevent setting;
@@ -116,6 +118,7 @@ class RawQueue : public QueueDescriptor {
     void watch_write(int target) { control(EPOLL_CTL_ADD, target, EPOLLOUT); }
     void forget_read(int target) { control(EPOLL_CTL_DEL, target, 0); }
     void rearm(int target) { control(EPOLL_CTL_MOD, target, EPOLLIN | EPOLLONESHOT); }
+    void watch_once(int target) { rearm(target); }
     static void count_nothing() {}
 
     template <int N>

@@ -7,6 +7,7 @@
     run.py --only ops --plot x.svg  single operations and their plot only
     run.py --save r.json            ... and keep what was measured
     run.py --load r.json --markdown ... print or draw it again
+    run.py --before DIR ...             beside another build, whose libkqueue.so.0 is in DIR
 
 Of each workload the variants are run in turn, ROUNDS times; a ratio is the median of the
 rounds' ratios, so that what the machine does otherwise hits both sides. Needs only Python 3.
@@ -30,12 +31,22 @@ CONNECTIONS = [  # what kq_connections is run with
 QUICK_CONNECTIONS = [["-n", "100", "-a", "10", "-s", "0.05"], ["-n", "20", "-a", "5", "-s", "0.05", "-t"]]
 
 
-def output_of(command):
-    """Standard output of a program that must succeed."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def launch(command, library=None):
+    """Runs a program, with the libkqueue that is in the directory `library` if there is one."""
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(library)} if library else None
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def must_succeed(command, library=None):
+    done = launch(command, library)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stderr}")
-    return done.stdout
+    return done
+
+
+def output_of(command, library=None):
+    """Standard output of a program that must succeed."""
+    return must_succeed(command, library).stdout
 
 
 def say(text):
@@ -55,16 +66,22 @@ def measure_pairs(options):
         table = [w for w in table if w["workload"] in options.workloads]
     for workload in table:
         workload["runs"] = {v: [] for v in ("raw", "fair", "kq") if v != "fair" or workload["fair"]}
+        if options.before:  # unless the workload needs what that library has not
+            trial = [program, workload["workload"], "kq", str(workload["quick"])]
+            if launch(trial, options.before).returncode == 0:
+                workload["runs"]["before"] = []
     for round_ in range(options.rounds):
         for workload in table:
             say(f"round {round_ + 1}/{options.rounds}: {workload['workload']}")
             variants = list(workload["runs"])
-            turn = round_ % len(variants)  # nobody always runs first
+            turn = round_ % len(variants)  # another variant runs first in each round
             for variant in variants[turn:] + variants[:turn]:
-                command = [program, workload["workload"], variant]
+                before = variant == "before"
+                command = [program, workload["workload"], "kq" if before else variant]
                 if options.quick:
                     command.append(str(workload["quick"]))
-                workload["runs"][variant].append(json.loads(output_of(command)))
+                library = options.before if before else None
+                workload["runs"][variant].append(json.loads(output_of(command, library)))
     return table
 
 
@@ -116,11 +133,16 @@ def measure_connections(options):
 # ---- comparing ----
 
 
+def ratios_to(base, runs):
+    """Of each round: how much longer it took."""
+    return [ours["ns"] / max(other["ns"], 0.1) for ours, other in zip(runs, base)]
+
+
 def compare(workload):
     """One row: the medians, the ratio, and whether all that is asked for is reached."""
     runs = workload["runs"]
     base = runs[workload["base"]]
-    ratios = [kq["ns"] / max(other["ns"], 0.1) for kq, other in zip(runs["kq"], base)]
+    ratios = ratios_to(base, runs["kq"])
     ratio = statistics.median(ratios)
     ok = ratio <= workload["target"]
     notes = []
@@ -136,7 +158,8 @@ def compare(workload):
     return {
         "workload": workload["workload"],
         "base": workload["base"],
-        **{v: statistics.median(run["ns"] for run in found) for v, found in runs.items()},
+        **{v: statistics.median(run["ns"] for run in found) for v, found in runs.items() if v != "before"},
+        "before": statistics.median(ratios_to(base, runs["before"])) if runs.get("before") else None,
         "ratio": ratio,
         "spread": f"{min(ratios):.2f}-{max(ratios):.2f}",
         "target": workload["target"],
@@ -150,20 +173,23 @@ def nanoseconds(value):
 
 
 def pair_rows(pairs):
-    head = ["workload", "raw ns", "fair ns", "kq ns", "ratio", "min-max", "at most", "", "also"]
+    compared = list(map(compare, pairs))
+    beside = any(row["before"] for row in compared)
+    head = ["workload", "raw ns", "fair ns", "kq ns", *["before"] * beside, "ratio", "min-max", "at most", "", "also"]
     rows = [
         [
             row["workload"],
             nanoseconds(row["raw"]),
             nanoseconds(row.get("fair")),
             nanoseconds(row["kq"]),
+            *[f"{row['before']:.2f}" if row["before"] else ""] * beside,
             f"{row['ratio']:.2f} x {row['base']}",
             row["spread"],
             f"{row['target']:.2f}",
             "ok" if row["ok"] else "over",
             row["notes"],
         ]
-        for row in map(compare, pairs)
+        for row in compared
     ]
     return head, rows
 
@@ -265,6 +291,8 @@ def parse():
     parser.add_argument("--plot", type=pathlib.Path, default=pathlib.Path("kqueue_bench.svg"), metavar="FILE")
     parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="keep what was measured")
     parser.add_argument("--load", type=pathlib.Path, metavar="FILE", help="measure nothing, use this")
+    parser.add_argument("--before", type=pathlib.Path, metavar="DIR",
+                        help="measure another build of the library, too: its ratio is in the column before")
     parser.add_argument("--strict", action="store_true", help="exit with 1 if a workload is over")
     options = parser.parse_args()
     known = {"pairs": measure_pairs, "connections": measure_connections, "ops": measure_ops}

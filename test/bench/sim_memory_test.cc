@@ -49,7 +49,7 @@ namespace {
 
 constexpr int kFirst = 64;
 constexpr int kBatch = 512;  // changes in one call
-constexpr int kLimit = 160;
+constexpr int kLimit = 145;
 
 size_t library_heap() {
     const struct mallinfo2 info = ::mallinfo2();

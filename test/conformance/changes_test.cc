@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Changes that are refused, and that a refused change changes nothing;
-// D-6, D-7, D-9 and the errno matrix. Filters this build lacks are in missing_test.cc.
+// Which changes are refused. A refused change changes nothing.; D-6,
+// D-7, D-9 and the errno matrix. Filters that this build lacks are in missing_test.cc.
 #include <fcntl.h>
 
 #include <cerrno>
@@ -182,6 +182,9 @@ INSTANTIATE_TEST_SUITE_P(
              [](const Scene& s) { return change(s.closed, EVFILT_READ, EV_ADD | EV_DISABLE); }},
         Case{"ClosedDelete", EBADF,
              [](const Scene& s) { return change(s.closed, EVFILT_READ, EV_DELETE); }},
+        // 0x2 is FreeBSD's NOTE_FILE_POLL, which is refused where the descriptor is open
+        Case{"ClosedAddWithBitsOfOthers", EBADF,
+             [](const Scene& s) { return change(s.closed, EVFILT_READ, EV_ADD, 0x2); }},
         Case{"ClosedEnable", EBADF,
              [](const Scene& s) { return change(s.closed, EVFILT_READ, EV_ENABLE); }},
         Case{"ClosedNoAction", EBADF,
@@ -305,6 +308,23 @@ TEST_F(Changes, R104_AddAndDeleteOfAnExistingKnoteDeletes) {
     EXPECT_FALSE(has_knote(q, 1, EVFILT_USER));
     EXPECT_FALSE(has_knote(q, 1, EVFILT_TIMER));
     EXPECT_FALSE(has_knote(q, *p.read, EVFILT_READ));
+}
+
+// A knote that ended with its descriptor counts as missing, too.
+TEST_F(Changes, R104_AddAndDeleteOfOneThatWasClosedCreatesAnother) {
+    for (const int flags : {0, +EV_UDATA_SPECIFIC}) {
+        const Queue q;
+        Pipe old = make_pipe();
+        const int number = *old.read;
+        ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | flags)), 0);
+        const Pipe p = make_pipe();
+        old.read.reset();
+        ASSERT_EQ(::dup2(*p.read, number), number);
+        old.read.reset(number);
+        write_bytes(*p.write, 1);
+        ASSERT_EQ(q.apply(change(number, EVFILT_READ, EV_ADD | EV_DELETE | flags)), 0);
+        expect_only(q.collect(), number, EVFILT_READ, EV_ADD | flags, 0, 1);
+    }
 }
 
 TEST_F(Changes, R104_AddAndDeleteOfAMissingKnoteCreatesIt) {

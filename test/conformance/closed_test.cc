@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The number of a closed kqueue is somebody else's: it is not mistaken for the queue, and the new
-// owner notices nothing. What waiting costs because nobody tells of a close.
+// The number of a closed kqueue is given to another file: the library does not take that file for
+// the queue, and does nothing to it. The system does not tell a sleeping call that another
+// thread has closed its queue, so the call must look: what that costs.
 #include <fcntl.h>
 #include <sys/resource.h>
 
@@ -40,17 +41,22 @@ void descriptors(const Queue& q, const Pipe& pipe) {
                       change(*pipe.write, EVFILT_WRITE, EV_ADD | EV_CLEAR)),
               0);
 }
-// What was reported once leaves a silent registration behind.
+// A one-shot that was reported leaves a silent registration behind.
 void one_shots(const Queue& q, const Pipe& pipe) {
     write_bytes(*pipe.write, 1);
     EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_ONESHOT)), 0);
     EXPECT_EQ(q.collect().size(), 1u);
 }
+// Then the kqueue has memory for what it knows of all descriptors with numbers near this one.
+void a_former_knote(const Queue& q, const Pipe& pipe) {
+    EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    EXPECT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_DELETE)), 0);
+}
 void timers(const Queue& q, const Pipe&) {
     EXPECT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD, 0, 60'000)), 0);
 }
 
-// A queue, closed, and an epoll set that has its number and one pipe in it.
+// A closed queue, and an epoll set that has its number and watches one pipe.
 class Closed : public KqTest, public testing::WithParamInterface<Before> {
   protected:
     Closed() {
@@ -102,7 +108,7 @@ TEST_P(Closed, R10_AddingIsRefused) {
 }
 
 TEST_P(Closed, R10_NothingIsTakenThatIsReportedByLevel) {
-    // As programs do it: the number, a pointer, all bits.
+    // The data that programs give to epoll_ctl(): the number, a pointer, all bits.
     const uint64_t tags[] = {3, reinterpret_cast<uintptr_t>(this), ~uint64_t{0}, uint64_t{3} << 60,
                              (uint64_t{1} << 60) + 5};
     if (GetParam().prepare == one_event || GetParam().prepare == leftovers)
@@ -121,7 +127,8 @@ TEST_P(Closed, R10_NothingIsTakenThatIsReportedByLevel) {
     EXPECT_EQ(registered(), 1);
 }
 
-// Whatever is answered, by a queue that has yet something to say: then EBADF.
+// The calls may return events that were pending, and then fail with EBADF. The test checks only
+// that they do nothing to the epoll set.
 TEST_P(Closed, R10_TheOwnerOfTheNumberNoticesNothing) {
     put_in(1);
     Event event{};
@@ -149,11 +156,13 @@ INSTANTIATE_TEST_SUITE_P(With, Closed,
                          testing::Values(Before{"Nothing", nothing}, Before{"OneEvent", one_event},
                                          Before{"Leftovers", leftovers},
                                          Before{"Descriptors", descriptors},
-                                         Before{"OneShots", one_shots}, Before{"Timers", timers}),
+                                         Before{"OneShots", one_shots},
+                                         Before{"AFormerKnote", a_former_knote},
+                                         Before{"Timers", timers}),
                          kind_name);
 
-// READ and WRITE of different modes, both silent since they were reported: arming one again
-// need not touch the queue that has the number.
+// READ and WRITE have different modes, and both are silent because they were reported. Arming one
+// again must not touch the queue that has the number.
 TEST(ClosedNumber, R10_ASpentOneshotBesideAnEdge) {
     Queue q;
     const Pair pair = make_socketpair(SOCK_STREAM);
@@ -167,8 +176,8 @@ TEST(ClosedNumber, R10_ASpentOneshotBesideAnEdge) {
     EXPECT_EQ(errno, EBADF);
 }
 
-// The program closes all, the library's own descriptors with it, and one of these numbers becomes
-// a file that looks like them.
+// The program closes all descriptors, including those of the library. Then it opens a file of the
+// same kind, which gets one of these numbers.
 TEST(ClosedNumber, R6_AnEventfdOfTheProgramIsNotTakenForOurs) {
     Child child([] {
         { const Queue before; }
@@ -182,7 +191,8 @@ TEST(ClosedNumber, R6_AnEventfdOfTheProgramIsNotTakenForOurs) {
     EXPECT_EQ(child.wait(), 0) << child.errors();
 }
 
-// One thread uses a number that is not its queue's any more, while others make queues of it.
+// One thread uses the number of a closed queue, while other threads make queues that get the
+// number.
 TEST(ClosedInUse, R13_NewQueuesAreMadeWhileTheirNumbersAreUsed) {
     const Event one = change(1, EVFILT_USER, EV_ADD);
     const int number = ::kqueue();

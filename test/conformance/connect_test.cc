@@ -100,7 +100,7 @@ TEST_P(Unconnected, R109_UnixStreamSocketIsSilentAndSleeps) {
     const Fd fd = unix_socket(SOCK_STREAM);
     ASSERT_EQ(both(fd), 0);
     expect_sleeps(q_);
-    // But for the moments in which it is looked at again (L-UNIX-CONNECT).
+    // Except for the moments in which the library looks at it again (L-UNIX-CONNECT).
     eventually([&] {
         expect_none(q_.collect());
         return !q_.readable();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The other ways to make a kqueue, and what the header says of itself: semantics 1.5.
+// The other calls that make a kqueue, and the version and the names in the header: semantics 1.5.
 #include <fcntl.h>
 #include <kqueue/signal.h>
 #include <unistd.h>
@@ -38,7 +38,14 @@ TEST_F(EntryPoints, S15_Kqueue1) {
 TEST_F(EntryPoints, S15_Kqueuex) {
     for (const unsigned flags : {0u, KQUEUE_CLOEXEC})
         expect_works_and_is_cloexec(::kqueuex(flags));
-    for (const unsigned flags : {2u, 3u, 0x80000000u}) {
+    std::vector<unsigned> unknown{4u, 0x80000000u};
+    #ifdef KQUEUE_CPONFORK
+    for (const unsigned flags : {KQUEUE_CPONFORK, KQUEUE_CPONFORK | KQUEUE_CLOEXEC})
+        expect_works_and_is_cloexec(::kqueuex(flags));
+    #else
+    unknown.insert(unknown.end(), {2u, 3u});
+    #endif
+    for (const unsigned flags : unknown) {
         errno = 0;
         EXPECT_EQ(::kqueuex(flags), -1);
         EXPECT_EQ(errno, EINVAL);

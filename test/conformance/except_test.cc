@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_EXCEPT: semantics 5.4.
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <cerrno>
 
 #include "support/kq.h"
 #include "support/library.h"
 #include "support/net.h"
 #include "support/thread.h"
+#include "support/tree.h"
 
 namespace kqtest {
 namespace {
@@ -23,7 +27,7 @@ class Except : public KqTest {
         char c = 0;
         ASSERT_EQ(::recv(*tcp.first, &c, 1, MSG_OOB), 1);
     }
-    // Past the mark, where nothing urgent is left.
+    // Reads past the mark. Then no urgent data is left.
     void read_all() const {
         char bytes[64];
         while (::recv(*tcp.first, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
@@ -97,7 +101,7 @@ TEST_F(Except, S54_OneshotAndDispatch) {
 TEST_F(Except, S54_ASleepingThreadIsWoken) {
     ASSERT_EQ(add(), 0);
     std::vector<Event> events;
-    Thread waiter([&] { events = q.wait(); });
+    Thread waiter([&] { events = q.call({}, 16, kForever).events; });  // or join() aborts
     waiter.wait_until_asleep();
     send_urgent();
     waiter.join();
@@ -125,6 +129,40 @@ TEST_F(Except, R148_ReadAndWriteDoNotNotice) {
     expect_silent(q);
 }
 
+// Unread data behind the urgent byte must not be taken for the end of the connection.
+TEST_F(Except, S54_DataBehindUrgentDataAreNoEnd) {
+    send_urgent();
+    write_bytes(*tcp.second, 3);
+    ASSERT_TRUE(wait_for(*tcp.first, POLLIN));
+    ASSERT_EQ(add(), 0);
+    expect_urgent();
+    ASSERT_EQ(add(0, 0), 0);
+    expect_silent(q);
+    read_all();
+    tcp.second.reset();
+    ASSERT_TRUE(wait_for(*tcp.first, POLLIN));
+    expect_only(q.wait(), *tcp.first, EVFILT_EXCEPT, EV_ADD | EV_EOF);
+}
+
+// Adding, changing or deleting another knote of the descriptor gives no event to the first one.
+TEST_F(Except, R336_ANeighbourIsNoNews) {
+    const auto beside = [this](int flags, unsigned fflags = NOTE_OOB) {
+        return q.apply(
+            change(*tcp.first, EVFILT_EXCEPT, flags | EV_UDATA_SPECIFIC, fflags, 0, tag(1)));
+    };
+    ASSERT_EQ(add(EV_CLEAR), 0);
+    send_urgent();
+    expect_urgent(EV_CLEAR);
+    ASSERT_EQ(beside(EV_ADD | EV_CLEAR), 0);
+    expect_only(q.wait(), *tcp.first, EVFILT_EXCEPT, EV_ADD | EV_CLEAR | EV_UDATA_SPECIFIC,
+                NOTE_OOB, 0, tag(1));
+    expect_silent(q);
+    ASSERT_EQ(beside(0, 0), 0);
+    expect_silent(q);
+    ASSERT_EQ(beside(EV_DELETE), 0);
+    expect_silent(q);
+}
+
 TEST_F(Except, S54_TheEndOfThePeerIsEof) {
     ASSERT_EQ(add(0, 0), 0);
     expect_silent(q);
@@ -137,12 +175,54 @@ TEST_F(Except, S54_TheEndOfThePeerIsEof) {
     EXPECT_EQ(events[0].fflags, 0u);
 }
 
+// The end comes while the urgent byte, which was reported, is still there.
+TEST_F(Except, S54_WithClearTheEndIsNewsAfterUrgentData) {
+    ASSERT_EQ(add(EV_CLEAR), 0);
+    send_urgent();
+    expect_urgent(EV_CLEAR);
+    tcp.second.reset();
+    take_urgent();
+    read_all();
+    const std::vector<Event> events = q.wait();
+    ASSERT_EQ(events.size(), 1u);
+    EXPECT_EQ(events[0].flags, EV_ADD | EV_CLEAR | EV_EOF);
+}
+
+// poll() says POLLHUP of such a socket.
+TEST_F(Except, S54_ASocketThatWasNeverConnectedHasNoEnd) {
+    const UnixListener listener;
+    const Fd connecting{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    for (const int domain : {AF_INET, AF_UNIX}) {
+        const Fd idle{::socket(domain, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        ASSERT_EQ(q.apply(change(*idle, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), 0);
+        expect_silent(q);
+    }
+    ASSERT_EQ(q.apply(change(*connecting, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), 0);
+    expect_silent(q);
+    ASSERT_EQ(connect_to(*connecting, listener.address), 0);
+    expect_silent(q);
+    Fd peer = listener.accept();
+    peer.reset();
+    expect_only(q.wait(), *connecting, EVFILT_EXCEPT, EV_ADD | EV_EOF);
+}
+
+// It is one queue within another for the kernel, as READ is.
+TEST_F(Except, D40_NestedTooDeeplyIsInvalid) {
+    if (!on_linux()) GTEST_SKIP() << "other backends do not nest kernel queues for it";
+    std::vector<Queue> chain(12);
+    for (size_t i = 1; i < chain.size(); i++)
+        if (chain[i].apply(change(chain[i - 1].fd(), EVFILT_READ, EV_ADD)) != 0) break;
+    EXPECT_EQ(chain[0].apply(change(*tcp.first, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), EINVAL);
+    EXPECT_FALSE(has_knote(chain[0], *tcp.first, EVFILT_EXCEPT));
+}
+
 TEST_F(Except, S54_WhatItRefuses) {
     EXPECT_EQ(add(0, NOTE_OOB | 0x10), EINVAL);
     TempFile file;
     EXPECT_EQ(q.apply(change(*file.fd, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), EINVAL);
     EXPECT_EQ(q.apply(change(q.fd(), EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), EINVAL);
     EXPECT_EQ(q.apply(change(-1, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), EBADF);
+    EXPECT_EQ(q.apply(change(-1, EVFILT_EXCEPT, EV_ADD, NOTE_OOB | 0x10)), EBADF);
     EXPECT_EQ(q.apply(change(*tcp.first, EVFILT_EXCEPT, EV_DELETE)), ENOENT);
     expect_silent(q);
 }
@@ -155,6 +235,26 @@ TEST_F(Except, R193_AClosedDescriptorHasNoKnote) {
     Pair other = make_tcp_pair();
     expect_silent(q);
     EXPECT_NE(q.apply(change(number, EVFILT_EXCEPT, EV_DELETE)), 0);
+}
+
+// All open files of one FIFO look alike to fstat().
+TEST_F(Except, R290_TheSameFifoUnderTheSameNumberAgain) {
+    const Tree tree;
+    const std::string path = tree.path("fifo");
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    for (int round = 0; round < 3; round++) {
+        Fd reader{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+        Fd writer{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+        ASSERT_TRUE(writer);
+        ASSERT_EQ(q.apply(change(*reader, EVFILT_EXCEPT, EV_ADD, NOTE_OOB)), 0);
+        if (round == 1) continue;  // closed before anything happened
+        expect_silent(q);
+        writer.reset();
+        const std::vector<Event> events = q.wait();
+        ASSERT_EQ(events.size(), 1u);
+        EXPECT_EQ(events[0].ident, static_cast<uintptr_t>(*reader));
+        EXPECT_EQ(events[0].flags, EV_ADD | EV_EOF);
+    }
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Bits of fflags that mean nothing, in each filter (semantics 1.4, and 2.2 as amended): what no
-// kernel looks at is not refused. EVFILT_VNODE and EVFILT_PROC have that in their own files, and
-// what is refused since some native kernel serves it is in missing_test.cc.
+// Bits of fflags that mean nothing, in each filter (semantics 1.4, and 2.2 as amended). A bit that
+// no native kernel looks at is not refused. The files of EVFILT_VNODE and EVFILT_PROC test this for
+// these filters. Bits that are refused, because some native kernel serves them, are in
+// missing_test.cc.
 #include <kqueue/signal.h>
 #include <sys/event.h>
 
@@ -30,7 +31,7 @@ TEST_F(Fflags, S22_OfReadOthersAreIgnored) {
     expect_only(q.wait(), *p.read, EVFILT_READ, EV_ADD, 0, 4);
 }
 
-// Nobody serves 0x2 here: FreeBSD's NOTE_FILE_POLL is for reading files.
+// No kernel serves 0x2 for writing: FreeBSD's NOTE_FILE_POLL is for reading files.
 TEST_F(Fflags, S22_OfWriteOthersAreIgnored) {
     const Pipe p = make_pipe();
     ASSERT_EQ(q.apply(change(*p.write, EVFILT_WRITE, EV_ADD, ~unsigned{NOTE_LOWAT})), 0);
@@ -46,7 +47,8 @@ TEST_F(Fflags, S22_OfSignalAllAreIgnored) {
     expect_only(q.wait(), SIGUSR1, EVFILT_SIGNAL, EV_ADD | EV_CLEAR, 0, 1);
 }
 
-// Neither stored nor a command: between the 24 bits of the program and NOTE_FFCTRLMASK.
+// The bits between the 24 bits of the program and NOTE_FFCTRLMASK are not stored, and are no
+// command.
 TEST_F(Fflags, S22_OfUserTheOthersAreIgnored) {
     constexpr unsigned kNoBodys = 0x3e000000;
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, kNoBodys | 5)), 0);
@@ -55,7 +57,7 @@ TEST_F(Fflags, S22_OfUserTheOthersAreIgnored) {
     expect_only(q.wait(), 1, EVFILT_USER, EV_ADD | EV_CLEAR, 7);
 }
 
-// Here the kernels check.
+// For EVFILT_TIMER the native kernels check the bits.
 TEST_F(Fflags, R68_OfTimerOthersAreRefused) {
     for (unsigned bit = 0x200; bit != 0; bit <<= 1) {
         EXPECT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD, bit, 1)), EINVAL) << bit;

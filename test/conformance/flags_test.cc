@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The life of a knote, whatever it watches: identity, udata, enabling, deleting, and the flags of
-// its events.; D-2, D-10 to D-12. See flags_report_test.cc for
-// EV_ONESHOT, EV_CLEAR and EV_DISPATCH.
+// The life of a knote, for every filter: identity, udata, enabling, deleting, and the flags of its
+// events.; D-2, D-10 to D-12. EV_ONESHOT, EV_CLEAR and
+// EV_DISPATCH are in flags_report_test.cc.
 #include <cerrno>
 
 #include "support/source.h"

@@ -18,7 +18,7 @@ class Force : public KqTest {
     static Event force(Ident ident, int filter, int more = 0) {
         return change(ident, filter, EV_FORCEONESHOT | more, 0, 0, tag(9));
     }
-    // One event, with these flags and data, and the knote is gone.
+    // There is one event, with these flags and data. Then the knote is gone.
     void expect_once(Ident ident, int filter, int flags, intptr_t data) {
         EXPECT_TRUE(q.wait_until_readable());
         expect_only(q.collect(), ident, filter, flags | EV_ONESHOT, 0, data, tag(9));
@@ -115,7 +115,7 @@ TEST_F(Force, S31_EvDeleteTakesItBack) {
 
 TEST_F(Force, S31_NothingToForce) {
     EXPECT_EQ(q.apply(force(1, EVFILT_USER)), ENOENT);
-    // With the EV_ADD that creates the knote it says nothing.
+    // In the EV_ADD that creates the knote the flag has no effect.
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_FORCEONESHOT)), 0);
     expect_none(q.collect());
     EXPECT_TRUE(has_knote(q, 1, EVFILT_USER));

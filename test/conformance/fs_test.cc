@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_FS: semantics 5.11; R-6. Mounts are made in a mount namespace of this process, which needs
-// the right to make one: without it these tests are skipped.
+// EVFILT_FS: semantics 5.11; R-6. The tests mount in a mount namespace of their own process.
+// They are skipped if the process may not make one.
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -15,7 +15,7 @@
 namespace kqtest {
 namespace {
 
-// In a namespace of this process' own, and nobody else hears of its mounts.
+// Gives this process a namespace of its own, so that no other process hears of its mounts.
 bool may_mount() {
     static const bool may = [] {
         return ::unshare(CLONE_NEWNS) == 0 &&
@@ -125,6 +125,35 @@ TEST_F(Fs, R6_TheQueueIsReadableWhenSomethingWasMounted) {
     EXPECT_TRUE(q.wait_until_readable());
     expect_told(VQ_MOUNT);  // although poll() took the kernel's notice: L-FS
     EXPECT_FALSE(q.readable());
+}
+
+// poll() takes the kernel's notice, each time.
+TEST_F(Fs, R6_EachMountIsToldToAProgramThatPolls) {
+    ASSERT_EQ(add(), 0);
+    for (int round = 0; round < 3; round++) {
+        mount("a");
+        EXPECT_TRUE(q.readable());
+        expect_told(VQ_MOUNT);
+        expect_silent(q);
+        unmount("a");
+        EXPECT_TRUE(q.readable());
+        expect_told(VQ_UNMOUNT);
+    }
+}
+
+TEST_F(Fs, R307_AKqueueThatWatchesThisOne) {
+    const Queue outer;
+    ASSERT_EQ(outer.apply(change(q.fd(), EVFILT_READ, EV_ADD)), 0);
+    ASSERT_EQ(add(), 0);
+    for (int round = 0; round < 2; round++) {
+        expect_silent(outer);
+        mount("a");
+        expect_only(outer.collect(), q.fd(), EVFILT_READ, EV_ADD, 0, 1);
+        expect_told(VQ_MOUNT);
+        unmount("a");
+        expect_only(outer.collect(), q.fd(), EVFILT_READ, EV_ADD, 0, 1);
+        expect_told(VQ_UNMOUNT);
+    }
 }
 
 TEST_F(Fs, S511_EachKnoteIsToldAndEachQueue) {

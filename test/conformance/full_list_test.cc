@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A call goes on until its eventlist is full or everything pending was looked at once (2.3 as
-// amended; ): no number of ours shows.
+// amended; ). The sizes of the library's own buffers must not show.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,11 +15,12 @@
 #include "support/kq.h"
 #include "support/limit.h"
 #include "support/thread.h"
+#include "support/world.h"
 
 namespace kqtest {
 namespace {
 
-constexpr int kMany = 3000;
+const int kMany = world::on_wine() ? 300 : 3000;  // there a socket takes 10 ms
 
 rlim_t all_allowed() {
     rlimit limit{};
@@ -30,10 +31,11 @@ rlim_t all_allowed() {
 class FullList : public KqTest {
   protected:
     void SetUp() override {
-        if (all_allowed() < kMany + 200) GTEST_SKIP() << "too few descriptors are allowed";
+        if (all_allowed() < static_cast<rlim_t>(kMany) + 200)
+            GTEST_SKIP() << "too few descriptors are allowed";
     }
 
-    // Both ends of sockets: so many descriptors, readable and writable.
+    // Pairs of sockets with `count` ends in all. Each end is readable and writable.
     std::vector<Pair> make_ready(int count) {
         std::vector<Pair> pairs;
         for (int i = 0; i < count / 2; i++) {
@@ -53,7 +55,7 @@ class FullList : public KqTest {
             for (const int fd : {*pair.first, *pair.second})
                 ASSERT_EQ(q.apply(change(fd, filter, flags)), 0);
     }
-    // One call gives each of so many knotes once.
+    // One call reports `count` knotes, each of them once.
     void expect_all(size_t count, int room, const char* file = __builtin_FILE(),
                     int line = __builtin_LINE()) const {
         const testing::ScopedTrace trace(file, line, "");
@@ -155,7 +157,7 @@ TEST_F(FullList, S23_EachFileThatChanged) {
     expect_all(kMany, kMany);
 }
 
-// Files to which the program went back: nobody tells of that.
+// The program moves back in the files with lseek(). No kernel reports that.
 TEST_F(FullList, S23_EachFileThatCanBeRead) {
     const TempFile file("abc");
     std::vector<Fd> numbers;
@@ -168,7 +170,7 @@ TEST_F(FullList, S23_EachFileThatCanBeRead) {
     expect_all(1, kMany);
     for (const Fd& fd : numbers)
         ASSERT_EQ(::lseek(*fd, 0, SEEK_SET), 0);
-    expect_all(301, kMany);
+    expect_all(301, 1000);
 }
 
 TEST_F(FullList, S23_EachKqueue) {
@@ -182,7 +184,7 @@ TEST_F(FullList, S23_EachKqueue) {
     expect_all(300, 1000);
 }
 
-// A kqueue that is watched says how many wait there.
+// The event of a watched kqueue says how many knotes are pending there.
 TEST_F(FullList, S43_AllThatIsPendingInAnotherOneIsCounted) {
     const std::vector<Pair> pairs = make_ready(kMany);
     add(pairs, EVFILT_READ, EV_ADD);
@@ -191,8 +193,8 @@ TEST_F(FullList, S43_AllThatIsPendingInAnotherOneIsCounted) {
     expect_only(outer.collect(), q.fd(), EVFILT_READ, EV_ADD, 0, kMany);
 }
 
-// What waited on the queue, enough for the list, and is not true any more, leaves its room to
-// others.
+// Enough knotes to fill the list are queued, but are not true any more. Their room in the list is
+// used for other events.
 TEST_F(FullList, S23_WhatIsNotTrueAnyMoreTakesNoRoom) {
     const std::vector<Pair> early = make_ready(200);
     add(early, EVFILT_READ, EV_ADD | EV_CLEAR);
@@ -206,20 +208,21 @@ TEST_F(FullList, S23_WhatIsNotTrueAnyMoreTakesNoRoom) {
     expect_all(kMany + 1, 2 * kMany);
 }
 
-// R-47, with a list that is large, too.
+// R-47 holds with a large list, too.
 TEST_F(FullList, R47_AllTakeTurns) {
     const std::vector<Pair> pairs = make_ready(kMany);
     add(pairs, EVFILT_READ, EV_ADD);
     std::map<uintptr_t, int> times;
     for (int i = 0; i < 15; i++)
-        for (const Event& event : q.collect(600))
+        for (const Event& event : q.collect(kMany / 5))
             times[event.ident]++;
     EXPECT_EQ(times.size(), static_cast<size_t>(kMany));
     for (const auto& [ident, n] : times)
         EXPECT_EQ(n, 3) << ident;
 }
 
-// What becomes ready again and again while it is collected is reported once, and stops no call.
+// Descriptors become ready again and again while a call collects. Each is reported once, and the
+// call ends.
 TEST_F(FullList, R48_WhatIsReadyAgainAtOnce) {
     const std::vector<Pair> pairs = make_ready(300);
     add(pairs, EVFILT_READ, EV_ADD | EV_CLEAR);
@@ -249,13 +252,13 @@ TEST_F(FullList, R258_AFastTimerIsOneOfMany) {
     const std::vector<Pair> pairs = make_ready(kMany);
     add(pairs, EVFILT_READ, EV_ADD);
     ASSERT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD, NOTE_USECONDS, 1)), 0);
-    size_t times = 0;
+    int times = 0;
     for (int i = 0; i < 20; i++) {
-        const size_t got = q.collect(2 * kMany).size();
+        const int got = static_cast<int>(q.collect(2 * kMany).size());
         EXPECT_TRUE(got == kMany || got == kMany + 1) << got;
         times += got - kMany;
     }
-    EXPECT_GT(times, 0u);
+    EXPECT_GT(times, 0);
 }
 
 #ifdef LIBKQUEUE_HAS_KEVENT64
@@ -270,7 +273,7 @@ TEST_F(FullList, S15_Kevent64HasNoOtherLimit) {
             if (i % 3 == 0) add.flags |= EV_ONESHOT;
             ASSERT_EQ(::kevent64(q.fd(), &add, 1, nullptr, 0, 0, nullptr), 0);
         }
-    std::vector<struct kevent64_s> events(2 * kMany);
+    std::vector<struct kevent64_s> events(2 * static_cast<size_t>(kMany));
     for (const int expected : {kMany, kMany * 2 / 3}) {
         const int n = ::kevent64(q.fd(), nullptr, 0, events.data(), 2 * kMany, 0, &kAtOnce);
         ASSERT_EQ(n, expected);
@@ -287,8 +290,8 @@ TEST_F(FullList, S15_Kevent64HasNoOtherLimit) {
     }
 }
 
-// All that can wait: what the kernel tells by level, by edge and once, in both lanes, and what the
-// library itself has. As many changes, and answers to them.
+// Everything that can be pending: reports of the kernel by level, by edge and once, in both lanes,
+// and events of the library itself. The test makes as many changes, and gets as many answers.
 TEST_F(FullList, S15_Kevent64AppliesAndReportsAsManyAsKevent) {
     const std::vector<Pair> pairs = make_ready(kMany);
     std::vector<struct kevent64_s> changes;
@@ -333,7 +336,7 @@ TEST_F(FullList, S15_Kevent64FillsItsListToo) {
     empty(early);
     const std::vector<Pair> late = make_ready(kMany);
     add(late, EVFILT_READ, EV_ADD);
-    std::vector<struct kevent64_s> events(2 * kMany);
+    std::vector<struct kevent64_s> events(2 * static_cast<size_t>(kMany));
     EXPECT_EQ(::kevent64(q.fd(), nullptr, 0, events.data(), 150, 0, &kAtOnce), 150);
     EXPECT_EQ(::kevent64(q.fd(), nullptr, 0, events.data(), 2 * kMany, 0, &kAtOnce), kMany + 1);
 }

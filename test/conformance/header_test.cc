@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// <sys/event.h> as programs are compiled with it.
+// <sys/event.h> as a program sees it that is compiled with it.
 #include <stdlib.h>
 #include <sys/event.h>
 
@@ -35,8 +35,8 @@ TEST_F(Header, R320_LayoutOfStructKevent) {
     EXPECT_EQ(sizeof(Event), word == 8 ? 32u : 20u);
 }
 
-// nginx and libdispatch name filters that nobody serves, and have no #ifdef around them.
-// Preprocessor and library say the same about each.
+// nginx and libdispatch use names of filters that the library does not serve, without #ifdef. For
+// each name the preprocessor and the library say the same.
 TEST_F(Header, R321_EveryFilterOfTheAbiHasANameAndTheHeaderSaysWhatIsServed) {
     const struct {
         int number;

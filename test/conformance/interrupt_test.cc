@@ -24,10 +24,10 @@ TEST_F(Interrupt, R50_ACaughtSignalEndsTheWaitWithEintrInSpiteOfSaRestart) {
     Result result;
     Thread waiter([&] { result = q.call({}, 1, kForever); });
     waiter.wait_until_asleep();
-    waiter.signal(SIGUSR1);
+    waiter.signal_until_ended(SIGUSR1);
     waiter.join();
     expect_failed(result, EINTR);
-    EXPECT_EQ(signals_counted(), 1);
+    EXPECT_GE(signals_counted(), 1);
 }
 
 TEST_F(Interrupt, R50_ACaughtSignalEndsATimedWaitWithEintr) {
@@ -36,7 +36,7 @@ TEST_F(Interrupt, R50_ACaughtSignalEndsATimedWaitWithEintr) {
     Result result;
     Thread waiter([&] { result = q.call({}, 1, &minute); });
     waiter.wait_until_asleep();
-    waiter.signal(SIGUSR1);
+    waiter.signal_until_ended(SIGUSR1);
     waiter.join();
     expect_failed(result, EINTR);
 }
@@ -48,7 +48,7 @@ TEST_F(Interrupt, R50_TheQueueWorksAfterEintr) {
         Result result;
         Thread waiter([&] { result = q.call({}, 1, kForever); });
         waiter.wait_until_asleep();
-        waiter.signal(SIGUSR1);
+        waiter.signal_until_ended(SIGUSR1);
         waiter.join();
         expect_failed(result, EINTR);
         ASSERT_EQ(q.apply(change(1, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
@@ -65,7 +65,7 @@ TEST_F(Interrupt, R51_TheChangesOfAnInterruptedCallAreInEffect) {
             1, kForever);
     });
     waiter.wait_until_asleep();
-    waiter.signal(SIGUSR1);
+    waiter.signal_until_ended(SIGUSR1);
     waiter.join();
     expect_failed(result, EINTR);
     EXPECT_EQ(q.apply(change(2, EVFILT_TIMER, EV_DELETE)), 0);
@@ -140,7 +140,7 @@ TEST_F(Interrupt, R50_OnlyACaughtSignalInterrupts) {
     EXPECT_EQ(signals_counted(), 0);
 }
 
-// The program has no handler: a backend may have one of its own, which is not the program's matter.
+// The program has no handler. A backend may have one, which the program must not notice.
 TEST_F(Interrupt, R50_ASignalThatOnlyAnotherQueueWatchesDoesNotInterrupt) {
     set_disposition(SIGUSR2, SIG_DFL);
     const Queue watcher;
@@ -230,7 +230,7 @@ TEST_F(Interrupt, R54_AQueueOfCanceledWaitersIsReclaimed) {
     EXPECT_EQ(open_descriptors(), before);
 }
 
-// With a request already pending when the call begins: it acts before the wait, and events stay.
+// A request is already pending when the call begins. It acts before the wait, and no event is lost.
 TEST_F(Interrupt, R54_APendingRequestActsInACallThatWouldWait) {
     const Queue q;
     std::atomic<bool> returned{false};
@@ -255,7 +255,8 @@ TEST_F(Interrupt, R54_APendingRequestActsInACallThatWouldWait) {
     EXPECT_FALSE(returned);
 }
 
-// What a cancelled thread may have had in its hand is told again. The answer has room for one.
+// Reports that a cancelled thread may have taken are reported again. The list has room for one
+// event.
 TEST_F(Interrupt, R54_ASignalThatComesAfterItIsToldBehindAnotherEvent) {
     const Queue q;
     const Pipe pipe = make_pipe();
@@ -281,8 +282,9 @@ TEST_F(Interrupt, R54_ASignalThatComesAfterItIsToldBehindAnotherEvent) {
     EXPECT_EQ(told, 1u);
 }
 
-// A signal comes to a thread that is about to be cancelled, and may be unwound out of the handler:
-// it is told all the same. ThreadSanitizer forgets signals of cancelled threads by itself.
+// A signal comes to a thread that is about to be cancelled, which may be unwound out of the
+// handler. The signal must still be reported. ThreadSanitizer itself loses signals of cancelled
+// threads.
 #if !defined(__SANITIZE_THREAD__)
 TEST_F(Interrupt, R54_ASignalOfAThreadThatIsCanceledIsTold) {
     const Queue q;
@@ -368,7 +370,7 @@ TEST_F(Interrupt, R55_ChangesAreNotCutInHalfByCancellation) {
     }
 }
 
-// D-37: not FreeBSD's way, but that of the others. At once, or as soon as the platform can tell.
+// D-37: as on the other BSDs, not as on FreeBSD. At once, or as soon as the platform can tell.
 TEST_F(Interrupt, R298_CloseEndsEveryWaitWithEbadf) {
     for (const int waiters : {1, 8}) {
         for (const bool knotes : {false, true}) {

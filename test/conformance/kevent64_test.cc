@@ -81,11 +81,11 @@ TEST_F(Kevent64, S15_ChangesAndEvents) {
     EXPECT_EQ(call({}, 4).ret, 0);
 }
 
-// What kevent() has no room for is the caller's, like udata.
+// The fields that struct kevent lacks belong to the caller, like udata.
 TEST_F(Kevent64, S11_ExtAndUdataComeBack) {
     expect_one(call({wide(1, EVFILT_USER, kUser, NOTE_TRIGGER, 7, kHigh, 8, kHigh)}, 1),
                wide(1, EVFILT_USER, kUser, 0, 7, kHigh, 8, kHigh));
-    // Stays from event to event; the last change counts, and may say nothing.
+    // They stay from event to event. The last change sets them, also to 0.
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_KEEPUDATA, NOTE_TRIGGER)), 0);
     expect_one(call({}, 1), wide(1, EVFILT_USER, kUser, 0, 0, kHigh, 8, kHigh));
     expect_one(call({wide(1, EVFILT_USER, 0, NOTE_TRIGGER, 0, 5, 6)}, 1),
@@ -102,15 +102,15 @@ TEST_F(Kevent64, S11_EachPartOfWhatIsTheCallersComesBackAlone) {
                             wide(1, EVFILT_USER, kUser, NOTE_TRIGGER, 0, kHigh)}) {
         expect_one(call({one}, 1),
                    wide(1, EVFILT_USER, kUser, 0, 0, one.udata, one.ext[0], one.ext[1]));
-        // Deleted by a change that says something of the kind, too: there is nothing to keep it.
+        // The change that deletes the knote has such a field, too. The field is not kept.
         EXPECT_EQ(apply(wide(1, EVFILT_USER, EV_DELETE, 0, 0, 0, 5)), 0);
-        // Asked for a receipt, the answer is the change.
+        // A receipt has the fields of the change.
         const Wide added = wide(1, EVFILT_USER, kUser | EV_RECEIPT, 0, 0, 3, 1, 2);
         expect_one(call({added}, 1),
                    wide(1, EVFILT_USER, kUser | EV_RECEIPT | EV_ERROR, 0, 0, 3, 1, 2));
         EXPECT_EQ(apply(wide(1, EVFILT_USER, EV_DELETE)), 0);
     }
-    // The library's own filter has no knotes to keep it in.
+    // The library's own filter has no knotes that could keep such a field.
     const Answers version = call({wide(0, EVFILT_LIBKQUEUE, EV_ADD, NOTE_VERSION, 0, 0, 1)}, 1);
     ASSERT_EQ(version.ret, 1);
     EXPECT_NE(version.events[0].data, 0);
@@ -125,7 +125,7 @@ TEST_F(Kevent64, S11_ExtGoesWithItsKnote) {
         expect_one(call({wide(1, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER)}, 1),
                    wide(1, EVFILT_USER, EV_ADD | EV_ONESHOT));
     }
-    // A descriptor that is closed takes it along, a new file of its number has none.
+    // The fields end with a descriptor that is closed. A new file with that number has none.
     Pipe p = make_pipe();
     const int number = *p.read;
     ASSERT_EQ(apply(wide(static_cast<uint64_t>(number), EVFILT_READ, EV_ADD, 0, 0, 0, 1, 2)), 0);
@@ -189,7 +189,7 @@ TEST_F(Kevent64, R32_WithoutRoomTheFirstErrorEndsTheCall) {
     const Answers two = call({bad, bad, wide(1, EVFILT_USER, EV_ADD)}, 1);
     EXPECT_EQ(two.ret, -1);
     EXPECT_FALSE(has_knote(q, 1, EVFILT_USER));
-    // A receipt that nobody can get: applied, and the rest is not (D-43).
+    // There is no room for the receipt: this change is applied, the next one is not (D-43).
     const Answers receipt =
         call({wide(2, EVFILT_USER, EV_ADD | EV_RECEIPT), wide(3, EVFILT_USER, EV_ADD)}, 0);
     EXPECT_EQ(receipt.ret, 0);
@@ -241,7 +241,7 @@ TEST_F(Kevent64, OneArrayMayBeBothLists) {
     EXPECT_TRUE(has_knote(q, 2, EVFILT_USER));
 }
 
-// The thread sleeps in kevent64(); what another one takes meanwhile is not noted in its list.
+// A thread sleeps in kevent64(). Events that another thread takes in this time are not in its list.
 TEST_F(Kevent64, R301_SleepsWhileOthersCollect) {
     ASSERT_EQ(apply(wide(1, EVFILT_USER, kUser, 0, 0, 0, 1, 2)), 0);
     Answers got;
@@ -258,14 +258,15 @@ TEST_F(Kevent64, R301_SleepsWhileOthersCollect) {
 
 TEST_F(Kevent64, IsACancellationPoint) {
     std::thread sleeper([&] { (void)call({}, 1, kForever); });
-    // Cancelled on its way or asleep: either must give back all it holds.
+    // The call is cancelled before it sleeps, or in its sleep. It must give back all that it holds.
     ASSERT_EQ(::pthread_cancel(sleeper.native_handle()), 0);
     sleeper.join();
     expect_one(call({wide(1, EVFILT_USER, kUser, NOTE_TRIGGER, 0, 0, 1)}, 1),
                wide(1, EVFILT_USER, kUser, 0, 0, 0, 1));
 }
 
-// In a process that has had a thread the kernel is told when the mutex is free again: here, too.
+// In a process that has had a second thread the library tells the kernel after it has released the
+// mutex. kevent64() does that, too.
 TEST_F(Kevent64, R6_ReadableWhenTheTriggerReturns) {
     std::thread([] {}).join();
     ASSERT_EQ(apply(wide(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);

@@ -100,7 +100,7 @@ TEST_F(Kqueue, R3_AFullDescriptorTableGivesEmfileAndLeaksNothing) {
     EXPECT_EQ(q.collect().size(), 1u);
 }
 
-// A knote for which a helper descriptor is needed that cannot be had is refused, and can be added
+// A knote is refused if it needs a helper descriptor and there is no free number. It can be added
 // later.
 TEST_F(Kqueue, R3_KnotesWithoutRoomForHelperDescriptors) {
     const Event changes[] = {

@@ -20,7 +20,7 @@ class Libkqueue : public KqTest {
                           int flags = EV_ADD) {
         return change(17, EVFILT_LIBKQUEUE, flags, code, data, udata);
     }
-    // The answer: the change itself, EV_RECEIPT added; data and udata are what was asked for.
+    // The answer is the change with EV_RECEIPT. Its data and udata are what the change asks for.
     Event ask(const Event& c) const {
         const Result result = q.call({c}, 1, kForever);
         if (result.ret != 1) {
@@ -34,7 +34,7 @@ class Libkqueue : public KqTest {
         EXPECT_TRUE(same(result.events[0], expected)) << to_string(result.events[0]);
         return result.events[0];
     }
-    // Sets; says what was set before.
+    // Sets a value. Returns the value that was set before.
     intptr_t set(unsigned code, intptr_t data, void* udata = nullptr) const {
         return ask(question(code, data, udata)).data;
     }
@@ -58,8 +58,8 @@ TEST_F(Libkqueue, R318_VersionText) {
     EXPECT_EQ(ask(question(NOTE_VERSION_STR)).udata, answer.udata) << "a static string";
 }
 
-// Which is how one suite knows what gaps to expect of which library. CTest says in the environment
-// whose it is to be: had the loader found another, every test would be of the wrong one.
+// From this text the suite knows which gaps to expect. CTest says in the environment which backend
+// is meant: if the loader had found another library, every test would test the wrong one.
 TEST_F(Libkqueue, R318_VersionTextNamesTheBackend) {
     EXPECT_TRUE(backend() == "linux" || backend() == "posix" || backend() == "solaris" ||
                 backend() == "windows")
@@ -76,8 +76,8 @@ TEST_F(Libkqueue, R317_VersionTextAndNumberAgree) {
     EXPECT_NE(text.find(expected), std::string::npos) << text << " " << expected;
 }
 
-// A program that asked with an entry it had got EV_ERROR in was answered with EV_ERROR, as if the
-// question had failed with the version for its errno. Found by the fuzzer.
+// A bug: if the entry of the question had EV_ERROR from an earlier answer, the new answer had
+// EV_ERROR, too, as if the question had failed with the version as its errno. Found by the fuzzer.
 TEST_F(Libkqueue, R317_WhatIsOfTheLibraryToSayIsNotEchoed) {
     const int flags = EV_ADD | EV_ERROR | EV_EOF;
     const Result result = q.call({question(NOTE_VERSION, 0, nullptr, flags)}, 1, kForever);
@@ -97,7 +97,7 @@ TEST_F(Libkqueue, R319_FilePollIntervalIsSet) {
     expect_answers(q.call({negative}, 1, kForever), {{negative, EINVAL}});
 }
 
-// A thread that sleeps looks at files that often.
+// A thread that sleeps looks at files once in each interval.
 TEST_F(Libkqueue, R319_FilesAreLookedAtInThisInterval) {
     KQ_OF(posix);
     const milliseconds interval{400};
@@ -108,7 +108,7 @@ TEST_F(Libkqueue, R319_FilesAreLookedAtInThisInterval) {
     ASSERT_EQ(q.apply(change(*file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
     expect_none(q.collect());
     Child writer([&] {
-        std::this_thread::sleep_for(milliseconds{50});
+        if (!wait_until_asleep(::getppid())) return 2;
         return ::write(*file.fd, "x", 1) == 1 ? 0 : 1;
     });
     const auto start = now();
@@ -214,7 +214,7 @@ TEST_F(Libkqueue, UncountedSocketsEndAndListenersCount) {
     expect_only(q.wait(), *s.second, EVFILT_READ, EV_ADD | EV_EOF, 0, 7);
 }
 
-// For programs that cannot be changed.
+// The environment variable is for programs that cannot be changed.
 TEST_F(Libkqueue, CountDataInTheEnvironmentIsWhereAKqueueBegins) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
     const auto use = [] {
@@ -283,7 +283,7 @@ TEST_F(Libkqueue, ThereAreNoKnotes) {
     expect_silent(q);
 }
 
-// An answer is an entry for a change: nothing is collected, nothing awaited.
+// An answer is an entry for a change. So the call does not collect events, and does not wait.
 TEST_F(Libkqueue, R35_AnswersSuppressCollection) {
     ASSERT_EQ(q.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)), 0);
     const Result result = q.call({question(NOTE_VERSION), change(2, EVFILT_USER, EV_ADD),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Programs that close all numbers that they do not know, as daemons do: what the library kept open
-// under these numbers is gone, and the files that get the numbers are the program's. The library
-// closes none of them (semantics 1.6).
+// A program closes all descriptors that it does not know, as daemons do. With them it closes
+// descriptors of the library, and then the program opens files that get these numbers. The library
+// must close none of these files (semantics 1.6).
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -29,7 +29,7 @@ namespace {
 constexpr int kFirst = 3;
 constexpr int kEnd = 80;
 
-// What the program opens afterwards. The call returns the number.
+// The kind of file that the program opens afterwards. open() returns the number.
 struct File {
     const char* name;
     int (*open)();
@@ -107,7 +107,7 @@ class Files {
         for (int number = kFirst; number < kEnd; number++)
             files_.push_back(identity_of(number));
     }
-    // How many are gone, or are others.
+    // How many numbers are closed, or name another file.
     [[nodiscard]] int lost() const {
         int count = 0;
         for (int number = kFirst; number < kEnd; number++)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What this build lacks: filters, which refuse EV_ADD with ENOSYS, and bits of fflags that
-// some native kernel serves (2.2 as amended), with ENOTSUP. Each says so on stderr, once. What
-// comes leaves this file.
+// What this build lacks. A missing filter refuses EV_ADD with ENOSYS. A missing bit of
+// fflags that some native kernel serves is refused with ENOTSUP (2.2 as amended). Each refusal is
+// reported on stderr once. What is implemented later leaves this file.
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ struct MissingFilter {
     }
 };
 
-// By number: a name is defined where the filter is served.
+// The filters by number, because a name is defined only where the filter is served.
 constexpr int kEmpty = -13;
 constexpr int kProcdesc = -14;
 constexpr int kExcept = -15;
@@ -43,13 +43,13 @@ bool is_missing(const MissingFilter& filter) {
     return n != kExcept || backend() == "windows";
 }
 
-// Leaves nothing behind where a death test ends without destructors.
+// A file without a name: a death test ends without destructors, and must leave nothing behind.
 Fd unnamed_file() {
     TempFile file;
     return std::move(file.fd);
 }
 
-// Something that every one of them could take for an ident.
+// An EV_ADD with an ident that is valid for this filter.
 Event add(int filter, int file) {
     switch (filter) {
         default:
@@ -86,7 +86,7 @@ class SaysUnimplemented {
 
 class Missing : public KqTest, public testing::WithParamInterface<MissingFilter> {
   protected:
-    // A new program for each death test: what was said before is not known to it.
+    // Each death test starts a new program, which has printed nothing before.
     Missing() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
     void SetUp() override {
         if (!is_missing(GetParam())) GTEST_SKIP() << "is served";
@@ -237,7 +237,7 @@ TEST_P(MissingNotes, S22_SaysSoOnceAndNamesTheBit) {
         SaysUnimplemented(1, {number, std::string("NOTE_") + GetParam().name}));
 }
 
-// A clock of which the system has none, or nobody can wait for it.
+// The system has no such clock, or no call that waits for it.
 TEST_F(MissingFilters, S59_AClockThatGoesOnInASuspendedMachine) {
     if (on_linux()) GTEST_SKIP() << "is served";
     GTEST_FLAG_SET(death_test_style, "threadsafe");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Kqueues that are moved to another number: duplicated, and the number they had closed. R-11.
+// Kqueues that are moved to another number: the program duplicates the descriptor, and closes the
+// old one. R-11.
 //
-// Nobody tells the library. Whatever it knows by then, and however far away the new number is, the
-// kqueue is there with all its knotes when that is used. (A descriptor is a reference to the kqueue
-// on all BSDs.)
+// The library is not told of that. When the program uses the new number, the kqueue must be there
+// with all its knotes, whatever the library knows at that time, and however far away the new number
+// is. (A descriptor is a reference to the kqueue on all BSDs.)
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -151,7 +152,7 @@ TEST_P(MovedQueue, R11_ManyInARowKeepTheirKnotes) {
     }
 }
 
-// Each gets the number of the one before, which nobody saw being closed.
+// Each kqueue gets the number of the one before. The library did not see that one being closed.
 TEST_P(MovedQueue, R11_OneAfterTheOtherAtTheSameNumber) {
     for (const When when : kWhen)
         for (int i = 0; i < 12; i++) {

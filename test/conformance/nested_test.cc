@@ -6,8 +6,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <vector>
 
+#include "support/absolute.h"
 #include "support/kq.h"
 #include "support/net.h"
 #include "support/signals.h"
@@ -43,7 +45,23 @@ TEST_F(Nested, R307_OneUserEventIsDataOne) {
     expect_none(outer_.collect());
     trigger();
     expect(0, 1);
-    expect(0, 1);  // level: nobody took it
+    expect(0, 1);  // by level: the event is still in the inner queue
+}
+
+// The inner queue is told of a descriptor that is closed, which is no event, and then of another.
+TEST_F(Nested, R310_AnEdgeAfterNewsThatWereNoEvent) {
+    Pair closed = make_socketpair(SOCK_STREAM);
+    Pair ended = make_socketpair(SOCK_STREAM);
+    const int number = *ended.first;
+    ASSERT_EQ(watch(EV_CLEAR), 0);
+    expect_none(outer_.collect());
+    ASSERT_EQ(inner_.apply(change(number, EVFILT_READ, EV_ADD | EV_DISABLE)), 0);
+    ASSERT_EQ(inner_.apply(change(*closed.first, EVFILT_READ, EV_ADD)), 0);
+    ended.second.reset();
+    closed.first.reset();
+    expect_none(outer_.collect());
+    ASSERT_EQ(inner_.apply(change(number, EVFILT_READ, EV_ENABLE)), 0);
+    expect(EV_CLEAR, 1);
 }
 
 TEST_F(Nested, R308_DataCountsTheUserEventsThatWait) {
@@ -185,7 +203,7 @@ TEST_F(Nested, R313_TheNumberOfAClosedInnerCanBeWatchedAgain) {
     ASSERT_EQ(inner_.fd(), number);
     add_user(1);
     trigger();
-    expect_none(outer_.collect());  // nobody watches the new one yet
+    expect_none(outer_.collect());  // no queue watches the new one yet
     ASSERT_EQ(watch(), 0);
     expect(0, 1);
 }
@@ -270,6 +288,29 @@ TEST_F(Nested, R307_ATimerInTheInnerWakesTheOuter) {
     EXPECT_GE(since(start), milliseconds{49});
     EXPECT_EQ(inner_.collect().size(), 1u);
     expect_sleeps(outer_);
+}
+
+// Nothing else in the inner queue wakes it.
+TEST_F(Nested, R307_ATimerByTheWallClockInTheInnerWakesTheOuter) {
+    ASSERT_EQ(watch(), 0);
+    const Absolute at = absolute(std::chrono::system_clock::now() + milliseconds{50});
+    ASSERT_EQ(inner_.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, at.fflags, at.data)), 0);
+    expect(0, 1);
+    EXPECT_EQ(inner_.collect().size(), 1u);
+    expect_sleeps(outer_);
+}
+
+// The program drains the socket, and no call on the inner queue notices that before the next bytes.
+TEST_F(Nested, R307_EachEdgeOfASocketInTheInnerWakesTheOuter) {
+    const Pair pair = make_socketpair(SOCK_STREAM);
+    ASSERT_EQ(inner_.apply(change(*pair.first, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    ASSERT_EQ(watch(), 0);
+    for (int i = 0; i < 3 && !HasFailure(); i++) {
+        write_bytes(*pair.second, 1);
+        expect(0, 1);
+        EXPECT_EQ(inner_.collect().size(), 1u);
+        read_bytes(*pair.first, 1);
+    }
 }
 
 TEST_F(Nested, R307_AFileInTheInnerWakesTheOuter) {

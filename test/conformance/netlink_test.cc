@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_READ on sockets of a protocol that cannot say how much there is: netlink. Linux only.
+// EVFILT_READ on netlink sockets, which cannot say how many bytes there are to read. Linux only.
 #ifdef __linux__
     #include <linux/netlink.h>
     #include <linux/rtnetlink.h>
@@ -16,7 +16,8 @@ class Netlink : public KqTest {
     Queue q;
 };
 
-// FIONREAD is ENOTTY there, and the knote never was true. Whoever reads `data` bytes has them all.
+// FIONREAD fails with ENOTTY there. A bug was that the knote therefore never became active. A
+// program that reads `data` bytes gets the whole datagram.
 TEST_F(Netlink, R118_DatagramsAreReportedWhereTheirSizeCannotBeAsked) {
     const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
     if (!socket) GTEST_SKIP() << "no netlink here";

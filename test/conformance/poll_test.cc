@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// poll() on a kqueue says what kevent() would find: for every filter, after each way to take an
-// event, or its reason, away.
+// poll() on a kqueue says what kevent() would find. This is tested for every filter, after each way
+// to take away an event or its reason.
 #include <fcntl.h>
 #include <sys/socket.h>
 
@@ -205,7 +205,7 @@ TEST_P(Poll, R6_ReadableUntilItIsTaken) {
 TEST_P(Poll, R6_NotReadableWhenTheReasonIsGone) {
     give();
     reason_->withdraw();
-    // An edge was told, and is asked for when somebody comes.
+    // The kernel has told an edge. The next call checks whether it is still true.
     const bool edge = (reason_->add().flags & (EV_CLEAR | EV_DISPATCH)) != 0 &&
                       reason_->add().filter != EVFILT_USER;
     expect_idle(edge || GetParam().late_after_withdraw);
@@ -263,7 +263,7 @@ TEST_P(Poll, R315_AWatchingQueueAgrees) {
 
 INSTANTIATE_TEST_SUITE_P(Of, Poll, testing::ValuesIn(kKinds), kind_name);
 
-// Whoever takes the user event back must not take the news of the file along.
+// When the library takes the user event back it must not take the report of the file back.
 TEST(PollOfAFile, R6_ReadableForItsChangeAfterAUserEventWasDeleted) {
     const Queue q;
     const TempFile file("abc");
@@ -278,7 +278,8 @@ TEST(PollOfAFile, R6_ReadableForItsChangeAfterAUserEventWasDeleted) {
     EXPECT_EQ(events[0].filter, EVFILT_VNODE);
 }
 
-// The data that was reported by edge stays in the pipe, so nobody looks again; the end is news.
+// The data that was reported by edge stays in the pipe, so the library does not look again. But the
+// end is a new event.
 TEST(PollOfAPipe, R6_ReadableForItsEndAfterAnEdgeThatWasReported) {
     const Queue q;
     Pipe pipe = make_pipe();

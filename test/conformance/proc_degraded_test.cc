@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC where the kernel or a sandbox gives less, and in forked children. Linux only: other
-// systems have other ways to be poor.
+// EVFILT_PROC where the kernel or a sandbox lacks a system call, and in forked children. Linux
+// only: other systems lack other things.
 #ifdef __linux__
 
     #include <fcntl.h>
@@ -175,7 +175,7 @@ void without_connector(const std::function<bool()>& enter, const std::string& re
         if (has_knote(q, process.pid(), EVFILT_PROC)) return 2;
         if (count_descriptors() != before) return 3;
         if (q.apply(watch(process.pid())) != 0) return 4;
-        // A change that cannot be had changes nothing.
+        // A change that is refused changes nothing.
         if (q.apply(watch(process.pid(), NOTE_FORK)) != ENOTSUP) return 5;
         process.go();
         const auto events = q.wait();
@@ -207,7 +207,7 @@ TEST_F(ProcDegraded, NoConnectorWithoutTheSocket) {
         "CAP_NET_ADMIN");
 }
 
-// Numbers of processes mean something else there than in the news.
+// In a pid namespace processes have other ids than in the reports of the process connector.
 TEST_F(ProcDegraded, NoConnectorInAPidNamespace) {
     KQ_OF(linux);
     without_connector(
@@ -246,7 +246,7 @@ TEST_F(ProcDegraded, AForkedChildInheritsNothing) {
     EXPECT_EQ(count_of_watching(), before + 2 + (news ? 1 : 0));
     Child child([&] {
         if (count_of_watching() > before) return 1;
-        // It watches by itself, and does not silence its parent by ending to.
+        // The child watches with its own descriptors. When it ends it must not stop the parent's.
         const Queue mine;
         Sleeper own(exits_with(2));
         if (mine.apply(watch(own.pid(), news ? NOTE_FORK | NOTE_EXIT : NOTE_EXIT)) != 0) return 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC of processes that are not our children (R-212, D-21), and of numbers that name
-// no process or another one by now.
+// EVFILT_PROC of processes that are not our children (R-212, D-21), and of process ids that now
+// name no process, or another process.
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -70,7 +70,7 @@ TEST_F(ProcForeign, R212_KilledByASignal) {
     EXPECT_EQ(WTERMSIG(static_cast<int>(events[0].data)), tells_strangers() ? SIGSEGV : 0);
 }
 
-// Nobody reaps it: those who may trace it learn how it exited nevertheless.
+// No process reaps it. A process that may trace it still learns how it exited.
 TEST_F(ProcForeign, R212_AZombieOfSomebodyElse) {
     Stranger process(exits_with(6));
     ASSERT_EQ(q.apply(watch(process.pid())), 0);
@@ -136,8 +136,8 @@ TEST_F(ProcForeign, AnExitDoesNotKeepOthersFromBeingServed) {
 constexpr int kNotPermitted = 77;
 constexpr int kWithoutStatus = 6;
 
-// What nobody sees of a process that exits with 9 after a byte was written to `ready`: 0 if that is
-// one event that says so.
+// Watches a process that exits with 9 after a byte was written to `ready`. Runs as the user
+// "nobody". Returns 0 if there is one event that says so, and otherwise what is wrong.
 int watch_it(pid_t pid, int ready) {
     Queue mine;
     if (mine.apply(watch(pid)) != 0) return 1;
@@ -149,7 +149,8 @@ int watch_it(pid_t pid, int ready) {
     return events[0].data == 0 ? kWithoutStatus : 0;
 }
 
-// What `watcher(pid, ready)` returns as nobody, of a process of root that is then reaped or not.
+// What `watcher(pid, ready)` returns for the user "nobody". It watches a process of root, which is
+// then reaped or not.
 int as_nobody(bool reap, const std::function<int(pid_t, int)>& watcher) {
     if (::geteuid() != 0) return kNotPermitted;
     Stranger process(exits_with(9));
@@ -172,9 +173,14 @@ int as_nobody(bool reap, const std::function<int(pid_t, int)>& watcher) {
 }
 
 TEST_F(ProcForeign, R212_AsAnUnprivilegedUser) {
-    const int result = as_nobody(true, watch_it);
-    if (result == kNotPermitted) GTEST_SKIP() << "cannot become nobody";
-    EXPECT_EQ(result, tells_strangers() ? 0 : kWithoutStatus);
+    const int expected = tells_strangers() ? 0 : kWithoutStatus;
+    int result = -1;
+    // There is no status if the parent's thread does not run, and reaps after 200 ms.
+    for (int tries = 0; tries < 3 && result != expected; tries++) {
+        result = as_nobody(true, watch_it);
+        if (result == kNotPermitted) GTEST_SKIP() << "cannot become nobody";
+    }
+    EXPECT_EQ(result, expected);
 }
 
 // In microseconds.
@@ -185,8 +191,8 @@ long processor_time() {
            used.ru_stime.tv_usec;
 }
 
-// It stays a zombie, and nobody may not ask how it exited: the event comes all the same, after a
-// while, without a status.
+// The process stays a zombie, and the user "nobody" may not ask how it exited. The event still
+// comes, after a while, without a status.
 TEST_F(ProcForeign, R212_AnEventIsNotDelayedForEver) {
     const int result = as_nobody(false, [](pid_t pid, int ready) {
         const auto begin = now();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC: many processes, many threads, and what they cost.
+// EVFILT_PROC: many processes, many threads, and what watching them costs.
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -25,18 +25,12 @@ Event watch(pid_t pid) {
     return change(pid, EVFILT_PROC, EV_ADD, NOTE_EXIT);
 }
 
-// Children that exit with their number when they are all let go.
+// Children that wait until all of them are let go. Each exits with its own number (modulo 200).
 class Crowd {
   public:
     explicit Crowd(int count) : gate_(make_pipe()) {
         for (int i = 0; i < count; i++) {
-            const pid_t pid = ::fork();
-            if (pid == 0) {
-                char byte = 0;
-                ::close(*gate_.write);
-                if (::read(*gate_.read, &byte, 1) != 0) ::_exit(99);
-                ::_exit(i % 200);
-            }
+            const pid_t pid = start_at_gate(gate_, i % 200);
             if (pid < 0) break;
             number_[pid] = i;
         }
@@ -59,7 +53,7 @@ class Crowd {
             ::waitpid(pid, nullptr, 0);
     }
     const std::map<pid_t, int>& members() const { return number_; }
-    // Whether this tells the right thing of one of them.
+    // Whether this is the right event of one of them.
     bool is_true(const Event& event) const {
         const auto at = number_.find(static_cast<pid_t>(event.ident));
         return at != number_.end() && event.fflags == NOTE_EXIT &&
@@ -86,7 +80,7 @@ class ProcMany : public KqTest {
         for (const auto& [pid, number] : crowd.members())
             ASSERT_EQ(q.apply(watch(pid)), 0);
     }
-    // Every one once, and rightly.
+    // Collects the event of each child. Each must come once and be right.
     void collect_all(const Crowd& crowd, int room) const {
         std::map<uintptr_t, int> times;
         while (times.size() < crowd.members().size()) {
@@ -123,8 +117,8 @@ TEST_F(ProcMany, R211_OneAtATime) {
 }
 
 #if defined(LIBKQUEUE_HAS_KEVENT64)
-// No number of ours shows (2.3 as amended). Where exits are named by SIGCHLD, of which many are
-// one, the rest of them are found a little later.
+// The sizes of the library's buffers must not show (2.3 as amended). Where the library hears of
+// exits by SIGCHLD, several signals become one, and the other exits are found a little later.
 TEST_F(ProcMany, S23_EachExitInOneCall) {
     KQ_OF(linux);
     constexpr int kCount = 100;
@@ -237,8 +231,8 @@ TEST_F(ProcMany, ASleepingThreadIsWokenByEach) {
     }
 }
 
-// To watch any signal takes what is pending: with it the SIGCHLD went that told of the exit, and
-// nobody looked at the child any more.
+// EV_ADD of any signal takes what is pending. A bug: the SIGCHLD that told of the exit was taken
+// too, and the library did not look at the child any more.
 TEST_F(ProcMany, R211_TheSignalOfTheExitIsTakenElsewhere) {
     Sleeper child(exits_with(7));
     ASSERT_EQ(q.apply(watch(child.pid())), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC, NOTE_EXIT of children, and the PROC parts of,
-//
+// EVFILT_PROC with NOTE_EXIT, of children, and what and
+// R-86 say of EVFILT_PROC.
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -23,7 +23,7 @@ Event with(pid_t pid, int flags, unsigned fflags = 0, void* udata = nullptr) {
     return change(pid, EVFILT_PROC, flags, fflags, 0, udata);
 }
 
-// Exactly one event: this process has exited, so.
+// Expects exactly one event, which says that this process has exited with this status.
 void expect_exit(const std::vector<Event>& events, pid_t pid, int status, void* udata = nullptr,
                  const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     expect_only(events, pid, EVFILT_PROC, kExitFlags, NOTE_EXIT, status, udata, file, line);
@@ -269,7 +269,7 @@ TEST_F(Proc, R64_NoSuchProcess) {
     expect_silent(q);
 }
 
-// 2.2 as amended: no kernel looks at them, nor at what is for events only.
+// 2.2 as amended: no kernel looks at these bits, or at bits that only events have.
 TEST_F(Proc, S22_BitsThatNoSystemDefinesAreIgnored) {
     constexpr unsigned kNoSystems = 0x01fffff8;
     Sleeper child(exits_with(1));

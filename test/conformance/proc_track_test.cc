@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC: NOTE_FORK, NOTE_EXEC, NOTE_TRACK. Skipped where EV_ADD says that
-// they cannot be had (L-PROC-NEWS).
+// EVFILT_PROC: NOTE_FORK, NOTE_EXEC, NOTE_TRACK. These tests are skipped where
+// EV_ADD refuses these fflags (L-PROC-NEWS).
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -50,7 +50,9 @@ using Histories = std::map<pid_t, History>;
 class ProcTrack : public KqTest {
   protected:
     void SetUp() override {
-        if (q.apply(watch(::getpid(), NOTE_FORK)) == ENOTSUP) GTEST_SKIP() << "see L-PROC-NEWS";
+        const int error = q.apply(watch(::getpid(), NOTE_FORK));
+        if (error == ENOTSUP) GTEST_SKIP() << "see L-PROC-NEWS";
+        ASSERT_EQ(error, 0);
         ASSERT_EQ(q.apply(change(::getpid(), EVFILT_PROC, EV_DELETE)), 0);
     }
 
@@ -103,14 +105,14 @@ TEST_F(ProcTrack, R213_ForkOfOurselves) {
 
 TEST_F(ProcTrack, R213_WhatWasBeforeIsNotTold) {
     const Queue other;
-    ASSERT_EQ(other.apply(watch(::getpid(), NOTE_FORK)), 0);  // somebody listens
+    ASSERT_EQ(other.apply(watch(::getpid(), NOTE_FORK)), 0);  // another kqueue listens
     Sleeper child;
     ASSERT_EQ(q.apply(watch(::getpid(), NOTE_FORK)), 0);
     expect_none(q.collect());
     EXPECT_EQ(other.wait().size(), 1u);
 }
 
-// The kernel tells of a new thread as if our parent had forked.
+// The kernel reports a new thread as if the parent of this process had forked.
 TEST_F(ProcTrack, R213_AThreadIsNoFork) {
     Sleeper child([] {
         in_threads(3, [](int) {});
@@ -129,8 +131,8 @@ TEST_F(ProcTrack, R214_ExecOfAChild) {
     expect_only(q.wait(), child.pid(), EVFILT_PROC, EV_ADD | EV_CLEAR, NOTE_EXEC);
 }
 
-// What a process did before it exited comes with its exit, or before, but never after or not at
-// all.
+// What a process did before it exited is reported before its exit or together with it, and is never
+// lost.
 TEST_F(ProcTrack, R214_NothingIsMissedAtTheEnd) {
     for (int i = 0; i < 20; i++) {
         Sleeper child([] { return runs("true & wait; exit 3"); });
@@ -193,8 +195,8 @@ TEST_F(ProcTrack, R215_AChildIsBornAndExits) {
     expect_silent(q);
 }
 
-// A queue that has knotes outlives the close of its descriptor: the ends of tracked
-// children do not make it look empty.
+// A queue that has knotes and a duplicate goes on when its descriptor is closed. The library must
+// not take it for empty after tracked children have ended.
 TEST_F(ProcTrack, R11_ADuplicateGoesOnWithWhatIsLeft) {
     Queue original;
     Sleeper child(forks_once);
@@ -222,7 +224,7 @@ TEST_F(ProcTrack, R215_TheChildHasTheUdataOfItsParent) {
     EXPECT_EQ(events[0].data, child.pid());
 }
 
-// Also of those that were gone, and reaped, before anybody looked.
+// Children are tracked even if they were gone, and reaped, before the library looked.
 TEST_F(ProcTrack, R215_APipelineAfterItsEnd) {
     Sleeper shell([] { return runs("true | cat | wc >/dev/null; exit 4"); });
     ASSERT_EQ(q.apply(watch(shell.pid(), NOTE_TRACK | kAll)), 0);
@@ -331,7 +333,7 @@ TEST_F(ProcTrack, SeveralThreadsHearOfEachChildOnce) {
     EXPECT_EQ(lost.load(), 0);
 }
 
-// More than the kernel keeps for one who does not listen: that is said.
+// There are more reports than the kernel keeps until they are read. The library says so.
 TEST_F(ProcTrack, LostNewsAreTold) {
     Sleeper parent([] { return runs("i=0; while [ $i -lt 2500 ]; do (:); i=$((i + 1)); done"); });
     ASSERT_EQ(q.apply(watch(parent.pid(), NOTE_TRACK | NOTE_EXIT)), 0);

@@ -1,29 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROCDESC: semantics 5.7. An ident is a pidfd.
+// EVFILT_PROCDESC: semantics 5.7. The ident is a pidfd.
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 
-#include "support/kq.h"
-#include "support/library.h"
+#include "support/procdesc.h"
 #include "support/process.h"
 #include "support/thread.h"
 
 namespace kqtest {
 namespace {
 
-Fd open_process(pid_t pid) {
-    return Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-}
-
-class ProcDesc : public KqTest {
+class ProcDesc : public ProcDescTest {
   protected:
-    void SetUp() override {
-        if (!on_linux()) GTEST_SKIP() << "EVFILT_PROCDESC is refused there: see missing_test.cc";
-        if (!open_process(::getpid())) GTEST_SKIP() << "no pidfds";
-    }
     int add(int fd, int flags = 0, unsigned fflags = NOTE_EXIT) const {
         return q.apply(change(fd, EVFILT_PROCDESC, EV_ADD | flags, fflags));
     }
@@ -61,7 +51,7 @@ TEST_F(ProcDesc, S57_ASleepingThreadIsWoken) {
     const Fd fd = open_process(child.pid());
     ASSERT_EQ(add(*fd), 0);
     std::vector<Event> events;
-    Thread waiter([&] { events = q.wait(); });
+    Thread waiter([&] { events = q.call({}, 16, kForever).events; });  // or join() aborts
     waiter.wait_until_asleep();
     child.go();
     waiter.join();

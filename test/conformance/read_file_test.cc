@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_READ on regular files: data is size minus offset, signed; active unless it is 0.
+// EVFILT_READ on regular files: data is size minus offset, signed. The knote is active unless data
+// is 0.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -169,7 +170,7 @@ TEST_F(ReadFile, R141_ClearReportsOnceUntilTheNextWrite) {
     expect_none(q_.collect());
 }
 
-// Forward is not tested: nobody can tell it from read(), which is no event.
+// Seeking forward is not tested: the library cannot tell it from read(), which is no event.
 TEST_F(ReadFile, R141_ClearReportsSeekingBack) {
     ASSERT_EQ(add(EV_CLEAR), 0);
     expect(EV_CLEAR, 100);
@@ -311,7 +312,7 @@ TEST_F(ReadFile, R135_MemoryFile) {
 }
 #endif
 
-// ---- somebody else writes ----
+// ---- another process writes ----
 
 // Another process that appends `bytes` after `delay`.
 Child later_writer(const std::string& path, milliseconds delay, const char* bytes) {
@@ -347,8 +348,8 @@ TEST_F(ReadFile, R144_OwnProcessWakesASleepingThread) {
     expect_only(result.events, *file_.fd, EVFILT_READ, EV_ADD, 0, 3);
 }
 
-// Found beside VnodeDescriptor.R193_AReusedNumberWithAReusedInodeIsAnotherFile: nobody heard of the
-// new file's growth, but for threads that look again ten times a second.
+// Found with VnodeDescriptor.R193_AReusedNumberWithAReusedInodeIsAnotherFile. A bug: calls did not
+// hear of the new file's growth, except in threads that look again ten times a second.
 TEST_F(ReadFile, R290_GrowthIsToldOfAReusedNumberWithAReusedInode) {
     KQ_OF(linux);  // elsewhere files are looked at
     const Tree tree;
@@ -384,7 +385,7 @@ TEST_F(ReadFile, R144_OverwritingAtTheEndOfFileDoesNotEndTheSleep) {
         events = q_.collect(16, milliseconds{300});
         elapsed = since(start);
     });
-    waiter.wait_until_asleep();
+    waiter.wait_until_asleep_or_ended();
     ASSERT_EQ(::pwrite(*file_.fd, "abc", 3, 0), 3);
     waiter.join();
     expect_none(events);

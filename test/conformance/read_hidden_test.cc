@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_READ where FIONREAD does not say all: datagrams behind the first one, bytes behind TCP's
-// urgent mark, and queues of errors, of which nothing can be read.
+// EVFILT_READ where FIONREAD does not count everything: datagrams behind the first one, bytes
+// behind TCP's urgent mark, and queues of errors, from which read() gets nothing.
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -107,7 +107,8 @@ TEST_F(ReadHidden, R118_WhoReadsByDataWithClearGetsAllUdp) {
     }
 }
 
-// Of another size: told at once. Of the same: after a while.
+// The next datagram is reported at once if it has another size, and after a while if it has the
+// same.
 TEST_F(ReadHidden, R118_WhoReadsByDataWithClearGetsAllLocalDatagrams) {
     for (const auto& sizes : {std::vector<size_t>{3, 5}, {5, 3, 1}, {0, 2}, {4, 4}}) {
         const Pair pair = make_socketpair(SOCK_DGRAM);
@@ -129,7 +130,7 @@ TEST_F(ReadHidden, R97_ALocalDatagramThatIsLeftIsNotToldInEachCall) {
         told += static_cast<int>(q_.collect(16, milliseconds{10}).size());
     EXPECT_LE(told, 3);
     EXPECT_GT(calls, told);
-    // Another one is news.
+    // Another datagram is a new event.
     send(pair, {4});
     expect_only(q_.wait(), *pair.first, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 4);
 }
@@ -281,10 +282,10 @@ TEST_F(ErrorQueue, R119_QueuedErrorsDoNotSpin) {
     char byte = 0;
     EXPECT_EQ(::recv(*udp, &byte, 1, MSG_DONTWAIT), -1);
     EXPECT_EQ(errno, ECONNREFUSED);
-    // The queue has it still, and the program does not care.
+    // The error is still in the queue, and the program does not read it.
     expect_sleeps(q_);
     EXPECT_LE(events_in(milliseconds{500}), 1);
-    // It reads it, and what comes then is told.
+    // Now the program reads it. The next error is reported.
     msghdr message{};
     EXPECT_GE(::recvmsg(*udp, &message, MSG_ERRQUEUE | MSG_DONTWAIT), 0);
     expect_sleeps(q_, milliseconds{100});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_READ on listening sockets: data is the number of connections that wait.
+// EVFILT_READ on listening sockets: data is the number of connections to accept.
 #include <errno.h>
 #include <sys/socket.h>
 

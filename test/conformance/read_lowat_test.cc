@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// NOTE_LOWAT of EVFILT_READ: a threshold of this knote alone.
+// NOTE_LOWAT of EVFILT_READ: a threshold for one knote, not for the descriptor.
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>

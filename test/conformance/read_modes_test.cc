@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_READ: what EV_ADD, EV_ENABLE, EV_CLEAR, EV_ONESHOT, ... mean, on every kind of descriptor.
+// EVFILT_READ: what EV_ADD, EV_ENABLE, EV_CLEAR, EV_ONESHOT, ... do, on every kind of descriptor.
 #include <errno.h>
 
 #include <memory>

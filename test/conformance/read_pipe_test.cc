@@ -194,7 +194,7 @@ TEST_F(ReadPipe, R132_WriteEndIsEofWhateverWasNotRead) {
     expect_event(e, *pipe_.write, EVFILT_READ, EV_ADD | EV_EOF, 0, 0);
 }
 
-// A mark says how much is to be read, and an end is true whatever the mark.
+// The mark counts only bytes to read. An end is true whatever the mark is.
 TEST_F(ReadPipe, R132_WriteEndWithAMark) {
     ASSERT_EQ(q_.apply(change(*pipe_.write, EVFILT_READ, EV_ADD, NOTE_LOWAT, 100)), 0);
     expect_sleeps(q_);
@@ -382,7 +382,7 @@ TEST_F(ReadFifo, R132_WriteEndWithClear) {
     }
 }
 
-// The reader left and another came before anybody looked.
+// The reader is closed, and another one opens the FIFO before the library looks.
 TEST_F(ReadFifo, R132_WriteEndWhoseReaderIsBackIsSilent) {
     const Fd write = writer();
     ASSERT_EQ(q_.apply(change(*write, EVFILT_READ, EV_ADD)), 0);
@@ -404,7 +404,7 @@ TEST_F(ReadFifo, R132_WriteEndWithDispatch) {
     expect_only(q_.wait(), *write, EVFILT_READ, EV_ADD | EV_DISPATCH | EV_EOF, 0, 0);
 }
 
-// What is open for both is a reader and a writer itself.
+// A descriptor that is open for both is itself a reader and a writer.
 TEST_F(ReadFifo, R132_OpenForBothHasAlwaysAReader) {
     read_.reset();
     const Fd both = open_file(name_.path, O_RDWR);

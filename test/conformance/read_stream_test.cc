@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The end of a conversation: half close, close, reset and local shutdown() on stream sockets.
+// EVFILT_READ at the end of a stream: half close, close, reset and local shutdown() on sockets.
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>

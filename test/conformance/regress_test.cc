@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Bugs that were found by attacking the library. Each test tells its story in
-// two lines and failed on the library that had the bug.
+// Bugs that were found by attacking the library. The comment before each test says
+// what the bug was. Each test failed on the library that had the bug.
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -12,6 +12,7 @@
 
 #include "support/fd.h"
 #include "support/kq.h"
+#include "support/library.h"
 #include "support/thread.h"
 
 namespace kqtest {
@@ -64,8 +65,8 @@ TEST_F(Regress, R297_DeletingAStaleKnoteLeavesTheNewOne) {
     EXPECT_EQ(q_.collect().size(), 1u);
 }
 
-// EV_ADD|EV_DELETE found the knote of the closed file, deleted that and answered
-// ENOENT; it has to make one for the new file, which has none.
+// EV_ADD|EV_DELETE found the knote of the closed file, deleted it and answered
+// ENOENT. But it must make a knote for the new file, which has none.
 TEST_F(Regress, R104_AddAndDeleteWhereAClosedFileWasWatched) {
     Pair old = make_socketpair(SOCK_STREAM);
     ASSERT_EQ(q_.apply(change(*old.first, EVFILT_READ, EV_ADD)), 0);
@@ -95,7 +96,7 @@ TEST_F(Regress, R292_TheOtherEndOfThePipeIsAnotherFile) {
     EXPECT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, 0)), ENOENT);
 }
 
-// Likewise where the number is added again: the knote of the end that cannot be read went on, and
+// The same when the number is added again: the knote of the end that cannot be read went on, and
 // nothing was reported.
 TEST_F(Regress, R292_TheReadEndUnderTheNumberOfTheWriteEnd) {
     const Pipe pipe = make_pipe();
@@ -107,8 +108,8 @@ TEST_F(Regress, R292_TheReadEndUnderTheNumberOfTheWriteEnd) {
     expect_only(q_.collect(), *pipe.write, EVFILT_READ, EV_ADD, 0, 1);
 }
 
-// A trigger that was taken back while a descriptor was ready left the queue deaf to poll(): it had
-// been heard, and there had been no room to say so.
+// A trigger was taken back while a descriptor was ready. After that poll() did not hear of the next
+// trigger: the ring had been taken, but that could not be noted because there was no room.
 TEST_F(Regress, R6_ATriggerAfterOneThatWasTakenBack) {
     const Pair pair = make_socketpair(SOCK_STREAM);
     ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD)), 0);
@@ -120,8 +121,8 @@ TEST_F(Regress, R6_ATriggerAfterOneThatWasTakenBack) {
     EXPECT_EQ(q_.collect().size(), 2u);
 }
 
-// What was to be read was less than the mark, and hid the end; when it had been read, nothing told
-// of the end for some 20 ms.
+// There were fewer bytes to read than the mark, and they hid the end. When they had been read, the
+// end was not reported for some 20 ms.
 TEST_F(Regress, R125_TheEndIsSeenWhenWhatWasBelowTheMarkWasRead) {
     const Pair pair = make_socketpair(SOCK_STREAM);
     write_bytes(*pair.second, 1);
@@ -134,8 +135,15 @@ TEST_F(Regress, R125_TheEndIsSeenWhenWhatWasBelowTheMarkWasRead) {
     EXPECT_NE(events[0].flags & EV_EOF, 0);
 }
 
-// An edge that had been reported, and had more to read since, was hidden from who watches the
-// queue.
+// No event of a queue that is watched by level. P-EDGE: if an edge is told again in the inner
+// queue, the outer one has an event. Its own flags do not show that.
+void expect_inner_is_silent(const std::vector<Event>& events, const char* file = __builtin_FILE(),
+                            int line = __builtin_LINE()) {
+    if (backend() != "linux" && !events.empty() && skipped_told_again(events)) return;
+    expect_none(events, file, line);
+}
+
+// An edge was reported, and then more bytes came. A queue that watches this one did not see that.
 TEST_F(Regress, R307_AnEdgeInAWatchedQueueHasMore) {
     const Pipe pipe = make_pipe();
     const Queue inner;
@@ -143,13 +151,13 @@ TEST_F(Regress, R307_AnEdgeInAWatchedQueueHasMore) {
     ASSERT_EQ(q_.apply(change(inner.fd(), EVFILT_READ, EV_ADD)), 0);
     write_bytes(*pipe.write, 1);
     ASSERT_EQ(inner.collect().size(), 1u);
-    expect_none(q_.collect());
+    expect_inner_is_silent(q_.collect());
     write_bytes(*pipe.write, 1);
     expect_only(q_.collect(), inner.fd(), EVFILT_READ, EV_ADD, 0, 1);
 }
 
-// A file that no queue of the kernel takes was given the number of a closed kqueue, which was taken
-// for one that had moved, and EV_ADD refused.
+// The number of a closed kqueue was given to a file that kernel queues do not take. The library
+// took it for a kqueue that had moved, and refused EV_ADD.
 TEST_F(Regress, R290_AFileHasTheNumberOfAWatchedKqueue) {
     Queue inner;
     const int number = inner.fd();
@@ -162,8 +170,8 @@ TEST_F(Regress, R290_AFileHasTheNumberOfAWatchedKqueue) {
     expect_only(q_.wait(), number, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE | NOTE_EXTEND);
 }
 
-// The event of a watched kqueue waited on the queue while that one was closed and
-// its number given to another, which was reported by the knote of the first.
+// The event of a watched kqueue was queued. Then that kqueue was closed and its number
+// given to another one, and the knote of the first one reported the other.
 TEST_F(Regress, R313_AnotherKqueueHasTheNumberOfTheWatchedOne) {
     Queue first;
     const Event timer = change(1, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
@@ -180,7 +188,7 @@ TEST_F(Regress, R313_AnotherKqueueHasTheNumberOfTheWatchedOne) {
     expect_none(q_.collect());
 }
 
-// What was known of a file was believed of the socket that got its number.
+// The library took what it knew of a file for true of the socket that got its number.
 TEST_F(Regress, R290_ASocketWhereAFileWas) {
     TempFile file("x");
     Fd old(dup(*file.fd));
@@ -193,7 +201,7 @@ TEST_F(Regress, R290_ASocketWhereAFileWas) {
     EXPECT_EQ(q_.collect().size(), 2u);
 }
 
-// A refused EV_ADD on a directory made the next socket of that number one, too.
+// After a refused EV_ADD on a directory the next socket with that number was taken for a directory.
 TEST_F(Regress, R110_ARefusedDirectoryLeavesNothingBehind) {
     Fd directory = open_file("/", O_RDONLY);
     ASSERT_EQ(q_.apply(change(*directory, EVFILT_READ, EV_ADD)), EINVAL);
@@ -203,7 +211,7 @@ TEST_F(Regress, R110_ARefusedDirectoryLeavesNothingBehind) {
     expect_only(q_.wait(), *fresh.first, EVFILT_READ, EV_ADD | EV_EOF);
 }
 
-// An edge waited on the queue while its number became another ready pipe's.
+// An edge was queued while its number was given to another ready pipe.
 TEST_F(Regress, R294_AQueuedEventOfAClosedDescriptorIsNotTheNextOnes) {
     ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER),
                        change(2, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)),
@@ -216,6 +224,30 @@ TEST_F(Regress, R294_AQueuedEventOfAClosedDescriptorIsNotTheNextOnes) {
     const Pair fresh = reuse(old.first);
     write_bytes(*fresh.second, 3);
     expect_none(q_.collect());
+}
+
+// A one-shot knote was queued, and its number had no registration left, because WRITE was
+// deleted. The next file with that number was reported, or watched from then on.
+TEST_F(Regress, R294_AQueuedOneshotWithoutARegistrationIsNotTheNextFiles) {
+    const Queue outer;
+    ASSERT_EQ(outer.apply(change(q_.fd(), EVFILT_READ, EV_ADD)), 0);
+    for (const int flags : {EV_ONESHOT, EV_DISPATCH})
+        for (const bool ready : {true, false}) {
+            Pair old = make_socketpair(SOCK_STREAM);
+            const int fd = *old.first;
+            ASSERT_EQ(q_.apply(change(fd, EVFILT_READ, EV_ADD | flags)), 0);
+            write_bytes(*old.second, 1);
+            EXPECT_EQ(outer.collect().size(), 1u);  // takes the report out of the system
+            ASSERT_EQ(q_.apply(change(fd, EVFILT_WRITE, EV_ADD)), 0);
+            ASSERT_EQ(q_.apply(change(fd, EVFILT_WRITE, EV_DELETE)), 0);
+            const Pair fresh = reuse(old.first);
+            if (ready) write_bytes(*fresh.second, 3);
+            expect_none(q_.collect());
+            if (!ready) write_bytes(*fresh.second, 3);
+            EXPECT_FALSE(q_.readable());
+            expect_none(q_.collect());
+            EXPECT_EQ(q_.apply(change(fd, EVFILT_READ, EV_DELETE)), ENOENT);
+        }
 }
 
 // Twenty lazily disabled, ready pipes hid the one that was enabled.
@@ -246,8 +278,8 @@ TEST_F(Regress, R10_ChangesOfAClosedQueue) {
     EXPECT_EQ(errno, EBADF);
 }
 
-// EV_ENABLE failed for want of a descriptor, and the knote was enabled without
-// being watched ever after.
+// EV_ENABLE failed because there was no free descriptor. From then on the knote was
+// enabled, but not watched.
 TEST_F(Regress, R41_AFailedEnableChangesNothing) {
     const Pair pair = make_socketpair(SOCK_STREAM);
     const int fd = *pair.first;
@@ -266,8 +298,8 @@ TEST_F(Regress, R41_AFailedEnableChangesNothing) {
     EXPECT_EQ(q_.collect().size(), 1u);
 }
 
-// A file that was read to its end and sought back waited for a call without
-// other events, which may never come.
+// A file was read to its end and sought back. It was reported only by a call without
+// other events, and such a call may never come.
 TEST_F(Regress, R136_AFileIsSeenBesideABusyPipe) {
     const TempFile file("content");
     drain(*file.fd);
@@ -285,8 +317,8 @@ TEST_F(Regress, R136_AFileIsSeenBesideABusyPipe) {
     EXPECT_EQ(seen, 2u);
 }
 
-// A closed descriptor whose file lives on (here in a dup, often in a forked
-// child) kept the processor busy for the whole of every wait.
+// A descriptor was closed, but its file stayed open (here by a dup, often in a forked
+// child). That kept the processor busy during every wait.
 TEST_F(Regress, R291_AFileThatOutlivesItsDescriptorDoesNotTakeTheProcessor) {
     Pipe pipe = make_pipe();
     ASSERT_EQ(q_.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
@@ -300,7 +332,7 @@ TEST_F(Regress, R291_AFileThatOutlivesItsDescriptorDoesNotTakeTheProcessor) {
     expect_only(q_.wait(), 1, EVFILT_USER, EV_ADD | EV_CLEAR);
 }
 
-// The inner queue queued what it only wanted to look at again, and the outer one
+// The inner queue queued a knote that it only wanted to look at again. The outer queue
 // reported that 50 times a second.
 TEST_F(Regress, R309_LookingAgainInAnInnerQueueIsNoEvent) {
     const Queue outer;
@@ -310,10 +342,10 @@ TEST_F(Regress, R309_LookingAgainInAnInnerQueueIsNoEvent) {
     while (q_.readable())
         expect_none(q_.collect());
     ASSERT_EQ(outer.apply(change(q_.fd(), EVFILT_READ, EV_ADD)), 0);
-    expect_none(outer.collect(16, milliseconds{200}));
+    expect_inner_is_silent(outer.collect(16, milliseconds{200}));
 }
 
-// More than 64 ready descriptors were asked of the kernel sixteen times over.
+// With more than 64 ready descriptors the library asked the kernel sixteen times.
 TEST_F(Regress, R48_ManyReadyDescriptorsComeOnceInOneCall) {
     std::vector<Pipe> pipes;
     for (int i = 0; i < 200; i++) {
@@ -326,7 +358,7 @@ TEST_F(Regress, R48_ManyReadyDescriptorsComeOnceInOneCall) {
 }
 
 // A pending cancellation acted in the message about a missing filter, with the
-// mutex held, and nobody could use the kqueue again.
+// mutex held, and no thread could use the kqueue again.
 TEST_F(Regress, R55_AMissingFilterIsNoCancellationPoint) {
     Thread thread([this] {
         pthread_cancel(pthread_self());
@@ -354,8 +386,8 @@ TEST_F(Regress, R1_ClosingAllDescriptorsDoesNotEndKqueue) {
     EXPECT_EQ(child.wait(), 0);
 }
 
-// A program that closed what it had not opened ended with an abort at its next timer: of
-// the library's descriptors a timer is the one that can be had anew.
+// A program that closed descriptors of the library ended with an abort at its next timer. But
+// the library can make its descriptor for timers again.
 TEST_F(Regress, R237_ATimerWhoseDescriptorTheProgramClosed) {
     Child child([] {
         const Queue q;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_SIGNAL, and handlers that the program sets while the signal is watched: what they
-// call, what is put back, and what they get.
+// EVFILT_SIGNAL, and handlers that the program sets while the signal is watched. The tests check
+// which handler they may call, what the program may put back, and what the handlers get.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -73,7 +73,7 @@ TEST_F(SignalChain, R222_ASignalWhoseHandlerCallsTheDefaultIsCountedOnce) {
     EXPECT_EQ(chained, 2);
 }
 
-// As readline() does for the time of a line.
+// readline() does this while it reads a line.
 TEST_F(SignalChain, R222_AHandlerThatWasReplacedForAWhileIsPutBack) {
     set_disposition(SIGUSR1, count_signal);
     ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
@@ -92,7 +92,7 @@ TEST_F(SignalChain, R222_AHandlerThatWasReplacedForAWhileIsPutBack) {
     EXPECT_EQ(disposition(SIGUSR1), count_signal);
 }
 
-// Blocked and pending, it is not taken from a handler that was set since.
+// A blocked signal is pending. The library must not take it away from a handler that was set later.
 TEST_F(SignalChain, R222_AHandlerSetAfterTheAddGetsWhatWasBlocked) {
     for (const bool deleted : {false, true}) {
         set_disposition(SIGUSR1, SIG_DFL);

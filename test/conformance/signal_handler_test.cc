@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_SIGNAL beside the program's handlers, and what is put back.
+// EVFILT_SIGNAL together with handlers of the program, and what is put back at the end: R-222,
+//
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -93,7 +94,8 @@ TEST_F(SignalHandler, R222_AHandlerToBeUsedOnceRunsOnce) {
     EXPECT_EQ(disposition(SIGUSR1), SIG_DFL);
 }
 
-// Blocked, the event comes at once; the handler when it is unblocked, and that is no second event.
+// The signal is blocked. The event comes at once. The handler runs when the signal is unblocked,
+// and that is no second event.
 TEST_F(SignalHandler, R221_BlockedByTheProgramTheSignalIsLeftForTheHandler) {
     set_disposition(SIGUSR1, count_signal);
     block(SIGUSR1);
@@ -143,7 +145,7 @@ TEST_F(SignalHandler, R233_DeleteAndClosePutBackMaskAndDisposition) {
     }
 }
 
-// As libevent does it: what it saved was our handler.
+// As libevent does it: the handler that it has saved is that of the library.
 TEST_F(SignalHandler, R233_AHandlerOfOursThatIsPutBackByTheProgramDoesWhatWasThereBefore) {
     for (const SignalFunction before : {SIG_IGN, SignalFunction{count_signal}}) {
         set_disposition(SIGUSR1, before);
@@ -159,7 +161,7 @@ TEST_F(SignalHandler, R233_AHandlerOfOursThatIsPutBackByTheProgramDoesWhatWasThe
         const int counted = signals_counted();
         send(SIGUSR1);  // must not end us
         EXPECT_EQ(signals_counted() - counted, before == SIG_IGN ? 0 : 1);
-        // Watched again, it is known for what it stands for.
+        // The signal is watched again: the library knows what its own handler stands for.
         ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
         expect_none(q.collect());
         send(SIGUSR1);
@@ -228,7 +230,7 @@ TEST_F(SignalHandler, R233_AHandlerOfOursThatIsPutBackTakesTheDefaultAction) {
     });
 }
 
-// With a disabled knote the signal is counted, and the program lives on.
+// With a disabled knote the signal is counted, and does not end the program.
 TEST_F(SignalHandler, R224_DisabledTheDefaultActionIsNotTaken) {
     ASSERT_EQ(q.apply(add(SIGTERM), change(SIGTERM, EVFILT_SIGNAL, EV_DISABLE)), 0);
     expect_none(q.collect());
@@ -237,7 +239,7 @@ TEST_F(SignalHandler, R224_DisabledTheDefaultActionIsNotTaken) {
     expect_only(q.wait(), SIGTERM, EVFILT_SIGNAL, kReported, 0, 1);
 }
 
-// A real fault cannot be survived by counting it.
+// A real fault must end the program, although its signal is watched.
 TEST_F(SignalHandler, AFaultStillEndsTheProgram) {
     Child child([] {
         const Queue mine;

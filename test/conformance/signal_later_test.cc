@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_SIGNAL, and what the program does with the signal after EV_ADD: the order of libevent;
-// and that no thread's mask is ever touched: D-24, R-219, R-221, R-222.
+// EVFILT_SIGNAL, and what the program does with the signal after EV_ADD, which is the order of
+// libevent. The library never changes the signal mask of a thread. D-24, R-219, R-221, R-222.
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,7 +56,7 @@ TEST_F(SignalLater, R222_AHandlerSetAfterTheAddRunsFromThenOn) {
     EXPECT_EQ(disposition(SIGUSR1), count_signal);
 }
 
-// Its default action is none, and libevent sets it after EV_ADD.
+// SIGCHLD has no default action, and libevent sets the default after EV_ADD.
 TEST_F(SignalLater, R235_SigchldSetToItsDefaultAfterTheAddIsCounted) {
     KQ_GAP("L-SIGNAL-REPLACED");
     ASSERT_EQ(q.apply(add(SIGCHLD)), 0);
@@ -66,7 +66,7 @@ TEST_F(SignalLater, R235_SigchldSetToItsDefaultAfterTheAddIsCounted) {
     EXPECT_EQ(child.wait(), 0);
 }
 
-// As shells and daemons end: the default action, and the signal once more.
+// Shells and daemons end this way: they set the default action, and send the signal once more.
 TEST_F(SignalLater, TheDefaultSetAfterTheAddIsTaken) {
     Child child([] {
         const Queue mine;
@@ -80,7 +80,7 @@ TEST_F(SignalLater, TheDefaultSetAfterTheAddIsTaken) {
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
 }
 
-// Nobody watches any more, though nobody told us.
+// The kqueue is closed, so the signal is watched no more. The library was not told of the close.
 TEST_F(SignalLater, R233_IgnoredAfterCloseItIsIgnored) {
     {
         Queue mine;
@@ -112,7 +112,7 @@ TEST_F(SignalLater, TheProgramsCallsAnswerAsTheSystemDoes) {
     EXPECT_EQ(errno, E2BIG);
 }
 
-// Between vfork() and exec() the child shares our memory, not our handlers.
+// Between vfork() and exec() the child shares the memory of its parent, but not its handlers.
 TEST_F(SignalLater, R287_AChildOfVforkIgnoresASignalForItself) {
     ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
     const pid_t pid = ::vfork();
@@ -152,7 +152,7 @@ TEST_F(SignalLater, AHandlerThatSetsAnotherNeverWaitsForUs) {
     const itimerval never{};
     ASSERT_EQ(::setitimer(ITIMER_REAL, &never, nullptr), 0);
     set_disposition(SIGALRM, SIG_DFL);
-    // Whatever was set last: all is found at the next calls.
+    // The next calls find out which handler was set last.
     set_disposition(SIGUSR1, SIG_IGN);
     ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
     expect_none(q.collect());
@@ -214,7 +214,7 @@ TEST_F(SignalLater, R221_AfterAHandlerThatCalledKeventTheMaskIsTheProgramsOwn) {
     }
 }
 
-// It had survived SIGTERM for ever, and so had its children.
+// A bug: after that neither the program nor its children ended by SIGTERM.
 TEST_F(SignalLater, R233_DeletedInAHandlerTheDefaultActionIsTaken) {
 #if defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "to allocate in a handler of one's own raise() is what ThreadSanitizer reports";

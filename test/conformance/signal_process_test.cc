@@ -48,7 +48,8 @@ class Bystander {
     Thread thread_;
 };
 
-// They existed before the EV_ADD and block nothing: with and without a handler of the program.
+// These threads existed before the EV_ADD and block nothing. The program has a handler, or has
+// none.
 TEST_F(SignalThreads, R232_SignalsToAThreadThatWasThereBeforeAreCounted) {
     for (const SignalFunction function : {SIG_DFL, SIG_IGN, SignalFunction{count_signal}}) {
         set_disposition(SIGUSR1, function);
@@ -125,7 +126,7 @@ TEST_F(SignalThreads, R50_AHandlerOfTheProgramInterruptsTheWaitOnAnotherQueue) {
     Result result;
     Thread waiter([&] { result = q.call({}, 1, kForever); });
     waiter.wait_until_asleep();
-    waiter.signal(SIGUSR1);
+    waiter.signal_until_ended(SIGUSR1);
     waiter.join();
     expect_failed(result, EINTR);
     EXPECT_EQ(watcher.wait().size(), 1U);
@@ -148,7 +149,7 @@ TEST_F(SignalThreads, R301_EachSignalGoesToOneWaiter) {
         while (::sigqueue(::getpid(), SIGRTMIN + 3, sigval{}) != 0)
             ::sched_yield();  // EAGAIN: too many are queued
 #if defined(__SANITIZE_THREAD__)
-        // It delays handlers, and calls them once for what came meanwhile.
+        // ThreadSanitizer delays handlers, and calls them once for several signals.
         while (total <= i)
             ::sched_yield();
 #endif
@@ -181,7 +182,8 @@ TEST_F(SignalThreads, R302_DeleteRacesWithDelivery) {
     done = true;
 }
 
-// Directed to one of several that sleep: that one is woken, not only when its time slice is over.
+// The signal is sent to one of several sleeping threads. That thread wakes at once, not only when
+// its time slice is over.
 TEST_F(SignalThreads, R299_ASignalToOneOfManyThatSleepWakesItAtOnce) {
     set_disposition(SIGUSR1, SIG_IGN);
     ASSERT_EQ(q.apply(add(SIGUSR1)), 0);

@@ -277,7 +277,7 @@ TEST_F(Signal, R233_DeletedItIsSilent) {
     EXPECT_FALSE(is_blocked(SIGUSR1));
 }
 
-// What came while it was watched was for the kqueue, and does not fall on the program afterwards.
+// A signal that came while it was watched was for the kqueue. It must not hit the program later.
 TEST_F(Signal, R87_DeletedWithAnEventPendingTheDefaultActionIsNotTaken) {
     ASSERT_EQ(q.apply(add(SIGUSR1)), 0);
     send(SIGUSR1);

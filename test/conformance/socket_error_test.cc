@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The error of a socket belongs to the program: whatever was reported before, SO_ERROR and the next
-// call on the socket still tell it. `fflags` says what it is, inferred.
+// The error of a socket belongs to the program: whatever was reported before, SO_ERROR or the next
+// call on the socket still returns it. `fflags` has the error, which the library infers.
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -56,7 +56,7 @@ class SocketError : public KqTest, public testing::WithParamInterface<Kind> {
         return fd;
     }
 
-    // A port that is ours, and nobody listens.
+    // A port that belongs to this process, and on which no socket listens.
     bool make_address() {
         port_.reset(new_socket());
         auto* address = reinterpret_cast<sockaddr*>(&address_);
@@ -205,7 +205,7 @@ TEST_P(SocketError, R115_ReadFailsAfterAReset) {
     EXPECT_EQ(errno, ECONNRESET);
 }
 
-// The error is told to neither the event of WRITE nor, then, the send() that comes next.
+// The event of WRITE does not take the error away: the next send() still fails with it.
 TEST_P(SocketError, R115_SendFailsAfterAReset) {
     Pair pair = connected();
     ASSERT_EQ(add(pair.first, EVFILT_WRITE), 0);
@@ -271,7 +271,8 @@ class DatagramError : public KqTest {
     Queue q_;
 };
 
-// The peer of a datagram socket talks to another one now: a pending error, and no end.
+// The peer of a datagram socket has connected to another socket. That is a pending error, and no
+// end.
 TEST_F(DatagramError, R119_ADisconnectedPeerIsAnEventAndLeftToTheProgram) {
     const Pair pair = make_socketpair(SOCK_DGRAM);
     const Pair other = make_socketpair(SOCK_DGRAM);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Programs that run with their standard streams closed: no descriptor of the library's own has one
-// of their numbers (semantics 1.6).
+// Programs that run with their standard streams closed: no descriptor of the library gets the
+// number of such a stream (semantics 1.6).
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -31,8 +31,8 @@ using Numbers = std::vector<int>;
 
 constexpr char kMessage[] = "some message of the program\n";
 
-// In a child: closes the streams, and gives them back at the end. Nothing can be said meanwhile:
-// what is found is kept.
+// In a child: closes the streams, and opens them again at the end. While they are closed no message
+// can be written, so the findings are kept.
 class WithoutStreams {
   public:
     explicit WithoutStreams(const Numbers& closed) : closed_(closed) {
@@ -60,13 +60,13 @@ class WithoutStreams {
         queues_.push_back(kq);
         return kq;
     }
-    // Nothing else has one.
+    // No file except a kqueue has one of these numbers.
     void expect_untaken(const std::string& when) {
         for (const int number : closed_)
             if (!is_queue(number))
                 expect(::fcntl(number, F_GETFD) == -1, when + ": took " + std::to_string(number));
     }
-    // What the program says and asks for goes nowhere.
+    // The program prints to the closed streams and reads from them. These calls must fail.
     void print() {
         for (const int number : closed_)
             for (int i = 0; i < 40; i++) {
@@ -118,14 +118,14 @@ void in_child(const std::function<void()>& body) {
     EXPECT_EQ(child.wait(), 0) << child.errors();
 }
 
-// What there is to be watched, made while the streams are open: it has none of their numbers.
+// Things to watch. They are made while the streams are open, so they have none of these numbers.
 struct Things {
     Pair pair = make_socketpair(SOCK_STREAM);
     TempFile file{"abc"};
     Sleeper sleeper;
 };
 
-// All that the library opens for a kqueue, one after the other.
+// Makes the library open all that it opens for a kqueue, one after the other.
 void use_everything(WithoutStreams& streams, int kq, Things& things) {
     const auto& [pair, file, sleeper] = things;
     streams.apply(kq, change(1, EVFILT_USER, EV_ADD | EV_CLEAR), "USER");
@@ -148,7 +148,7 @@ void use_everything(WithoutStreams& streams, int kq, Things& things) {
     streams.apply(kq, change(::getpid(), EVFILT_PROC, EV_ADD), "NOTE_FORK no more");
 }
 
-// Prints into closed streams wake nobody, and stop nothing.
+// Printing into closed streams wakes no thread, and stops nothing.
 void expect_undisturbed(WithoutStreams& streams) {
     const int kq = streams.open_queue();
     streams.apply(kq, change(7, EVFILT_USER, EV_ADD | EV_CLEAR), "USER");
@@ -184,7 +184,7 @@ void be_haunted(WithoutStreams& streams, Pair& pair) {
     ::close(kq);
 }
 
-// The library asks which queue a number names that it does not know.
+// A number that the library does not know: it must find out which queue the number names.
 void be_duplicated(WithoutStreams& streams) {
     const int kq = streams.open_queue();
     streams.apply(kq, change(1, EVFILT_USER, EV_ADD, NOTE_TRIGGER), "USER");
@@ -282,14 +282,14 @@ TEST_F(StdioFull, R3_TheLastNumbersAreNotForHelpers) {
             WithoutStreams streams(closed);
             const DescriptorLimit limit(100);
             const auto before = open_descriptors();
-            // None of this process has been made yet.
+            // This process has not made a kqueue before.
             streams.expect(::kqueue() == -1 && errno == EMFILE, "kqueue() without room");
             streams.expect(open_descriptors() == before, "a leak");
         }
     });
 }
 
-// Even if no descriptor may have their number at all.
+// This holds even if the limit allows no other numbers.
 TEST_F(StdioFull, R3_NorIfNoOthersAreAllowed) {
     in_child([] {
         WithoutStreams streams({0, 1, 2});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the kernel reports first goes straight into the eventlist (src/scan.h): the same events, in
-// the same order, each once, whatever else is reported in the same call.
+// The first reports of the kernel go straight into the eventlist (src/scan.h). The events must be
+// the same as otherwise, in the same order, each once, whatever else is reported in the same call.
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -33,8 +33,8 @@ class Straight : public KqTest {
     Queue q;
 };
 
-// The disabled one takes a place of what the kernel tells, and is no event: asked again, the kernel
-// would tell of the first one once more.
+// The disabled pipe takes a place in the reports of the kernel, and is no event. If the library
+// asked the kernel again, the kernel would report the first pipe once more.
 TEST_F(Straight, R48_NoEventTwiceBesideADisabledOne) {
     const std::vector<Pipe> pipes = make_readable(2);
     add_all(pipes);
@@ -43,7 +43,7 @@ TEST_F(Straight, R48_NoEventTwiceBesideADisabledOne) {
     expect_only(q.collect(2), *pipes[0].read, EVFILT_READ, EV_ADD, 0, 3);
 }
 
-// Two knotes of one descriptor have to queue; what comes before and after them does not.
+// Two knotes of one descriptor must go through the queue. Reports before and after them need not.
 TEST_F(Straight, R48_EachOnceBesideADescriptorWithTwoKnotes) {
     const std::vector<Pipe> pipes = make_readable(2);
     const Pair pair = make_socketpair(SOCK_STREAM);
@@ -91,7 +91,7 @@ TEST_F(Straight, R47_EachGetsItsTurnBesideAUserEvent) {
     EXPECT_EQ(reports.size(), 6U) << testing::PrintToString(reports);
 }
 
-// The queue's own news is delivered behind what was queued before it.
+// A new user event is delivered after those that were queued before it.
 TEST_F(Straight, R47_NewsStandBehindWhatWaits) {
     for (uintptr_t ident = 1; ident <= 3; ident++)
         ASSERT_EQ(q.apply(change(ident, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
@@ -105,7 +105,7 @@ TEST_F(Straight, R47_NewsStandBehindWhatWaits) {
     expect_none(q.collect(1));
 }
 
-// News of what is no event took the only place, and the call ended with nothing (2.3).
+// A bug: a report that is no event took the only place, and the call returned nothing (2.3).
 TEST_F(Straight, S23_NewsThatAreNoEventHideNoReadyPipe) {
     const TempFile file("x");
     const Pipe pipe = make_pipe();
@@ -119,7 +119,7 @@ TEST_F(Straight, S23_NewsThatAreNoEventHideNoReadyPipe) {
     expect_only(q.collect(1), *pipe.read, EVFILT_READ, EV_ADD, 0, 3);
 }
 
-// What a report makes of a knote is the same, however it came.
+// A report has the same effect on its knote, on the straight way and through the queue.
 TEST_F(Straight, R96_ClearReportsAnArrivalOnce) {
     const std::vector<Pipe> pipes = make_readable(3);
     add_all(pipes, EV_ADD | EV_CLEAR);

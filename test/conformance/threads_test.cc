@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Several threads and one kqueue. The same for minutes: test/stress.
+// Several threads and one kqueue. test/stress does the same for minutes.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -40,10 +40,13 @@ class Threads : public SignalTest {
         const auto start = now();
         while (events_ < n && since(start) < time_limit())
             ::sched_yield();
-        // P-EDGE: on a slow machine an edge that stays ready is told again meanwhile.
-        if (events_ > n && edges_ && !on_linux() && since(began_) > milliseconds{250})
-            GTEST_SKIP() << "an edge was told again";
+        if (events_ > n && may_be_told_again()) GTEST_SKIP() << "an edge was told again";
         ASSERT_EQ(events_, n);
+    }
+
+    // P-EDGE: on a slow machine an edge that stays ready may be told again in this time.
+    bool may_be_told_again() const {
+        return edges_ && !on_linux() && since(began_) > milliseconds{250};
     }
 
     static constexpr uintptr_t kEnd = 12345;
@@ -95,7 +98,9 @@ TEST_P(OneWaiter, R300_R301_GetsIt) {
     }
     const int received = events_;
     end_waiters();
-    EXPECT_EQ(events_, received);
+    if (!may_be_told_again()) {
+        EXPECT_EQ(events_, received);
+    }
 }
 
 using Changes = std::vector<Event>;
@@ -206,7 +211,7 @@ TEST_F(Threads, R303_AddingOneKeyTwiceMakesOneKnote) {
     }
 }
 
-// Others consume all that wakes it: its time is over nevertheless.
+// Other threads take all events that wake this thread. It must still return when its time is over.
 TEST_F(Threads, R305_EventsOfOthersDoNotStretchATimeout) {
     ASSERT_EQ(q_.apply(change(1, EVFILT_USER, EV_ADD | EV_CLEAR)), 0);
     std::atomic<bool> done{false};
@@ -260,8 +265,8 @@ TEST_F(Threads, R306_TwoWaitersGetOneOfTwoEventsEach) {
     }
 }
 
-// The kernel is told after the mutex was given back: still before the call returns, and not if
-// another thread has taken the event meanwhile.
+// The library tells the kernel of the trigger after it has released the mutex, but before the call
+// returns. It does not tell the kernel if another thread has taken the event before.
 TEST_F(Threads, R6_ReadableWhenTheTriggerReturnsAndNotForTheRest) {
     constexpr int kThreads = 3;
     constexpr int kRounds = 3'000;
@@ -272,7 +277,7 @@ TEST_F(Threads, R6_ReadableWhenTheTriggerReturnsAndNotForTheRest) {
         std::vector<Thread> threads;
         for (int i = 0; i < kThreads; i++)
             threads.emplace_back([&, i] {
-                // By level: it stays pending, whoever looks, until this thread takes it back.
+                // By level: a look does not take the event. Only this thread takes it back.
                 for (int round = 0; round < kRounds; round++) {
                     EXPECT_EQ(q_.apply(change(i, EVFILT_USER, 0, NOTE_TRIGGER)), 0);
                     if (!q_.readable()) unseen++;

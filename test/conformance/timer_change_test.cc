@@ -7,6 +7,7 @@
 
 #include "support/absolute.h"
 #include "support/kq.h"
+#include "support/net.h"
 
 namespace kqtest {
 namespace {
@@ -23,7 +24,7 @@ class TimerChange : public KqTest {
     int apply(int flags, intptr_t data = 0) const {
         return q.apply(change(1, EVFILT_TIMER, flags, 0, data));
     }
-    // A tick has happened and nobody has fetched it.
+    // Returns when a tick has happened. The tick stays in the kqueue.
     void wait_for_expiry() const { ASSERT_TRUE(q.wait_until_readable()); }
     Queue q;
 };
@@ -56,11 +57,11 @@ TEST_F(TimerChange, R248_ASecondAddAfterExpiryDiscardsTheTick) {
         ASSERT_EQ(add(flags, 1), 0);
         wait_for_expiry();
         const auto start = now();
-        ASSERT_EQ(add(flags, 600), 0);
+        ASSERT_EQ(add(flags, 1000), 0);
         expect_silent(q);
         EXPECT_FALSE(q.readable());
-        expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic | flags, 0, 1);
-        EXPECT_GE(since(start), milliseconds{600});
+        expect_expiries(q, 1, kPeriodic | flags, milliseconds{1000}, start);
+        EXPECT_GE(since(start), milliseconds{1000});
         apply(EV_DELETE);
     }
 }
@@ -70,11 +71,11 @@ TEST_F(TimerChange, R249_ASecondAddWithTheSameParametersRestartsThePeriod) {
     std::this_thread::sleep_for(milliseconds{200});
     const auto start = now();
     ASSERT_EQ(add(0, 400), 0);
-    expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic, 0, 1);
+    expect_expiries(q, 1, kPeriodic, milliseconds{400}, start);
     EXPECT_GE(since(start), milliseconds{400});
 }
 
-// Pushed back, no clock is set: that is told again only if it is earlier.
+// When a timer is put off the library does not set the clock. It sets it only for an earlier time.
 TEST_F(TimerChange, R249_PushedBackAndThenForwardItComesInTime) {
     ASSERT_EQ(add(EV_ONESHOT, kHour), 0);
     ASSERT_EQ(add(EV_ONESHOT, 2 * kHour), 0);
@@ -85,7 +86,7 @@ TEST_F(TimerChange, R249_PushedBackAndThenForwardItComesInTime) {
     expect_only(q.collect(), 1, EVFILT_TIMER, kOnce, 0, 1);
 }
 
-// Whoever polls may be woken at the first deadline, for nothing; then by the second one.
+// poll() may return at the first deadline, although there is no event; then at the second one.
 TEST_F(TimerChange, R249_PushedBackItIsSeenByPollAtTheLaterDeadline) {
     ASSERT_EQ(add(EV_ONESHOT, 50), 0);
     const auto start = now();
@@ -105,9 +106,12 @@ TEST_F(TimerChange, R249_PushedBackBehindAnotherBothComeInTime) {
     ASSERT_EQ(add(EV_ONESHOT, 50), 0);
     const auto start = now();
     ASSERT_EQ(add(EV_ONESHOT, 200), 0);
-    expect_only(q.wait(), 2, EVFILT_TIMER, kOnce, 0, 1);
-    expect_only(q.wait(), 1, EVFILT_TIMER, kOnce, 0, 1);
+    // If the process does not run for a while, one call may report both.
+    const std::vector<Event> events = collect_all(q, 2);
     EXPECT_GE(since(start), milliseconds{200});
+    EXPECT_EQ(idents(events), (std::vector<uintptr_t>{2, 1}));
+    for (const Event& e : events)
+        expect_only({e}, static_cast<Ident>(e.ident), EVFILT_TIMER, kOnce, 0, 1);
 }
 
 TEST_F(TimerChange, R250_ASecondAddReplacesTheUnit) {
@@ -151,8 +155,11 @@ TEST_F(TimerChange, R252_AnInvalidSecondAddLeavesTheTimerAlone) {
     EXPECT_EQ(add(0, 1, NOTE_SECONDS | NOTE_USECONDS, tag(2)), EINVAL);
     EXPECT_EQ(add(0, 1, 0x8000, tag(2)), EINVAL);
     EXPECT_EQ(add(EV_ONESHOT | EV_DISABLE, -1, 0, tag(2)), EINVAL);
-    expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic, 0, 1, tag(1));
-    EXPECT_GE(since(start), milliseconds{500});
+    const std::vector<Event> events = q.wait();
+    ASSERT_EQ(events.size(), 1u);
+    expect_event(events[0], 1, EVFILT_TIMER, kPeriodic, 0, events[0].data, tag(1));
+    EXPECT_GE(events[0].data, 1);
+    EXPECT_GE(since(start), milliseconds{500} * events[0].data);
     EXPECT_EQ(q.wait().size(), 1u);
 }
 
@@ -182,12 +189,12 @@ TEST_F(TimerChange, R78_ASecondAddWithoutOneshotOfAOneshotTimer) {
 }
 
 TEST_F(TimerChange, R253_AOneshotTimerThatWasDisabledFiresOnce) {
-    ASSERT_EQ(add(EV_ONESHOT, 500), 0);
+    ASSERT_EQ(add(EV_ONESHOT, 1000), 0);
     ASSERT_EQ(apply(EV_DISABLE), 0);
     ASSERT_EQ(apply(EV_ENABLE), 0);
     expect_silent(q);
     expect_only(q.wait(), 1, EVFILT_TIMER, kOnce, 0, 1);
-    expect_none(q.collect(4, milliseconds{700}));
+    expect_none(q.collect(4, milliseconds{1200}));
     EXPECT_EQ(apply(EV_DELETE), ENOENT);
 }
 
@@ -227,29 +234,30 @@ TEST_F(TimerChange, R254_DisableSilencesATickThatIsPending) {
 TEST_F(TimerChange, R254_EnableRestartsThePeriod) {
     for (const int flags : {0, EV_ONESHOT}) {
         SCOPED_TRACE(flags);
-        ASSERT_EQ(add(flags, 400), 0);
+        ASSERT_EQ(add(flags, 1000), 0);
         wait_for_expiry();
         ASSERT_EQ(apply(EV_DISABLE), 0);
         const auto start = now();
         ASSERT_EQ(apply(EV_ENABLE), 0);
         expect_silent(q);
-        expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic | flags, 0, 1);
-        EXPECT_GE(since(start), milliseconds{400});
+        expect_expiries(q, 1, kPeriodic | flags, milliseconds{1000}, start);
+        EXPECT_GE(since(start), milliseconds{1000});
         apply(EV_DELETE);
     }
 }
 
 TEST_F(TimerChange, R85_EnableOfAnEnabledTimerDoesNotRestartIt) {
     const auto start = now();
-    ASSERT_EQ(add(EV_ONESHOT, 300), 0);
+    ASSERT_EQ(add(EV_ONESHOT, 1000), 0);
     int enabled = 0;
-    while (!q.readable() && since(start) < time_limit()) {
+    std::vector<Event> events;
+    while (events.empty() && since(start) < time_limit()) {
         ASSERT_EQ(apply(EV_ENABLE), 0);
         enabled++;
-        std::this_thread::sleep_for(milliseconds{10});
+        events = q.collect(4, milliseconds{10});
     }
-    EXPECT_GE(enabled, 1);
-    expect_only(q.collect(), 1, EVFILT_TIMER, kOnce, 0, 1);
+    EXPECT_GE(enabled, 2);
+    expect_only(events, 1, EVFILT_TIMER, kOnce, 0, 1);
 }
 
 // D-11: the data of EV_ENABLE and EV_DISABLE is not a new period.
@@ -279,23 +287,24 @@ TEST_F(TimerChange, AMomentThatPassedWhileDisabledIsReportedWhenEnabled) {
 
 // D-15
 TEST_F(TimerChange, R255_Dispatch) {
-    constexpr milliseconds kPeriod{200};
+    constexpr milliseconds kPeriod{500};
+    const auto added = now();
     ASSERT_EQ(add(EV_DISPATCH, kPeriod.count()), 0);
-    expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic | EV_DISPATCH, 0, 1);
-    expect_none(q.collect(4, milliseconds{500}));
+    expect_expiries(q, 1, kPeriodic | EV_DISPATCH, kPeriod, added);
+    expect_none(q.collect(4, milliseconds{700}));
 
     const auto before_enable = now();
     ASSERT_EQ(apply(EV_ENABLE | EV_DISPATCH, kPeriod.count()), 0);
     const auto after_enable = now();
     expect_silent(q);
-    std::this_thread::sleep_for(milliseconds{1100});
+    std::this_thread::sleep_for(milliseconds{1600});
     const auto before_collect = now();
     const auto events = q.collect();
     ASSERT_EQ(events.size(), 1u);
     expect_event(events[0], 1, EVFILT_TIMER, kPeriodic | EV_DISPATCH, 0, events[0].data);
     EXPECT_GE(events[0].data, (before_collect - after_enable) / kPeriod);
     EXPECT_LE(events[0].data, (now() - before_enable) / kPeriod);
-    expect_none(q.collect(4, milliseconds{300}));  // disabled again
+    expect_none(q.collect(4, milliseconds{600}));  // disabled again
 }
 
 TEST_F(TimerChange, R80_ASecondAddDoesNotEnable) {
@@ -312,17 +321,18 @@ TEST_F(TimerChange, R87_DeleteThenAddIsANewTimer) {
     wait_for_expiry();
     const auto start = now();
     ASSERT_EQ(apply(EV_DELETE), 0);
-    ASSERT_EQ(add(0, 500), 0);
+    ASSERT_EQ(add(0, 1000), 0);
     expect_silent(q);
-    expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic, 0, 1);
-    EXPECT_GE(since(start), milliseconds{500});
+    expect_expiries(q, 1, kPeriodic, milliseconds{1000}, start);
+    EXPECT_GE(since(start), milliseconds{1000});
 }
 
 TEST_F(TimerChange, R100_EvReceiptStaysInTheFlags) {
     const Event receipt = change(1, EVFILT_TIMER, EV_ADD | EV_RECEIPT, 0, kHour);
     expect_answers(q.call({receipt}, 1, kForever), {{receipt, 0}});
+    const auto start = now();
     ASSERT_EQ(add(0, 300), 0);
-    expect_only(q.wait(), 1, EVFILT_TIMER, kPeriodic | EV_RECEIPT, 0, 1);
+    expect_expiries(q, 1, kPeriodic | EV_RECEIPT, milliseconds{300}, start);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_TIMER with the hints of macOS: a leeway, and clocks other than that of a plain timer
+// EVFILT_TIMER with the hints of macOS: a leeway, or a clock that a plain timer does not use
 // (semantics 5.9, Hints).
 #include <time.h>
 
@@ -37,7 +37,7 @@ class TimerHints : public KqTest {
         return q.apply(change(ident, EVFILT_TIMER, EV_ADD | flags, fflags, data));
     }
     // Now, on the clock that counts for NOTE_MACHTIME.
-    static int64_t machtime(unsigned fflags) {
+    static int64_t machtime([[maybe_unused]] unsigned fflags) {
         timespec ts{};
 #ifdef CLOCK_BOOTTIME
         if ((fflags & kContinuous) != 0)
@@ -57,7 +57,8 @@ class TimerHints : public KqTest {
 
 // ---- leeway ----
 
-// With nothing to share a wakeup with, it comes at the end of its leeway; with something, then.
+// A timer with a leeway comes together with another timer. Without another one it would come at the
+// end of its leeway.
 TEST_F(TimerHints, S59_ALeewayIsUsedToShareAWakeup) {
     const auto start = now();
     ASSERT_EQ(add(1, EV_ONESHOT, NOTE_LEEWAY, 100, 60'000), 0);
@@ -81,7 +82,7 @@ TEST_F(TimerHints, S59_NeverEarlyAndNeverLaterThanTheLeeway) {
     }
 }
 
-// What is not due does not come, however large its leeway and whatever wakes us.
+// A timer that is not due does not come, however large its leeway is and whatever wakes the call.
 TEST_F(TimerHints, S59_AWakeupOfOthersMakesNoneEarly) {
     ASSERT_EQ(add(1, EV_ONESHOT, NOTE_LEEWAY, kHour, UINT64_MAX), 0);
     ASSERT_EQ(add(2, EV_ONESHOT, NOTE_LEEWAY, kHour, static_cast<uint64_t>(kHour)), 0);
@@ -93,7 +94,7 @@ TEST_F(TimerHints, S59_AWakeupOfOthersMakesNoneEarly) {
     }
 }
 
-// The grid of periods is that of the times it was due.
+// A period begins when the last one was due, not when it was reported.
 TEST_F(TimerHints, S59_APeriodWithLeewayDoesNotDrift) {
     const auto start = now();
     ASSERT_EQ(add(1, 0, NOTE_LEEWAY, 20, 15), 0);
@@ -147,9 +148,12 @@ TEST_F(TimerHints, S59_DisabledAndDeletedTheyAreSilent) {
 
 TEST_F(TimerHints, S59_BackgroundHasALeewayAndCriticalHasNone) {
     // How long it is: sim/timer_hints_test.cc. The other one comes within.
-    const auto start = now();
-    ASSERT_EQ(add_plainly(1, EV_ONESHOT, NOTE_BACKGROUND, 300), 0);
-    ASSERT_EQ(add_plainly(2, EV_ONESHOT, NOTE_CRITICAL, 350), 0);
+    Clock::time_point start;
+    do {
+        start = now();
+        ASSERT_EQ(add_plainly(1, EV_ONESHOT, NOTE_BACKGROUND, 300), 0);
+        ASSERT_EQ(add_plainly(2, EV_ONESHOT, NOTE_CRITICAL, 350), 0);
+    } while (since(start) >= milliseconds{25});  // else the second one may be too late for that
     EXPECT_EQ(idents(q.wait()), (std::vector<uintptr_t>{2, 1}));
     EXPECT_GE(since(start), milliseconds{350});
     // Critical goes before background, and has the leeway that it is given.
@@ -220,7 +224,8 @@ TEST_F(TimerHints, S59_TheContinuousClockIsAClockOfItsOwn) {
     ASSERT_EQ(add_plainly(1, 0, kContinuous, 100), 0);
     ASSERT_EQ(add_plainly(2, EV_ONESHOT, kContinuous | NOTE_SECONDS, 3600), 0);
     ASSERT_EQ(add_plainly(3, EV_ONESHOT, kContinuous, 250), 0);
-    EXPECT_FALSE(q.readable());
+    const bool early = q.readable();
+    EXPECT_TRUE(!early || since(start) >= milliseconds{100});
     intptr_t ticks = 0;
     bool once = false;
     while (ticks < 4 || !once) {

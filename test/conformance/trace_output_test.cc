@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Tracing: where the lines go (NOTE_DEBUG_FUNC), and what they begin with (NOTE_DEBUG_PREFIX).
+// Tracing: where the lines go (NOTE_DEBUG_FUNC), and how they begin (NOTE_DEBUG_PREFIX).
 #include <stdarg.h>
 #include <sys/event.h>
 #include <sys/mman.h>
@@ -34,7 +34,7 @@ extern "C" void not_this_one(const char*, ...) {
     ADD_FAILURE() << "this one was in udata, beside one in data";
 }
 
-// FreeRADIUS gives it in data, as the C library wants it, which does not look at udata.
+// FreeRADIUS passes the function in `data`, because the C libkqueue does not look at udata.
 TEST_F(TraceOutput, LinesGoToTheFunctionThatWasSet) {
     void* const function = reinterpret_cast<void*>(&hear_line);
     const auto number = reinterpret_cast<intptr_t>(function);
@@ -73,7 +73,7 @@ TEST_F(TraceOutput, ThePrefixIsCopied) {
     }
 }
 
-// Nor is it looked at beyond what is copied.
+// The library does not read the prefix behind the part that it copies.
 TEST_F(TraceOutput, ALongPrefixIsCut) {
     constexpr size_t kMost = 63;
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));

@@ -308,7 +308,7 @@ TEST_F(User, R275_AddOrEnableFromAnotherThreadWakesAWaiter) {
     }
 }
 
-// A ball that two threads give to each other through two queues: no trigger may be lost.
+// Two threads trigger each other in turn, through two queues. No trigger may be lost.
 TEST_F(User, R275_NoTriggerIsLostBetweenThreads) {
     constexpr int kRounds = 5000;
     const Queue back;

@@ -56,7 +56,7 @@ TEST_F(VnodeDegraded, FilesAreLookedAtWhereTheyCannotBeWatched) {
 TEST_F(VnodeDegraded, DirectoriesToo) {
     without(SYS_inotify_init1, EPERM, [] {
         const Queue q;
-        const Tree tree;  // nobody else makes anything there
+        const Tree tree;  // no other process makes files there
         const Fd directory = open_file(tree.root().c_str(), O_RDONLY | O_DIRECTORY);
         ASSERT_EQ(q.apply(change(*directory, EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE)), 0);
         const Fd file = tree.file("file");

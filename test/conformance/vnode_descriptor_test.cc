@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // EVFILT_VNODE and descriptors: which are refused, several for one file, several kqueues, other
-// filters beside it, descriptors that are closed or reused.
+// filters on the same descriptor, closed or reused numbers.
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -210,7 +210,7 @@ TEST_F(VnodeDescriptor, R193_AClosedDescriptorIsSilent) {
     Fd fd = open_file(tree.path("file"), O_RDWR);
     ASSERT_EQ(add(fd, NOTE_WRITE, 0), 0);
     overwrite();
-    expect(fd, NOTE_WRITE, 0);  // and is on the queue; nobody tells of what follows
+    expect(fd, NOTE_WRITE, 0);  // the knote stays queued; the kernel reports nothing after that
     fd.reset();
     expect_nothing();
 }

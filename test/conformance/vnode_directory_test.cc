@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE on directories: entries that come and go, and the directory's
-// own end, of which inotify says nothing while it is open.
+// EVFILT_VNODE on directories: entries that come and go, and the removal of the
+// directory, which inotify does not report while the directory is open.
 #include <grp.h>
 
 #include "support/gaps.h"
@@ -302,7 +302,8 @@ TEST_F(VnodeRmdir, R185_TheOtherWayRound) {
     expect(root, NOTE_WRITE | NOTE_LINK);
 }
 
-// Nobody tells us there: it is looked at every now and then (L-VNODE-UNREADABLE).
+// The kernel does not report the removal there: the library looks again and again
+// (L-VNODE-UNREADABLE).
 TEST_F(VnodeRmdir, R185_WhereTheParentMayNotBeRead) {
     if (::getuid() != 0) GTEST_SKIP() << "needs another user";
     tree.mkdir("locked");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE on files: what each operation is reported as (R-169 to R-181, D-34 to D-36).
+// EVFILT_VNODE on files: which notes each operation gives (R-169 to R-181, D-34 to D-36).
 #include <fcntl.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -239,8 +239,8 @@ TEST_F(VnodeFile, R178_RemovedByAnotherNameThanItWasOpenedBy) {
     expect_silent(q);
 }
 
-// R-197 says that these are not in the header of the C libkqueue: they are in ours, with the
-// numbers of FreeBSD but for NOTE_OPEN, whose number is NOTE_TRUNCATE here.
+// R-197 says that these notes are not in the header of the C libkqueue. They are in ours, with the
+// numbers of FreeBSD, except NOTE_OPEN: FreeBSD's number for it is NOTE_TRUNCATE here.
 TEST_F(VnodeFile, R197_OpenReadAndClose) {
     const unsigned mask = NOTE_OPEN | NOTE_READ | NOTE_CLOSE | NOTE_CLOSE_WRITE;
     ASSERT_EQ(add(file, mask), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE and the flags of a knote: accumulation, repetition, modes, disabling, masks that
-// change.
+// EVFILT_VNODE and the flags of a knote: accumulated notes, repeated events, modes, disabling, and
+// changes of the mask.
 #include "support/gaps.h"
 #include "support/tree.h"
 
@@ -82,7 +82,7 @@ TEST_F(VnodeFlags, R189_AnotherMaskCountsFromNowOn) {
 
 TEST_F(VnodeFlags, R189_WhatIsPendingStays) {
     ASSERT_EQ(add(file, NOTE_ATTRIB), 0);
-    touch();  // nobody has looked yet
+    touch();  // the event is not collected yet
     ASSERT_EQ(add(file, NOTE_DELETE), 0);
     expect(file, NOTE_ATTRIB);
     touch();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE while another process is at work: `rm -rf` of a watched directory,
-// with a thread asleep in kevent() that collects between any two of its steps.
+// EVFILT_VNODE while another process works: `rm -rf` removes a watched directory. A
+// thread sleeps in kevent(), and can collect between any two steps of `rm`.
 #include <atomic>
 
 #include "support/gaps.h"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE accumulates (5.5, R-169 to R-197): random batches of operations on files and
-// directories, watched by several descriptors in several kqueues, against a model of the bits.
+// EVFILT_VNODE accumulates notes (5.5, R-169 to R-197). Random batches of operations are done on
+// files and directories that several descriptors in several kqueues watch. The events are compared
+// with a model of the notes.
 //
-// A failure prints its seed and what was done. KQ_MODEL_SEED=n begins there.
+// A failure prints its seed and the operations. KQ_MODEL_SEED=n begins with that seed.
 #include <unistd.h>
 
 #include <algorithm>

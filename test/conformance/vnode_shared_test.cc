@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE in more kqueues than the system has inotify instances for a user, or than there are
-// descriptors: they share one, and nobody notices (R-6, R-67, R-192, L-VNODE-LIMITS).
+// EVFILT_VNODE in more kqueues than a user may have inotify instances, or than the process may have
+// descriptors. The kqueues share one instance, and the program sees no difference (R-6, R-67,
+// R-192, L-VNODE-LIMITS).
 #include <sys/resource.h>
 
 #include <atomic>
@@ -9,6 +10,7 @@
 
 #include "support/gaps.h"
 #include "support/scarce.h"
+#include "support/signals.h"
 #include "support/thread.h"
 #include "support/tree.h"
 
@@ -85,7 +87,7 @@ TEST_F(VnodeShared, R6_EachIsReadableUntilItHasCollected) {
         overwrite();
         for (size_t i = 0; i < queues.size(); i++) {
             const Queue& queue = queues[backwards ? queues.size() - 1 - i : i];
-            EXPECT_TRUE(queue.wait_until_readable()) << i;  // whoever has read it for all
+            EXPECT_TRUE(queue.wait_until_readable()) << i;  // whichever kqueue has read
             expect_in(queue, NOTE_WRITE);
         }
         for (const Queue& queue : queues) {
@@ -93,6 +95,41 @@ TEST_F(VnodeShared, R6_EachIsReadableUntilItHasCollected) {
             EXPECT_FALSE(queue.readable());
         }
     }
+}
+
+// Another kqueue has read a report for this kqueue, and has rung it. Before this kqueue has taken
+// the ring, a signal rings it, too. Both are one ring.
+TEST_F(VnodeShared, R6_AFileAndASignalByOneRing) {
+    const SignalFunction before = ::signal(SIGUSR1, SIG_IGN);
+    const std::vector<Queue> queues = share(2, NOTE_WRITE);
+    const Queue& both = queues[0];
+    ASSERT_EQ(both.apply(change(SIGUSR1, EVFILT_SIGNAL, EV_ADD)), 0);
+    for (const int room : {16, 1}) {
+        overwrite();
+        expect_in(queues[1], NOTE_WRITE);
+        ASSERT_EQ(::raise(SIGUSR1), 0);
+        std::vector<Event> events = both.collect(room);
+        if (room == 1)
+            for (const Event& event : both.collect(room))
+                events.push_back(event);
+        ASSERT_EQ(events.size(), 2u);
+        EXPECT_NE(events[0].filter, events[1].filter);
+        expect_none(both.collect());
+        EXPECT_FALSE(both.readable());
+    }
+    ASSERT_EQ(both.apply(change(SIGUSR1, EVFILT_SIGNAL, EV_DELETE)), 0);
+    (void)::signal(SIGUSR1, before);
+}
+
+// A kqueue first gets the reports that another kqueue has read for it, and then reads its own.
+TEST_F(VnodeShared, R192_WhatAnotherHasReadComesBesideAWrite) {
+    const std::vector<Queue> queues = share(2, NOTE_WRITE | NOTE_ATTRIB);
+    tree.chmod("file", 0600);
+    expect_in(queues[1], NOTE_ATTRIB);
+    overwrite();
+    expect_in(queues[0], NOTE_WRITE | NOTE_ATTRIB);
+    expect_in(queues[1], NOTE_WRITE);
+    expect_none(queues[0].collect());
 }
 
 TEST_F(VnodeShared, R192_EachHasItsOwnMask) {
@@ -159,7 +196,7 @@ TEST_F(VnodeShared, R6_SleepersInAllOfThemWake) {
     }
 }
 
-// A kqueue that is watched by another one wakes it, whoever has read.
+// A kqueue wakes the kqueue that watches it, whichever kqueue has read the shared instance.
 TEST_F(VnodeShared, R307_WatchedByAnotherQueue) {
     const std::vector<Queue> queues = share(2, NOTE_WRITE);
     const Queue outer;

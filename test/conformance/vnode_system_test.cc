@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE at the limits of the system: events that were lost, no /proc, no more watches,
-// files that may not be read, file systems that are taken away.
+// EVFILT_VNODE at the limits of the system: lost events, no /proc, no more watches, files that the
+// process may not read, file systems that are unmounted.
 #include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -152,7 +152,8 @@ TEST_F(VnodeSystem, WithoutProcItIsRefused) {
     EXPECT_EQ(said.find("/proc is not mounted", first + 1), std::string::npos) << said;
 }
 
-// Whoever may not read a file may not watch it: it is looked at (L-VNODE-UNREADABLE).
+// inotify refuses a file that the process may not read: the library looks at the file again and
+// again (L-VNODE-UNREADABLE).
 TEST_F(VnodeSystem, FilesThatMayNotBeRead) {
     if (::getuid() != 0) GTEST_SKIP() << "needs another user";
     const Fd file = tree.file("file", "x");
@@ -181,8 +182,8 @@ TEST_F(VnodeSystem, FilesThatMayNotBeRead) {
     EXPECT_EQ(child.wait(), 0) << child.errors();
 }
 
-// A file system with open files cannot be unmounted, only hidden, and nobody is told of that
-// (L-VNODE-REVOKE): what must hold is that nothing is reported that is not true.
+// A file system with open files cannot be unmounted, only hidden, and the kernel does not report
+// that (L-VNODE-REVOKE). The test checks that no event says something false.
 TEST_F(VnodeSystem, R196_AFileSystemThatIsTakenAway) {
     if (::getuid() != 0) GTEST_SKIP() << "needs root";
     Child child([&] {

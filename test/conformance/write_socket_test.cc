@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_WRITE on sockets: data is the free room of the send buffer; NOTE_LOWAT asks for more.
+// EVFILT_WRITE on sockets: data is the free room of the send buffer. With NOTE_LOWAT the event
+// comes only with so much free room.
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# An autotools project: autoreconf, configure, make check. 77: they are not here.
+# An autotools project: autoreconf, configure, make check. 77: these tools are missing.
 set -eux
 . "$(dirname "$0")/needs.sh"
 needs autoreconf autoconf

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Somebody who builds and installs as one does with any project, on a machine without GoogleTest.
+# Builds and installs as users do with any project, on a machine without GoogleTest.
 set -eux
 here=$(cd "$(dirname "$0")" && pwd)
 rm -rf "$WORK"
 mkdir -p "$WORK"
 alone="-DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON"
-# configure <directory> <option>...: its words are in <directory>.log
+# configure <directory> <option>...: the output of CMake is in <directory>.log
 configure() {
     directory=$1
     shift
@@ -19,13 +19,13 @@ install() { # <prefix>
     "$CMAKE" --install "$WORK/build" --prefix "$WORK/$1"
 }
 
-# Everything but the tests, and that is said.
+# Everything but the tests is built, and CMake says that the tests are left out.
 configure build
 left_out build
 install both
 test "$(libraries both)" = "libkqueue.a libkqueue.so "
-test "$(libraries build)" = "libkqueue.a libkqueue.so " # and of no other backend
-# One kind alone, if it is asked for; libkqueue::kqueue is that.
+test "$(libraries build)" = "libkqueue.a libkqueue.so " # and no library of another backend
+# One kind alone is built if it is asked for. Then libkqueue::kqueue is that kind.
 configure build -DBUILD_SHARED_LIBS=OFF
 install static
 test "$(libraries static)" = "libkqueue.a "
@@ -34,13 +34,13 @@ configure build -DBUILD_SHARED_LIBS=ON
 install shared
 test "$(libraries shared)" = "libkqueue.so "
 
-# Who wants no tests hears nothing of them.
+# If the user wants no tests, CMake does not mention them.
 configure quiet -DBUILD_TESTING=OFF
 if left_out quiet; then exit 1; fi
-# Who does is told that they are not to be had: the presets ask for them.
+# If the user asks for tests, CMake fails and says what is missing. The presets ask for tests.
 if configure asked -DKQUEUE_BUILD_TESTS=ON; then exit 1; fi
 grep GTest "$WORK/asked.log"
 grep '"KQUEUE_BUILD_TESTS": "ON"' "$SOURCE/CMakePresets.json"
-# The preset of the README does without, and says so.
+# The README's preset builds without tests, and says so.
 "$CMAKE" -S "$SOURCE" --preset release -B "$WORK/release" "$alone" >"$WORK/release.log" 2>&1
 left_out release

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# A program in C++ with exceptions, and the C one compiled as C++: shared and static.
+# A program in C++ with exceptions, and the C program compiled as C++. Shared and static.
 set -eux
 mkdir -p "$WORK"
 PKG_CONFIG_PATH=$LIBDIR/pkgconfig LD_LIBRARY_PATH=$LIBDIR

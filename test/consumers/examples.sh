@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# The examples of the manual and of the README, as they stand there: they are compiled, run, and
-# do what the text says.
+# The examples of the manual and of the README, taken from there without a change. They must
+# compile, run, and do what the text says.
 set -euo pipefail
 rm -rf "$WORK"
 mkdir -p "$WORK"
@@ -9,9 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$WORK"
 export PKG_CONFIG_PATH=$LIBDIR/pkgconfig LD_LIBRARY_PATH=$LIBDIR
 strict="-Wall -Wextra -Werror -Wno-unused-parameter"
-# compile FILE PROGRAM: pkg-config writes a backslash before each space of a path
+# compile FILE PROGRAM: pkg-config writes a backslash before each space of a path, so this needs
+# eval
 compile() { eval "\"\$CC\" $strict \"$1\" $(pkg-config --cflags --libs libkqueue) -o \"$2\""; }
-# within SECONDS COMMAND...: until it succeeds
+# within SECONDS COMMAND...: repeats the command until it succeeds
 within() {
     local end=$((SECONDS + $1))
     shift
@@ -20,7 +21,8 @@ within() {
         sleep 0.02
     done
 }
-# blocks FILE LANGUAGE PREFIX: the blocks of a language in a Markdown file, as PREFIX1, PREFIX2 ...
+# blocks FILE LANGUAGE PREFIX: writes the blocks of a language in a Markdown file to PREFIX1,
+# PREFIX2 ...
 blocks() {
     awk -v language="$2" -v prefix="$3" '
         $0 == "```" language { inside = 1; n++; next }
@@ -41,7 +43,7 @@ test "$( (echo first; sleep 0.1; echo second) | ./copies)" = $'first\nsecond'
 echo one >file
 ./tells file >said &
 teller=$!
-# It watches when it says the first thing: until then the file is touched again and again.
+# Only the first message shows that the program watches. Until then the file is touched repeatedly.
 heard() { grep -q "$1" said; }
 touched() { touch file && heard 'attributes changed'; }
 within 20 touched
@@ -65,14 +67,14 @@ test "$(cat readme1 | grep -c kevent)" -gt 0
     echo 'return 0; }'
 } >readme1.c
 compile readme1.c serves
-(printf hello; sleep 5) | timeout 2 ./serves >served || test $? = 124
-head -n 1 served | grep -qx 'bytes: 5'
+(printf hello; sleep 10) | timeout 5 ./serves >served || test $? = 124
+test "$(head -n 1 served)" = 'bytes: 5'
 
-# ---- the README: the commands that compile, and what CMake and Autotools are told ----
+# ---- the README: the commands that compile, and the lines for CMake and Autotools ----
 cp "$here/main.c" main.c
 awk '/^## Using it/ { inside = 1; next } /^## / { inside = 0 } inside' "$SOURCE/README.md" >using
 blocks using sh commands
-# $(pkg-config ...) as it stands there knows no path with a space.
+# The README's $(pkg-config ...) does not work with a space in the path.
 ln -s "$PREFIX" prefix
 libdir=prefix/${LIBDIR#"$PREFIX"/}
 commands=0
@@ -84,7 +86,7 @@ while IFS= read -r line; do
     commands=$((commands + 1))
 done < <(cat commands* | grep '^cc ')
 test $commands -ge 3
-# The one for a prefix with a space.
+# The README's command for a prefix with a space.
 ln -s "$PREFIX" "a prefix"
 rm a.out
 cc() { "$CC" "$@"; }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# A program that drives a kqueue in a GLib main loop. 77: there is no GLib here.
+# A program that uses a kqueue in a GLib main loop. 77: there is no GLib here.
 set -eux
 . "$(dirname "$0")/needs.sh"
 pkg-config --exists glib-2.0 || skipped_because "there is no GLib (Debian: apt-get install libglib2.0-dev)"

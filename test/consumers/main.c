@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The program every consumer builds: a user event and a one-shot timer on one
- * kqueue. Knows the library by its public header only.
+ * The program that every consumer builds: a user event and a one-shot timer on
+ * one kqueue. It knows the library only by its public header.
  */
 #include <sys/event.h>
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The installed tree keeps working when it is moved: no absolute path in it.
+# The installed tree works after it was moved, because it has no absolute path.
 set -eux
 rm -rf "$WORK"
 mkdir -p "$WORK"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The static library, by the C driver: no libstdc++, no shared libkqueue, no clash of names.
+# The static library, linked by the C compiler: no libstdc++, no shared libkqueue, no clash of
+# names.
 set -eux
 mkdir -p "$WORK"
 PKG_CONFIG_PATH=$LIBDIR/pkgconfig
@@ -12,7 +13,7 @@ eval "set -- $(pkg-config --cflags libkqueue)"
 "$WORK/main"
 if readelf -d "$WORK/main" | grep -E 'NEEDED.*(kqueue|stdc)'; then exit 1; fi
 
-# As a fully static program, everything from pkg-config.
+# A fully static program, with all options from pkg-config.
 eval "set -- $(pkg-config --static --cflags --libs libkqueue)"
 "$CC" -static "$main" "$@" -o "$WORK/main_static"
 "$WORK/main_static"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * usage: answers [<name>...]
- * What a kernel answers and qemu-user 7.2 does not, a line for each: the reasons of gaps/qemu.
- * With names: succeeds if these, and no others, are answered otherwise than by a kernel. So the
- * reasons are proven where the list is used, and one that no longer holds is found out.
+ * Asks what a kernel answers and qemu-user 7.2 does not, and prints a line for each question. The
+ * questions are the reasons of gaps/qemu. With names, it succeeds if exactly these are answered
+ * differently from a kernel. So the reasons are proven each time that the list is used, and a
+ * reason that no longer holds is found.
  */
 #define _GNU_SOURCE
 #include <linux/netlink.h>
@@ -52,7 +53,7 @@ static void nap(long nanoseconds) {
     nanosleep(&time, NULL);
 }
 
-/* The whole of a struct tcp_info. */
+/* TCP_INFO gives a whole struct tcp_info. */
 static int tcp_info(void) {
     struct tcp_info info;
     socklen_t size = sizeof info;
@@ -60,7 +61,7 @@ static int tcp_info(void) {
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && size == sizeof info;
 }
 
-/* Socket diagnosis; and the process connector, which may be compiled out. */
+/* Sockets of netlink: socket diagnosis, and the process connector, which may be compiled out. */
 static int netlink(void) {
     return socket(AF_NETLINK, SOCK_RAW, 4 /* NETLINK_SOCK_DIAG */) >= 0;
 }
@@ -69,7 +70,7 @@ static int connector(void) {
     return socket(AF_NETLINK, SOCK_DGRAM, NETLINK_CONNECTOR) >= 0;
 }
 
-/* A page that was said to be wiped in children is wiped. */
+/* A page with MADV_WIPEONFORK is wiped in a child. */
 static int wipe_on_fork(void) {
     const size_t size = (size_t)sysconf(_SC_PAGESIZE);
     char* page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -95,7 +96,7 @@ static int exec(void) {
     return status == 0;
 }
 
-/* Children of who asks for it by SA_NOCLDWAIT leave no zombies. */
+/* If a program asks for SA_NOCLDWAIT, its children leave no zombies. */
 static int no_zombies(void) {
     pid_t pid;
     set_with(SIGCHLD, count, SA_NOCLDWAIT | SA_RESTART);
@@ -114,7 +115,7 @@ static void* sleep_blocked(void* descriptor) {
     return NULL;
 }
 
-/* A signal that came in ppoll(), and was blocked only there, is handled afterwards. */
+/* A signal that came in ppoll(), and that was blocked only there, is handled afterwards. */
 static int after_ppoll(void) {
     pthread_t thread;
     sigset_t signals;
@@ -136,8 +137,8 @@ static void* keep_sending(void* nothing) {
     return nothing;
 }
 
-/* A handler may be changed while signals come. The emulator reads it twice, and is found out
-   within seconds. */
+/* A handler may be changed while signals come. The emulator reads it twice. Within seconds that
+   goes wrong. */
 static int handlers_change(void) {
     int status = 0;
     const pid_t pid = fork();
@@ -183,7 +184,7 @@ static const struct {
     {"handlers_change", handlers_change},
 };
 
-/* In a process of its own: each may leave something behind. */
+/* Each question is asked in a process of its own, because it may leave something behind. */
 static int as_a_kernel(int (*holds)(void)) {
     int status = 0;
     pid_t pid;

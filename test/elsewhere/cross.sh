@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: cross.sh i686|aarch64|armhf|s390x [<build directory>]
-# Builds library and conformance suite for another processor and runs the suite: i686 on this
-# machine itself, the others under qemu-user. s390x is big-endian; i686 and armhf have 32 bits.
+# Builds the library and the conformance suite for another processor, and runs the suite: i686 on
+# this machine itself, the others under qemu-user. s390x is big-endian. i686 and armhf have 32 bits.
 #
 # Debian 12: apt-get install --no-install-recommends cmake ninja-build googletest qemu-user-static
 #            g++-{i686-linux-gnu,aarch64-linux-gnu,arm-linux-gnueabihf,s390x-linux-gnu}
-# (g++-multilib would remove the cross compilers.) On two processors that others used, too, building
-# took 4 to 12 minutes, the suite under qemu 3 to 6, on i686 less than one.
+# (g++-multilib would remove the cross compilers.) On two processors, which others used, too,
+# building took 4 to 12 minutes. The suite took 3 to 6 minutes under qemu, and less than one on
+# i686.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
@@ -25,7 +26,7 @@ run=()
 link=
 if [ -n "$qemu" ]; then
     run=("$qemu" -L "$sysroot")
-else # with the loader of the cross compiler's libc: there may be another, or none
+else # use the cross libc's loader: the machine may have another one, or none
     link="-Wl,--dynamic-linker=$(find "$sysroot/lib" -name 'ld-linux*.so.2') -Wl,-rpath,$sysroot/lib"
 fi
 
@@ -41,7 +42,7 @@ mkdir -p "$build"
 configure /usr/src/googletest "$build/googletest" -DBUILD_GMOCK=OFF -DCMAKE_INSTALL_PREFIX="$build/prefix"
 cmake --build "$build/googletest" --parallel "${JOBS:-2}" > "$build/googletest.build"
 cmake --install "$build/googletest" > /dev/null
-# Messages of the kernel lie in aligned buffers, which the compiler cannot know.
+# Messages of the kernel are in aligned buffers. The compiler cannot know that.
 configure "$source" "$build/libkqueue" -DCMAKE_CXX_FLAGS=-Wno-error=cast-align -DKQUEUE_BUILD_TESTS=ON -DKQUEUE_WARNINGS=ON -DKQUEUE_WERROR=ON \
     -DGTest_DIR="$(dirname "$(find "$build/prefix" -name GTestConfig.cmake)")"
 cmake --build "$build/libkqueue" --parallel "${JOBS:-2}" --target kqueue kqueue_static kq_conformance kq_unit
@@ -50,7 +51,7 @@ cmake --build "$build/libkqueue" --parallel "${JOBS:-2}" --target kqueue kqueue_
 gaps=/dev/null # i686: none
 if [ -n "$qemu" ]; then
     gaps=$here/gaps/qemu
-    # The reasons that the list gives are so, all of them and no others.
+    # The reasons in the list must be true, and there must be no others.
     mapfile -t reasons < <(grep -o '^# \[[^]]*' "$gaps" | tr -d '#[,' | tr -s ' ' '\n' | grep . | sort -u)
     "$triplet-gcc" -pthread -Wall -Wextra -Werror "$here/answers.c" -o "$build/answers"
     "${run[@]}" "$build/answers" "${reasons[@]}" 2>&1

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: denied.sh old-kernel|sandbox <kq_conformance> [<work directory>]
-# Runs the conformance suite where the kernel answers less: as before Linux 4.11 in what the
-# library and libc use of later ones; or as a strict container, which has no netlink, no inotify,
-# no pidfds and forbids to look at other processes. Needs a C compiler. Takes a minute or two, and
-# little processor time.
+# Runs the conformance suite where the kernel denies some system calls. old-kernel: those of Linux
+# 4.11 and later that the library and libc use. sandbox: a strict container, which has no netlink,
+# no inotify and no pidfds, and does not let a process look at others. Needs a C compiler. Takes a
+# minute or two, and little processor time.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 place=${1:?usage: denied.sh old-kernel|sandbox <kq_conformance>} suite=$2

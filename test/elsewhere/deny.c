@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * usage: deny <rule>... -- <program> <argument>...
- * Runs a program to which the kernel denies system calls, as an older kernel or a sandbox does:
- * by a seccomp filter, which its children inherit. A rule is
+ * Runs a program to which the kernel denies system calls, as an older kernel or a sandbox does. It
+ * uses a seccomp filter, which the program's children inherit. A rule is
  *     <call>[/<argument>=<value>]:<errno>      pidfd_open:ENOSYS   socket/0=16:EACCES
- * for all calls of that name, or those with the low half of an argument (0 to 5) as given.
- * Exits with 77 if there are no such filters here, with 2 for rules it does not understand.
+ * It denies all calls with that name, or only those whose argument (0 to 5) has this value in its
+ * low half. Exits with 77 if there are no such filters here, and with 2 for a rule that it does not
+ * understand.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -74,7 +75,7 @@ static long find(const struct name* names, size_t count, const char* text, size_
     exit(2);
 }
 
-/* The low half of an argument. */
+/* The offset of the low half of an argument. */
 static unsigned argument_offset(unsigned argument) {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     const unsigned low = 4;

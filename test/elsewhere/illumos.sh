@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: illumos.sh [<work directory>]: builds the library on illumos or Solaris, tries it, and says
-# what to send in. Nobody has done so yet: see "Solaris and illumos" in BUGS.md.
+# what to send in. Nobody has sent in a result yet: see "Solaris and illumos" in BUGS.md.
 #
-# Needs CMake 3.22, Ninja or make, and g++ or clang++ with C++20; for the tests GoogleTest 1.12, or
-# network access: without it only the library is built, and the small program below is run.
-# SUITES: a filter of GoogleTest instead of all tests.
+# It needs CMake 3.22, Ninja or make, and g++ or clang++ with C++20. The tests need GoogleTest 1.12
+# or network access. Without them only the library is built, and only the small program below is
+# run. SUITES: a filter of GoogleTest that chooses the tests of the conformance suite.
 set -u
 source=$(cd "$(dirname "$0")/../.." && pwd)
 work=${1:-$source/build/illumos}

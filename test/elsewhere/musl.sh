@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: musl.sh [<build directory>]
-# The library on musl instead of glibc: built by g++ against musl's headers, with the headers of
-# libstdc++ alone (Debian has no libstdc++ for musl, and none is needed), linked by musl-gcc into
-# programs in C: shared, static, and fully static.
+# The library on musl instead of glibc. g++ builds it with musl's headers. Of libstdc++ only the
+# headers are used: Debian has no libstdc++ for musl, and none is needed. musl-gcc links the library
+# into programs in C: shared, static, and fully static.
 #
 # Debian 12: apt-get install --no-install-recommends cmake ninja-build g++ musl-tools linux-libc-dev
 # Takes about a quarter of a minute.
@@ -16,10 +16,10 @@ mkdir -p "$build/include"
 multiarch=$(g++ -print-multiarch)
 version=$(g++ -dumpversion)
 
-# musl has no headers of the kernel.
+# musl does not come with the headers of the kernel.
 for dir in linux asm-generic; do ln -s "/usr/include/$dir" "$build/include/$dir"; done
 ln -s "/usr/include/$multiarch/asm" "$build/include/asm"
-# What the configuration of libstdc++ for glibc presumes of <features.h> and <ctype.h>.
+# libstdc++ was configured for glibc, and expects this of <features.h> and <ctype.h>.
 cat > "$build/first.h" <<'END'
 #pragma once
 #include <features.h>
@@ -31,7 +31,7 @@ cat > "$build/first.h" <<'END'
 #include <locale.h>
 typedef locale_t __locale_t;
 END
-specs=$(find /usr/lib/*-linux-musl* -name musl-gcc.specs | head -n 1)
+specs=$(find /usr/lib/*-linux-musl* -name musl-gcc.specs | sed -n 1p)
 cat > "$build/c++" <<END
 #!/bin/sh
 exec g++ -specs=$specs -nostdinc++ -isystem /usr/include/c++/$version \

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: run_suite.sh <gaps file> <log directory> <command of the conformance suite>...
-# Runs the suite against the known gaps of a place: a file of gtest patterns, one a line; "#" begins
-# a comment. It fails when a test fails that is not listed, but also when a listed one passes or a
-# pattern fits no test that runs: the list says what is so, neither less nor more. "?pattern" lists
-# tests that pass there or do not, by chance; what is listed says why.
-# The rest runs in eight parts at a time (it mostly waits), the listed ones each in a process of its
-# own: they may crash or hang. The log directory has all output.
+# Runs the suite and compares the failures with the known gaps of a place. The gaps file has gtest
+# patterns, one in a line; "#" begins a comment. It fails if a test fails that is not listed. It
+# also fails if a listed test passes, or if a pattern fits no test. So the list is always exact.
+# "?pattern" lists tests that pass or fail there by chance. The other tests run in eight parts at
+# the same time, because they mostly wait. Each listed test runs in a process of its own, because it
+# may crash or hang. The log directory has all output.
 set -euo pipefail
 gaps=$1 logs=$2
 shift 2
@@ -20,11 +20,11 @@ complain() {
     failed=1
 }
 
-# ---- which tests there are, and which of them are listed ----
+# ---- finds all tests, and which of them are listed ----
 "$@" --gtest_list_tests > "$logs/list"
 awk '/^[^ ]/ { suite = $1 } /^  / { print suite $1 }' "$logs/list" > "$logs/all"
 mapfile -t tests < "$logs/all"
-declare -A listed=() # how often the gap shows: always, maybe
+declare -A listed=() # how often a test fails: always, maybe
 while read -r pattern; do
     often=always found=
     case $pattern in \?*) often=maybe pattern=${pattern#\?} ;; esac
@@ -36,7 +36,7 @@ while read -r pattern; do
 done < <(sed 's/#.*//' "$gaps" | tr -s ' ' '\n' | grep -v '^$')
 known=$(IFS=: && echo "${!listed[*]}")
 
-# ---- the rest ----
+# ---- the tests that are not listed ----
 for part in $(seq 0 $((parts - 1))); do
     GTEST_TOTAL_SHARDS=$parts GTEST_SHARD_INDEX=$part timeout -k 10 1500 \
         "$@" --gtest_filter="-$known" > "$logs/part.$part" 2>&1 &
@@ -51,7 +51,7 @@ for part in $(seq 0 $((parts - 1))); do
     [ "$status" = 1 ] || tail -n 3 "$logs/part.$part"
 done
 
-# ---- the listed ones ----
+# ---- the listed tests ----
 alone() { # <name> <command>...: prints the name and passed, skipped or failed
     local name=$1 log=$logs/listed/${1//\//,} result=failed
     shift

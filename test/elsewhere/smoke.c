@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every filter once, in C: for systems on which the conformance suite cannot be built.
+ * Every filter once, in C. For systems on which the conformance suite cannot
+ * be built.
  */
 #include <kqueue/signal.h>
 #include <sys/event.h>
@@ -27,7 +28,7 @@ static void add(uintptr_t ident, int filter, int flags, unsigned fflags, intptr_
     EXPECT(kevent(kq, &change, 1, NULL, 0, NULL) == 0);
 }
 
-/* The one event that must come. */
+/* Waits for the one event that must come. */
 static struct kevent wait_for(uintptr_t ident, int filter) {
     const struct timespec limit = {20, 0};
     struct kevent event;

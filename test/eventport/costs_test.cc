@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the Solaris backend costs, counted on the model: system calls an operation, descriptors,
-// threads. Each row has an upper limit, so that none gets worse unnoticed. The table is in
-// src/README.md, "The Solaris backend"; --gtest_filter=Costs.* prints it.
+// What the Solaris backend costs, counted on the model: system calls for each operation,
+// descriptors, threads. Each row has an upper limit, so that a test fails if a cost grows. The
+// table is in src/README.md, "The Solaris backend". --gtest_filter=Costs.* prints it.
 //
-// This program's functions come first for the library, and count what it calls.
+// The library's calls come to this program's functions first, which count them.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ F* next(F* /*of this type*/, const char* name) {
 
 }  // namespace
 
-// A function of that name which counts itself, and calls the next one.
+// A function with that name that counts the call, and then calls the next function of that name.
 #define COUNTED(type, name, parameters, arguments, counter)             \
     extern "C" type name parameters {                                   \
         static const auto real = next<type parameters>(nullptr, #name); \
@@ -94,7 +94,7 @@ class Queue {
   public:
     Queue() : fd_(::kqueue()) {}
     int fd() const { return *fd_; }
-    // One call: changes, and one event if there is any.
+    // One call: it applies changes, and collects one event if there is any.
     int call(std::initializer_list<Event> changes, const timespec* timeout = &kAtOnce) const {
         Event event;
         return ::kevent(*fd_, changes.begin(), static_cast<int>(changes.size()), &event, 1,
@@ -129,7 +129,8 @@ struct Sockets {
 
 class Costs : public Rule {
   protected:
-    // Does it many times, and prints what one costs. `ports`, `others`: at most so many calls.
+    // Runs `body` many times, and prints what one run costs. A run may make at most `ports` calls
+    // of ports and `others` other calls.
     template <class Body>
     void expect_at_most(double ports, double others, const char* name, const Body& body) {
         constexpr int kRounds = 100;
@@ -168,7 +169,8 @@ TEST_F(Costs, Reading) {
     expect_at_most(2.1, 6.2, "READ, not drained", [this] { EXPECT_EQ(q.call({}), 1); });
     pipe.drain();
     q.apply({change(fd, EVFILT_READ, EV_DELETE), change(fd, EVFILT_READ, EV_ADD | EV_CLEAR)});
-    // An edge is news when it was seen not ready, as by a loop that goes to sleep.
+    // An edge is news if the descriptor was seen not ready before. A loop that goes to sleep sees
+    // that.
     expect_at_most(5.1, 11.2, "READ, EV_CLEAR, drained, nothing", [&] {
         pipe.put();
         EXPECT_EQ(q.call({}), 1);
@@ -236,7 +238,7 @@ TEST_F(Costs, TimersAndTriggers) {
     });
 }
 
-// What the program has: without the model's own.
+// The number of the program's descriptors, without those of the model.
 size_t descriptors() {
     size_t n = 0;
     DIR* directory = ::opendir("/proc/self/fd");

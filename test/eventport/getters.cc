@@ -16,8 +16,8 @@ namespace eventport {
 
 namespace {
 
-// Eventfds to wake getters by: as many as ever slept at once, kept. A getter that finds no
-// descriptor looks again every millisecond.
+// Eventfds that wake getters. There are as many as getters ever slept at once; they are kept. A
+// getter that gets no eventfd looks again every millisecond.
 constexpr unsigned kBells = 1024;
 int bells[kBells];
 unsigned bell_count;
@@ -48,7 +48,8 @@ int64_t now_ns() {
 
 }  // namespace
 
-// A thread that sleeps in port_getn(). In the port's list, those that want fewest events first.
+// A thread that sleeps in port_getn(). In the port's list, the waiters that want the fewest events
+// come first.
 struct Waiter {
     Waiter(Port& p, int descriptor, unsigned wanted)
         : port(p), fd(descriptor), nget(wanted), bell(take_bell()), forks(state.forks) {
@@ -68,7 +69,7 @@ struct Waiter {
                 break;
             }
         return_bell(bell);
-        if (port.waiters != nullptr) port.waiters->ring();  // it looks at the port from now on
+        if (port.waiters != nullptr) port.waiters->ring();  // now the first one looks at the port
     }
     bool is_first() const { return port.waiters == this; }
     void ring() const {
@@ -91,12 +92,12 @@ struct Waiter {
 
 namespace {
 
-// Sleeps until the port's state may have changed, until `left` ns are over (-1: for ever), or until
+// Sleeps until the port's state may have changed, until `left` ns are over (-1: no limit), or until
 // a signal was handled: EINTR.
 int sleep_once(Guard& guard, const Waiter& waiter, int64_t left) {
     const Port& port = waiter.port;
     pollfd list[2] = {{waiter.bell, POLLIN, 0}, {-1, POLLIN, 0}};
-    // While events are in the queue that do not suffice, the port is readable all the time.
+    // While the queue has events, but too few, the port is readable all the time.
     const bool looks = waiter.is_first() && port.count == 0 && !port.foreign;
     if (looks) list[1].fd = waiter.fd;
     const bool blind =
@@ -124,7 +125,7 @@ void write_alert(port_event_t& event, int events, void* user) {
 
 enum class Woken { enough, alert, time, error };
 
-// Waits for `nget` events. With Woken::error errno is set.
+// Waits for `nget` events. With Woken::error, errno is set.
 Woken wait_for(Guard& guard, Waiter& waiter, int64_t timeout, port_event_t& alert) {
     const auto fail = [](int error) { return errno = error, Woken::error; };
     const int64_t deadline = timeout < 0 ? -1 : now_ns() + timeout;
@@ -143,7 +144,7 @@ Woken wait_for(Guard& guard, Waiter& waiter, int64_t timeout, port_event_t& aler
         const int error = sleep_once(guard, waiter, left);
         if (waiter.forks != state.forks) return fail(EINTR);  // a handler forked: this is the child
         if (waiter.closed) return fail(EBADF);
-        if (error == EINTR) return fail(EINTR);  // SA_RESTART or not (rule 8)
+        if (error == EINTR) return fail(EINTR);  // with SA_RESTART, too (rule 8)
         if (!waiter.port.foreign) harvest(waiter.port);
     }
 }
@@ -166,7 +167,7 @@ int64_t to_ns(const timespec& t) {
 
 int get_events(Guard& guard, int fd, port_event_t* list, uint_t max, uint_t* nget,
                const timespec* timeout, bool one) {
-    // In the order of the kernel's checks.
+    // The checks are in the order of the kernel's checks.
     Port* port = find_port(fd);
     if (port == nullptr) return errno;
     const uint_t wanted = *nget;
@@ -223,7 +224,8 @@ void wake_first(Port& port) {
 }
 
 void expel_waiters(Guard& guard, Port& port, int fd) {
-    // One of this thread itself is beneath a signal handler, which is what calls close().
+    // A waiter of this thread itself stands below a signal handler, and the handler has called
+    // close().
     const auto others = [&] {
         unsigned n = 0;
         for (Waiter* w = port.waiters; w != nullptr; w = w->next) {

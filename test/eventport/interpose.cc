@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The functions that programs call: those of <port.h>, and those of the C library that ports
-// change.
+// The functions that programs call: those of <port.h>, and those of the C library that have to know
+// about ports.
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -27,8 +27,9 @@ int answer(int error) {
     return -1;
 }
 
-// For a child of vfork(), which shares our memory, and of clone(), of which we are not told, the
-// model does nothing. They are to exec(), or to make no use of ports.
+// The model does nothing for two kinds of children. A child of vfork() shares our memory. A child
+// of clone() is one that the model does not hear of. Such children must call exec(), or use no
+// ports.
 bool is_ours() {
     return state.ready && !Guard::is_held_here() && ::getpid() == state.owner;
 }
@@ -68,7 +69,7 @@ template <class Dup>
 int duplicates(int fd, int onto, Dup dup) {
     if (!is_ours()) return dup();
     if (is_hidden(fd) || is_hidden(onto)) return answer(EBADF);
-    // Without harm if dup2() fails after this: it can only for reasons that are seen here.
+    // This does no harm if dup2() then fails: all possible reasons for that were checked above.
     if (onto >= 0 && onto != fd && is_open(fd)) {
         Guard guard;
         closing(guard, onto);
@@ -89,7 +90,7 @@ int closes_range(unsigned first, unsigned last, int flags) {
         for (unsigned fd = first; fd <= last && fd < static_cast<unsigned>(state.end_of_fds); fd++)
             closing(guard, static_cast<int>(fd));
     }
-    while (first <= last) {  // all but the model's own
+    while (first <= last) {  // skips the model's own
         const unsigned kept = first < static_cast<unsigned>(kMaxFd)
                                   ? static_cast<unsigned>(next_hidden(static_cast<int>(first)))
                                   : static_cast<unsigned>(kMaxFd);
@@ -101,7 +102,7 @@ int closes_range(unsigned first, unsigned last, int flags) {
     return 0;
 }
 
-// Rule 28. False if it is no port.
+// Rule 28. False if `fd` is no port.
 bool describe(int fd, struct stat& to) {
     if (!is_ours() || fd < 0 || fd >= kMaxFd) return false;
     const Guard guard;
@@ -120,8 +121,8 @@ bool describe(int fd, struct stat& to) {
     return true;
 }
 
-// /proc/PID/path/N is Solaris' /proc/PID/fd/N. There is none for what has no path, or none any
-// more.
+// /proc/PID/path/N of Solaris is /proc/PID/fd/N here. It is missing if the file has no path, or has
+// lost its path.
 ssize_t read_link(const char* path, char* buffer, size_t size) {
     const char* middle =
         std::strncmp(path, "/proc/", 6) == 0 ? std::strchr(path + 6, '/') : nullptr;
@@ -224,7 +225,7 @@ KQ_EXPORTED int port_sendn(int ports[], int errors[], uint_t nent, int events, v
         const int error = port_send(ports[i], events, user) == 0 ? 0 : errno;
         errno = before;
         if (error == 0) sent++;
-        // The list is written only if there is an error to tell.
+        // The list is written only if there is an error.
         if (error != 0 && !failed)
             for (uint_t j = 0; j < nent; j++)
                 errors[j] = 0;
@@ -288,7 +289,7 @@ KQ_EXPORTED void closefrom(int lowest) noexcept {
     (void)closes_range(lowest < 0 ? 0u : static_cast<unsigned>(lowest), ~0u, 0);
 }
 
-// A program that calls the system itself closes as well. The others pass.
+// A program may also close a descriptor by syscall(). Other calls are passed on.
 KQ_EXPORTED long syscall(long number, ...) noexcept {
     long a[6];
     va_list list;
@@ -311,8 +312,8 @@ KQ_EXPORTED int fstat64(int fd, struct stat64* to) noexcept {
     return fstat(fd, reinterpret_cast<struct stat*>(to));
 }
 
-// ThreadSanitizer calls it by these names, and so do programs that were linked with an old glibc.
-// The first does so before anything that it instrumented may run.
+// ThreadSanitizer calls fstat() by these names, and so do programs that were linked with an old
+// glibc. ThreadSanitizer does so before any code that it has instrumented may run.
 KQ_EXPORTED __attribute__((no_sanitize("thread"))) int __fxstat(int, int fd,
                                                                 struct stat* to) noexcept {
     if (!state.ready) return ::fstatat(fd, "", to, AT_EMPTY_PATH);
@@ -370,7 +371,7 @@ KQ_EXPORTED int timer_gettime(timer_t id, itimerspec* value) noexcept {
 KQ_EXPORTED int timer_getoverrun(timer_t id) noexcept {
     {
         const Guard guard;
-        // Of timers that send signals. One that reports to a port tells by portev_events.
+        // This function is for timers that send signals. A timer of a port counts in portev_events.
         if (find_timer(id) != nullptr) return 0;
     }
     return real().timer_getoverrun(id);

@@ -24,7 +24,7 @@ struct Kind {
     mode_t mode;
 };
 
-// What fstat() says of epoll, eventfd and their like has no type: "anon".
+// For epoll, eventfd and similar descriptors fstat() gives no type: "anon".
 constexpr Kind kKinds[] = {{"socket", S_IFSOCK}, {"fifo", S_IFIFO}, {"file", S_IFREG},
                            {"char", S_IFCHR},    {"dir", S_IFDIR},  {"anon", 0}};
 
@@ -97,7 +97,7 @@ void set_knobs(const char* text) {
     }
     if (knobs.seed == 0) knobs.seed = static_cast<uint64_t>(std::time(nullptr)) | 1;
     random_state = knobs.seed;
-    // Without the seed a failure could not be repeated.
+    // Without the printed seed a failure could not be repeated.
     if (knobs.eintr > 0 || knobs.etime_events > 0 || knobs.stale > 0)
         std::fprintf(stderr, "eventport: seed=%llu\n", static_cast<unsigned long long>(knobs.seed));
 }

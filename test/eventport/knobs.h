@@ -24,12 +24,12 @@ struct Knobs {
     uint64_t seed = 0;
 };
 
-// Everything here is called with the model's lock held.
+// Call these functions only with the model's lock held.
 extern Knobs knobs;
 
 void set_knobs(const char* text);
 
-// True with this probability. The sequence depends on the seed alone.
+// True with this probability. The sequence depends only on the seed.
 bool chance(double probability);
 
 inline bool is_refused(mode_t mode) {

@@ -19,11 +19,11 @@ State state;
 namespace {
 
 pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-// Whether this thread holds it.
+// Whether this thread holds the lock.
 __attribute__((tls_model("initial-exec"))) thread_local bool holds = false;
 
-// At most so many ports share one eventfd, because epoll limits the number of sets that watch one
-// descriptor (to 1000, and to fewer where sets are nested).
+// The most ports that share one eventfd. epoll limits the number of sets that watch one descriptor:
+// to 1000, and to fewer where sets are nested.
 constexpr unsigned kPortsOfLight = 32;
 constexpr unsigned kLights = 4096;
 struct Light {
@@ -49,7 +49,7 @@ void return_light(int fd) {
         if (lights[i].fd == fd) lights[i].ports--;
 }
 
-// The port is readable iff an event is in its queue, or its sources have something to tell.
+// The port is readable if and only if its queue has an event, or its sources have news.
 void show(Port& port) {
     if (port.foreign) return;
     const uint32_t events = port.count > 0 ? EPOLLIN : 0u;
@@ -65,7 +65,7 @@ void forget_sent(Port& port) {
     }
 }
 
-// Its last descriptor in this process is being closed. Events and associations go.
+// The last descriptor of the port in this process is being closed. Its events and associations end.
 void destroy(Port& port) {
     while (port.fds != nullptr)
         forget_fd(*port.fds);
@@ -83,7 +83,7 @@ void destroy(Port& port) {
     free_ports = &port;
 }
 
-// Rule 27: a copy of the descriptor is closed, but not the last.
+// Rule 27: a descriptor of the port is closed, but not the last one.
 void drop_associations(Port& port) {
     while (port.fds != nullptr)
         forget_fd(*port.fds);
@@ -93,7 +93,7 @@ void drop_associations(Port& port) {
 }
 
 Port* new_port() {
-    // One that a getter has not left yet is not used again.
+    // A port that a getter has not left yet is not used again.
     for (Port** p = &free_ports; *p != nullptr; p = &(*p)->next_live) {
         Port* port = *p;
         if (port->waiters != nullptr) continue;
@@ -124,7 +124,7 @@ void after_fork() {
 }
 
 // The child may close its copies of ports, and make ports of its own. The kernel's objects behind
-// the copies are its parent's, too, so they are not touched.
+// the copies belong to the parent, too, so the child does not touch them.
 void in_child() {
     state.owner = ::getpid();
     state.forks++;
@@ -196,7 +196,7 @@ Guard::Pause::Pause(Guard& guard) : guard_(guard) {
     (void)::pthread_setcancelstate(guard_.cancel_state_, nullptr);
 }
 
-// A thread that is cancelled comes here with the signals that it let in while it slept.
+// A cancelled thread comes here with the signal mask that it had while it slept.
 Guard::Pause::~Pause() {
     (void)::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
     sigset_t before;

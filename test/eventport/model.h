@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // A model of event ports: ports, their queues, and what their sources share.
 //
-// The descriptor of a port is an epoll descriptor. In it are
+// The descriptor of a port is an epoll descriptor. It watches
 //   - each associated descriptor, with EPOLLONESHOT: armed as long as its association is;
-//   - one eventfd that always is readable, asked for as long as the queue is not empty;
+//   - one eventfd that is always readable: watched as long as the queue is not empty;
 //   - the timers of the port, and its inotify descriptor if it watches files.
-// So poll() and other ports see that it is readable without any thread's help. harvest() turns what
-// the kernel has to tell into events in the queue; every call does that first. The pump (pump.cc)
-// does it, too, soon after something happened, as the real kernel does it at once.
+// So poll() and other ports see that the port is readable, without the help of a thread. harvest()
+// turns the kernel's news into events in the queue. Every call does that first. The pump (pump.cc)
+// does it, too, soon after something happened. The real kernel does it at once.
 //
 // "Rule N" is a rule of README.md, and rules_test.cc has a test PN.
 #ifndef KQ_EVENTPORT_MODEL_H
@@ -24,8 +24,8 @@
 
 namespace eventport {
 
-// One lock for all. While it is held all signals are blocked, because port_send() and close() may
-// be called by a signal handler, and the thread cannot be cancelled. Keeps errno.
+// One lock for everything. While it is held, all signals are blocked, because a signal handler may
+// call port_send() and close(). The thread cannot be cancelled then. Keeps errno.
 class Guard {
   public:
     Guard();
@@ -35,7 +35,8 @@ class Guard {
 
     const sigset_t& outer_mask() const { return mask_; }
 
-    // In this thread. What a sanitizer calls while it reports something is not for the model.
+    // Whether this thread holds the lock. A sanitizer that reports something may call functions of
+    // the model then; the model must leave such calls alone.
     static bool is_held_here();
 
     // Within it the lock is free, and the thread can be cancelled. Signals stay blocked.
@@ -63,8 +64,8 @@ struct Port;
 
 enum class Kind : uint8_t { user, fd, file, timer };
 
-// A place in a port's queue. Each association and each timer has one (rule 1), so has each event
-// that was sent. All count against max_events (rule 3).
+// A place in a port's queue. Each association and each timer has one (rule 1). Each sent event has
+// one, too. All count against max_events (rule 3).
 struct Slot {
     Slot* previous;  // in the queue
     Slot* next;      // in the queue, or in the pool
@@ -84,7 +85,7 @@ struct FdWatch : Slot {
     int fd;
     int asked;
     bool valid;       // armed: rule 12
-    bool ever_ready;  // not refused by epoll as regular files are; if so, then by identity:
+    bool ever_ready;  // epoll refuses it, as a regular file; `device` and `inode` name it
     dev_t device;
     ino_t inode;
     bool genuine;  // the last event was true: see the knob `stale`
@@ -99,7 +100,7 @@ struct FileWatch : Slot {
     int directory_wd;  // of the directory it is in, or -1
     dev_t device;
     ino_t inode;
-    off_t size;  // as last seen: tells TRUNC from MODIFIED
+    off_t size;  // at the last look; separates TRUNC from MODIFIED
     timespec modified;
     char path[PATH_MAX];  // its last part is the name that is watched
 };
@@ -107,7 +108,7 @@ struct FileWatch : Slot {
 struct Timer : Slot {
     Timer* next_of_port;
     bool used;
-    bool heard;  // false when its port is closed
+    bool heard;  // false after its port was closed
     int fd;      // timerfd, hidden
     int pending;
     int overrun;
@@ -119,12 +120,12 @@ struct Port {
     Port* next_live;
     int fd;  // one of its descriptors in this process
     int count_of_fds;
-    bool foreign;  // inherited by fork(): not ours to use (rules 10, 15)
+    bool foreign;  // from fork(): not ours to use (rules 10, 15)
     bool dead;     // closed, but a getter has not left yet
     Slot* first;
     Slot* last;
     unsigned count;  // events in the queue
-    unsigned slots;  // in use
+    unsigned slots;  // that are in use
     Waiter* waiters;
     bool alert_set;
     int alert_events;
@@ -139,15 +140,15 @@ struct Port {
     Timer* timers;
 };
 
-// What data.u64 of an epoll item says: who it is, and a generation against late news.
+// data.u64 of an epoll item: which object it is, and a generation that makes late news harmless.
 enum class Tag : uint64_t { light, fd, timer, notify };
 constexpr uint64_t make_data(Tag tag, uint32_t index, uint32_t generation) {
     return static_cast<uint64_t>(tag) << 60 | static_cast<uint64_t>(generation & 0xFFFFFFFu) << 32 |
            index;
 }
 
-// Objects of one type, in a row that never moves: allocated without malloc(), because close() may
-// be called by a signal handler.
+// Objects of one type, in an array that never moves. It is allocated without malloc(), because a
+// signal handler may call close().
 template <class T, uint32_t kMost>
 class Pool {
   public:
@@ -172,7 +173,7 @@ class Pool {
     }
     uint32_t index(const T* object) const { return static_cast<uint32_t>(object - row_); }
     T* at(uint32_t index) { return row_ + index; }
-    T* find(uint64_t data) {  // null if it is not the same any more
+    T* find(uint64_t data) {  // null if it is another one now
         T* object = at(static_cast<uint32_t>(data));
         return ((data >> 32) & 0xFFFFFFFu) == (object->generation & 0xFFFFFFFu) ? object : nullptr;
     }
@@ -186,12 +187,12 @@ class Pool {
 
 struct State {
     bool ready;   // the constructor ran
-    pid_t owner;  // the process that this is the state of
+    pid_t owner;  // the process that has this state
     unsigned forks;
     Port* live;
     Port** port_of;        // by descriptor
     FdWatch** watches_of;  // by descriptor
-    int end_of_fds;        // no higher one is in these
+    int end_of_fds;        // no higher descriptor is in these arrays
     Pool<Slot, 1 << 20> sent;
     Pool<FdWatch, 1 << 18> fds;
     Pool<FileWatch, 1 << 14> files;
@@ -199,28 +200,28 @@ struct State {
 };
 extern State state;
 
-// Everything from here on is called with the lock held.
+// Call everything below with the lock held.
 
-// The port that `fd` is a descriptor of. Otherwise null, and errno: EBADF or EBADFD (rule 4).
+// The port that `fd` is a descriptor of. Otherwise null, and errno is EBADF or EBADFD (rule 4).
 Port* find_port(int fd);
 
 bool take_slot(Port& port);  // false: the limit is reached (rule 3)
 void release_slot(Port& port);
-void post(Slot& slot);     // to the end of the queue, unless it is in it (rule 1)
-void unqueue(Slot& slot);  // does nothing if it is not
+void post(Slot& slot);     // adds it to the end of the queue, unless it is queued (rule 1)
+void unqueue(Slot& slot);  // does nothing if it is not queued
 
-// Takes the first event out of the queue and writes it down.
+// Takes the first event out of the queue and writes it to `event`.
 void deliver(Port& port, port_event_t& event);
 
-// What the kernel has to tell becomes events. Not for foreign ports.
+// Turns the kernel's news into events. Not for foreign ports.
 void harvest(Port& port);
 
-int create_port();                             // -1 and errno
-int send(Port& port, int events, void* user);  // 0 or errno, as those below
+int create_port();                             // -1 with errno
+int send(Port& port, int events, void* user);  // 0 or errno, as below
 
-void note_descriptor(int fd);  // is to be in port_of or watches_of
+void note_descriptor(int fd);  // port_of or watches_of will have it
 
-// The program is about to close `fd` (rules 2, 14, 27), or got a copy of it.
+// The program is about to close `fd` (rules 2, 14, 27), or has got a copy of it.
 void closing(Guard& guard, int fd);
 void duplicated(int fd, int copy);
 
@@ -228,7 +229,7 @@ void duplicated(int fd, int copy);
 int get_events(Guard& guard, int fd, port_event_t* list, uint_t max, uint_t* nget,
                const timespec* timeout, bool one);
 int alert(Port& port, int flags, int events, void* user);
-void wake_first(Port& port);                           // if there is enough for it
+void wake_first(Port& port);                           // if it has enough events
 void expel_waiters(Guard& guard, Port& port, int fd);  // returns when they have left
 void forget_waiters();                                 // in the child of fork()
 
@@ -245,7 +246,7 @@ void read_notifications(Port& port);
 void forget_files(Port& port);
 
 // sources_timer.cc
-Timer* find_timer(timer_t id);  // null if it is none of ours
+Timer* find_timer(timer_t id);  // null if the model has not made it
 int create_timer(clockid_t clock, const port_notify_t& notify, timer_t* id);
 int set_timer(Timer& timer, int flags, const itimerspec* value, itimerspec* old);
 int get_timer(Timer& timer, itimerspec* value);

@@ -3,9 +3,10 @@
 # mutations.sh BUILD [NAME...]: does the conformance suite notice mistakes in src/solaris?
 #
 # Makes one mistake at a time in a copy of the sources, builds the library for the model, and runs
-# the tests that are to fail (kq_conformance of the build directory BUILD, as `cmake --preset dev`
-# makes it). Prints one line for each: noticed, SURVIVED, or STALE (the line to change is not there
-# any more). Status 1 if one was not noticed. Takes some ten seconds each; no part of CTest.
+# the tests that must fail. It uses kq_conformance of the build directory BUILD, as `cmake --preset
+# dev` makes it. Prints one line for each mistake: noticed, SURVIVED, or STALE (the line to change
+# is no longer there). The status is 1 if a mistake was not noticed. Each mistake takes about ten
+# seconds. CTest does not run this.
 # Environment: JOBS (2).
 set -euo pipefail
 (($# >= 1)) || { echo "usage: mutations.sh BUILD [NAME...]" >&2; exit 2; }
@@ -24,7 +25,7 @@ cmake -S "$work/source" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DKQU
     -DKQUEUE_BUILD_TESTS=OFF -DCMAKE_CXX_COMPILER_LAUNCHER="${CMAKE_CXX_COMPILER_LAUNCHER:-}" \
     >"$work/log" 2>&1 && make_library || { cat "$work/log"; exit 1; }
 
-# passes FILTER [KNOBS]: of the library as it is now
+# passes FILTER [KNOBS]: whether the tests pass with the library as it is now
 passes() {
     KQ_PORT=${2:-} LD_LIBRARY_PATH=$work/build timeout 100 "$build/test/kq_conformance" \
         --gtest_brief=1 --gtest_fail_fast "--gtest_filter=$1" >"$work/tests" 2>&1
@@ -49,7 +50,7 @@ mutant() {
             result=SURVIVED
         else
             result="noticed by $(grep -oE '^\[  FAILED  \] [^ ,]+|^[A-Z][A-Za-z]*\.[A-Za-z0-9_]+: a thread' "$work/tests" |
-                sed 's/.*\] //; s/: a thread//' | head -1)"
+                sed 's/.*\] //; s/: a thread//' | sed -n 1p)"
         fi
         cp "$work/kept" "$file"
         make_library

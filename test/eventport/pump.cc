@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A thread that harvests a port soon after a source of it has news. Without it, that is in the
-// child of fork() or with the knob pump=0, news waits for the next call: nothing is lost, but what
-// is undone before that call is not reported, and the real kernel would.
+// A thread that harvests a port soon after one of its sources has news. In the child of fork(), and
+// with the knob pump=0, there is no such thread. News then waits for the next call, and is not
+// lost. But a change that is undone before that call is not reported. The real kernel would report
+// it.
 #include <pthread.h>
 #include <sys/syscall.h>
 
@@ -16,7 +17,7 @@ namespace {
 
 enum { kNotTried, kTried, kRuns };
 std::atomic<int> progress{kNotTried};
-int sources = -1;  // an epoll set of all that ports watch, edge-triggered
+int sources = -1;  // an epoll set of all descriptors that ports watch, edge-triggered
 
 void pump(uint64_t data) {
     const uint32_t index = static_cast<uint32_t>(data);
@@ -83,7 +84,7 @@ bool is_pumping() {
 void pump_watch(int fd, Tag tag, uint32_t index) {
     if (sources < 0) return;
     constexpr uint32_t kAll = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
-    // Refused if it is there already, or is always ready.
+    // epoll refuses a descriptor that is in the set already, or that is always ready.
     (void)epoll_change(sources, EPOLL_CTL_ADD, fd, kAll, make_data(tag, index, 0));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the tests of the model share.
+// Shared by the tests of the model.
 #ifndef KQ_EVENTPORT_RULES_H
 #define KQ_EVENTPORT_RULES_H
 
@@ -30,7 +30,7 @@ namespace rules {
 
 inline constexpr int kLong = 20'000;  // ms: more than any machine needs
 
-// The knobs of the environment, and these. Each test starts without these.
+// Sets the knobs of the environment and these. Each test starts without these.
 inline void knobs(const std::string& more) {
     const char* given = std::getenv("KQ_PORT");
     eventport_knobs((std::string(given != nullptr ? given : "") + "," + more).c_str());
@@ -92,7 +92,7 @@ struct Got {
     std::vector<port_event_t> events;
 };
 
-// port_getn() on any number.
+// port_getn() on any descriptor number.
 inline Got getn(int port, uint_t nget, uint_t max, int timeout_ms) {
     Got got;
     got.events.resize(max);
@@ -142,7 +142,7 @@ int errno_of(const Call& call) {
 }
 #define EXPECT_ERRNO(wanted, ...) EXPECT_EQ(errno_of([&] { return (__VA_ARGS__); }), wanted)
 
-// A thread in port_getn().
+// A thread that calls port_getn().
 class Getter {
   public:
     explicit Getter(int port, uint_t nget = 1, uint_t max = 64, int timeout_ms = kLong)
@@ -151,7 +151,7 @@ class Getter {
               const auto start = std::chrono::steady_clock::now();
               got_ = getn(port, nget, max, timeout_ms);
               const auto took = std::chrono::steady_clock::now() - start;
-              EXPECT_LT(took, std::chrono::milliseconds(kLong / 2)) << "nobody woke it";
+              EXPECT_LT(took, std::chrono::milliseconds(kLong / 2)) << "it was not woken";
               ended_ = true;
           }) {}
     ~Getter() {
@@ -164,7 +164,7 @@ class Getter {
     bool ended() const { return ended_; }
     pthread_t handle() { return thread_.native_handle(); }
 
-    // Until it sleeps in ppoll().
+    // Waits until the thread sleeps in ppoll().
     void wait_until_asleep() const {
         for (int i = 0; i < kLong && !ended_; i++) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -183,7 +183,7 @@ class Getter {
     std::thread thread_;
 };
 
-// What `body` returns in a child of fork(), which must end with exit code 0.
+// Runs `body` in a child of fork(). `body` must return true, and no check in it may fail.
 inline void in_child(const std::function<bool()>& body) {
     const pid_t pid = ::fork();
     if (pid == 0) ::_exit(body() && !testing::Test::HasFailure() ? 0 : 1);

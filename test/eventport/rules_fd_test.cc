@@ -42,7 +42,7 @@ TEST_F(Rule, P11_AnotherFileOfTheSameNumberIsAnotherAssociation) {
     ASSERT_EQ(port.watch(number, POLLIN), 0);
     const Fd copy(::dup(number));
     const Pipe fresh;
-    // Not as the model can see it.
+    // From here on `number` names another file.
     ASSERT_EQ(::dup3(*fresh.read, number, O_CLOEXEC), number);
     EXPECT_ERRNO(ENOENT, port.unwatch(number));
     ASSERT_EQ(port.watch(number, POLLIN), 0);
@@ -98,7 +98,7 @@ TEST_F(Rule, P12_AQueuedEventIsNotLookedAtAgain) {
     EXPECT_EQ(events[0].portev_events, POLLIN);
 }
 
-// The real kernel queues when it happens. So does the pump, if it comes in time.
+// The real kernel queues an event when it happens. The pump does so, too, if it comes in time.
 TEST_F(Rule, P12_WhatWasUndoneIsReportedAllTheSame) {
     const Port port;
     const Pipe pipe;
@@ -340,7 +340,8 @@ int open_null() {
     return ::open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-// The lowest two. They need not follow each other: others may be open since before this program.
+// The lowest two free numbers. They need not follow each other: there may be descriptors that were
+// open before this program began.
 std::pair<int, int> two_free_numbers() {
     const Fd first(open_null());
     const Fd second(open_null());
@@ -348,7 +349,7 @@ std::pair<int, int> two_free_numbers() {
 }
 
 TEST_F(Rule, Knob_TheModelIsNotInTheWay) {
-    for (int i = 0; i < 2; i++) {  // the first port makes what the model shares
+    for (int i = 0; i < 2; i++) {  // the first port also makes shared descriptors
         const auto [first, second] = two_free_numbers();
         const Port port;
         EXPECT_EQ(*port, first);

@@ -30,7 +30,7 @@ class File : public Rule {
     std::string path(const std::string& name) const { return directory + "/" + name; }
     void make(const std::string& name) const { std::ofstream(path(name)) << "content"; }
 
-    // An object: its address is its identity.
+    // An object. Its address identifies it.
     struct Object {
         explicit Object(std::string of) : name(std::move(of)) { file.fo_name = name.data(); }
         uintptr_t address() const { return reinterpret_cast<uintptr_t>(&file); }
@@ -50,7 +50,7 @@ class File : public Rule {
     int unwatch(const Object& object) const {
         return ::port_dissociate(*port, PORT_SOURCE_FILE, object.address());
     }
-    // The events of the one event that there is, or -1.
+    // The flags of the event; 0 if there is no event, -1 if there are several.
     int told() const {
         const auto events = port.now();
         if (events.empty()) return 0;
@@ -89,7 +89,7 @@ TEST_F(File, P20_LinksAreFollowedUnlessAskedNotTo) {
     EXPECT_EQ(told(), FILE_DELETE);
 }
 
-// Another file of the same name is another association, for the same object.
+// Another file under the same name makes another association, for the same object.
 TEST_F(File, P20_TheNameIsReadAtAssociate) {
     Object object(path("f"));
     ASSERT_EQ(watch(object), 0);
@@ -175,7 +175,7 @@ TEST_F(File, P23_NoExceptionAfterADeliveredEvent) {
     EXPECT_ERRNO(ENOENT, watch(object));
 }
 
-// portfs/port_fop.c port_fop_write() and its like, port_fop_vnevent(); sys/port_impl.h FOP_*_MASK.
+// portfs/port_fop.c port_fop_write() and similar, port_fop_vnevent(); sys/port_impl.h FOP_*_MASK.
 TEST_F(File, P24_WhatTellsWhat) {
     struct Row {
         const char* what;
@@ -282,7 +282,7 @@ TEST_F(File, P26_PollSeesIt) {
     EXPECT_FALSE(port.readable());
 }
 
-// The first that Linux tells of it is that the number of links changed.
+// For an unlink, Linux first reports that the number of links has changed.
 TEST_F(File, P26_UnlinkIsOneEvent) {
     for (int i = 0; i < 100; i++) {
         make("g");

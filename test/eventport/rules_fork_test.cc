@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What fork() leaves of ports: rules 10, 15, 19. For the sources see rules_test.cc.
+// What happens to ports when a process forks: rules 10, 15, 19. For the sources see rules_test.cc.
 #include <sys/resource.h>
 
 #include "rules.h"
@@ -87,7 +87,7 @@ TEST_F(Rule, P15_AGetterOfTheParentIsNotInTheChild) {
     EXPECT_EQ(getter.result().events.size(), 1u);
 }
 
-// The model keeps nothing of the parent's in it.
+// In the child, the model keeps no descriptor of the parent's model.
 TEST_F(Rule, P15_TheModelsDescriptorsAreNotInTheChild) {
     const Port port;
     Getter getter(*port);
@@ -121,7 +121,7 @@ TEST_F(Rule, Knob_FewDescriptorsAreEnough) {
     });
 }
 
-// A child of vfork() shares our memory: what it closes must not end our associations.
+// A child of vfork() shares our memory. What it closes must not end our associations.
 TEST_F(Rule, P15_AChildOfVforkClosesItsOwn) {
     const Port port;
     const Pipe pipe;

@@ -118,7 +118,7 @@ TEST_F(Rule, P07_ItDoesNotEndBeforeItsTime) {
     EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(30));
 }
 
-// portfs/port.c port_get_timeout(): looked at only if there is not enough.
+// portfs/port.c port_get_timeout(): checked only if there are too few events.
 TEST_F(Rule, P07_TimeoutsThatAreNone) {
     const Port port;
     port_event_t event;
@@ -139,7 +139,7 @@ void install(int flags) {
     ASSERT_EQ(::sigaction(SIGUSR1, &action, nullptr), 0);
 }
 
-// portfs/port.c portfs(): an error other than ETIME leaves nget alone.
+// portfs/port.c portfs(): an error other than ETIME does not write nget.
 TEST_F(Rule, P08_ASignalInterruptsAndNgetIsNotWritten) {
     install(0);
     const Port port;
@@ -154,9 +154,9 @@ TEST_F(Rule, P08_ASignalInterruptsAndNgetIsNotWritten) {
     ::signal(SIGUSR1, SIG_DFL);
 }
 
-// The kernel says ERESTART (post_syscall()), but the C library's stub of the call does not call
-// again (usr/src/lib/libc/common/sys/_portfs.s: SYSCALL2, not SYSCALL2_RESTART), and ERESTART is
-// EINTR to programs.
+// The kernel says ERESTART (post_syscall()). But the C library's stub of the call does not call
+// again (usr/src/lib/libc/common/sys/_portfs.s: SYSCALL2, not SYSCALL2_RESTART). Programs get EINTR
+// for ERESTART.
 TEST_F(Rule, P08_SA_RESTARTChangesNothing) {
     install(SA_RESTART);
     const Port port;
@@ -233,7 +233,8 @@ TEST_F(Rule, P09_EachEventIsDeliveredOnce) {
                     if (e.portev_events >= kEvents) return;
                 }
         });
-    // One that reads a last event may have taken others with it, so the last come one by one.
+    // A thread that reads a last event may have taken other events with it. So the last events are
+    // sent one by one.
     for (int i = 0; i < kEvents; i++)
         ASSERT_EQ(port.send(i), 0);
     while (port.count() > 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Many threads at once: that the model neither hangs, nor loses an event, nor keeps what is closed.
+// Many threads at once. The model must not hang, lose an event, or keep closed objects.
 #include <pthread.h>
 
 #include "rules.h"
@@ -44,7 +44,7 @@ TEST_F(Rule, Storm_OfTokensThatGoRound) {
         ASSERT_EQ(port.watch(*pipe.read, POLLIN, cookie(&pipe - pipes.data())), 0);
         pipe.put();
     }
-    // Whoever gets a pipe's event owns the pipe until it is associated again.
+    // A thread that gets the event of a pipe owns the pipe until the pipe is associated again.
     in_threads([&](int) {
         while (taken < kThreads * kRounds) {
             for (const port_event_t& e : getn(*port, 1, 2, 100).events) {

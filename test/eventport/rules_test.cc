@@ -188,8 +188,8 @@ TEST_F(Rule, P16_AsManySendsAsEvents) {
     }
 }
 
-// A handler that the C library is not to cancel its thread in blocks the signal for that, which
-// pthread_sigmask() would let in again.
+// A thread must not be cancelled inside some signal handlers. They block the signal that cancels
+// threads. pthread_sigmask() would unblock this signal.
 TEST_F(Rule, P16_WhatTheCallerBlocksStaysBlocked) {
     const Port port;
     uint64_t mask = uint64_t{1} << (__SIGRTMIN - 1);
@@ -234,7 +234,7 @@ TEST_F(Rule, P16_ASignalHandlerMaySend) {
             ::pthread_kill(self, SIGUSR1);
     });
     size_t got = 0;
-    for (int i = 0; i < 3000 || got == 0; i++)  // at least one signal while it is in there
+    for (int i = 0; i < 3000 || got == 0; i++)  // until at least one signal has come
         got += port.now().size();
     stop = true;
     other.join();

@@ -13,7 +13,7 @@ namespace eventport {
 
 namespace {
 
-// What epoll refuses is always ready for these.
+// A descriptor that epoll refuses is always ready for these events.
 constexpr int kAlways = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
 FdWatch* find(const Port& port, int fd) {
@@ -27,8 +27,9 @@ uint64_t data_of(const FdWatch& watch) {
     return make_data(Tag::fd, state.fds.index(&watch), watch.generation);
 }
 
-// Arms the epoll item. An association is of a descriptor and an open file (rule 11), and so is the
-// item: ENOENT if the number has become another file's, by a close() that the model did not see.
+// Arms the epoll item. An association belongs to a descriptor and an open file (rule 11), and so
+// does the item. ENOENT if the number now belongs to another file, after a close() that the model
+// did not see.
 int arm(FdWatch& watch, bool fresh, const struct stat& file) {
     if (watch.ever_ready)
         return watch.device == file.st_dev && watch.inode == file.st_ino ? 0 : ENOENT;
@@ -71,8 +72,9 @@ void report(FdWatch& watch, int events, bool genuine) {
     post(watch);
 }
 
-// Events that are not true any more: of FIFOs after they were drained, and legal for all (rule 12).
-// Never twice in a row, so that one who looks and associates again comes to an end.
+// Reports events that are no longer true. FIFOs report them after they were drained, and they are
+// legal for all descriptors (rule 12). Never twice in a row: a program that looks and associates
+// again must come to an end.
 void report_untrue(FdWatch& watch, mode_t mode) {
     if (!watch.valid || !watch.genuine) return;
     const bool fifo = knobs.spurious_fifo && S_ISFIFO(mode) && (watch.asked & POLLIN) != 0;
@@ -96,7 +98,7 @@ void forget_fd(FdWatch& watch) {
     unqueue(watch);
     unlink(port.fds, &watch, &FdWatch::next_of_port);
     unlink(state.watches_of[watch.fd], &watch, &FdWatch::next_of_fd);
-    if (!port.foreign) {  // the item is the parent's, too
+    if (!port.foreign) {  // otherwise the item is the parent's, too
         if (!watch.ever_ready) (void)epoll_change(port.fd, EPOLL_CTL_DEL, watch.fd, 0, 0);
         if (state.watches_of[watch.fd] == nullptr) pump_unwatch(watch.fd);
     }
@@ -133,7 +135,7 @@ int associate_fd(Port& port, uintptr_t object, int events, void* user) {
     }
     watch->valid = true;
     if (watch->ever_ready && (events & kAlways) != 0) report(*watch, events & kAlways, true);
-    harvest(port);  // what is ready at once is reported at once
+    harvest(port);  // a ready descriptor is reported at once
     report_untrue(*watch, file.st_mode);
     return 0;
 }
@@ -152,7 +154,7 @@ int dissociate_fd(Port& port, uintptr_t object) {
     if (watch->ever_ready) {
         if (watch->device != file.st_dev || watch->inode != file.st_ino) active = false;
     } else if (epoll_change(port.fd, EPOLL_CTL_DEL, fd, 0, 0) != 0) {
-        active = false;  // another file
+        active = false;  // it is another file now
     }
     forget_fd(*watch);
     return active ? 0 : ENOENT;

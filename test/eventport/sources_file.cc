@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// PORT_SOURCE_FILE: rules 20 to 26. By inotify: the file for what happens to it, its directory for
-// what happens to its name.
+// PORT_SOURCE_FILE: rules 20 to 26. It uses inotify. A watch of the file reports changes of the
+// file, and a watch of its directory reports changes of its name.
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -24,7 +24,7 @@ constexpr uint32_t kOfNames = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 constexpr uint32_t kOfFile =
     IN_ACCESS | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_CREATE | kOfNames;
 
-// procfs, sysfs: file systems that do not tell.
+// procfs and sysfs: file systems that report no changes.
 bool is_silent(const char* path) {
     struct statfs system;
     if (::statfs(path, &system) != 0) return false;
@@ -35,7 +35,7 @@ const char* name_of(const FileWatch& watch) {
     return std::strrchr(watch.path, '/') + 1;
 }
 
-// Writes the path without links into `path`; with FILE_NOFOLLOW the last part may be one.
+// Writes the path without links into `path`. With FILE_NOFOLLOW the last part may be a link.
 int resolve(const char* name, bool follow, char (&path)[PATH_MAX]) {
     if (name == nullptr) return EFAULT;
     if (follow) return ::realpath(name, path) != nullptr ? 0 : errno;
@@ -64,7 +64,7 @@ FileWatch* find(const Port& port, uintptr_t object) {
     return watch;
 }
 
-// Stops telling about it, unless another association of the port needs it.
+// Ends a watch of inotify, unless another association of the port needs it.
 void release_wd(const Port& port, int wd) {
     if (wd < 0 || port.foreign) return;
     for (const FileWatch* w = port.files; w != nullptr; w = w->next_of_port)
@@ -86,7 +86,7 @@ void remove(FileWatch& watch) {
     state.files.give_back(&watch);
 }
 
-// An ordinary event: is reported if it was asked for, and ends the association (rule 23).
+// An ordinary event. It is reported if it was asked for, and it ends the association (rule 23).
 void report(FileWatch& watch, int events) {
     if (!watch.active || (events & watch.asked) == 0) return;
     watch.active = false;
@@ -94,8 +94,8 @@ void report(FileWatch& watch, int events) {
     post(watch);
 }
 
-// An exception removes the association. Its event takes the place of one that is still queued; if
-// that was delivered already there is none.
+// An exception removes the association. Its event takes the place of an event that is still queued.
+// If that event was delivered already, the exception is not reported.
 void report_exception(FileWatch& watch, int event) {
     const bool tells = watch.active || watch.queued;
     Port& port = *watch.port;
@@ -107,13 +107,13 @@ void report_exception(FileWatch& watch, int event) {
     port.last->object = object;
 }
 
-// inotify does not say what it was that changed.
+// inotify does not say what has changed. So this compares the file with its state of before.
 int changes_since(FileWatch& watch, uint32_t mask) {
     struct stat now;
-    // While unlink() is at work the name is there, but there are no links.
+    // While unlink() is at work, the name is still there, but the file has no links.
     const bool same = ::lstat(watch.path, &now) == 0 && now.st_dev == watch.device &&
                       now.st_ino == watch.inode && now.st_nlink > 0;
-    // The name is gone or another's: its directory tells, with or after this.
+    // The name is gone, or names another file. The directory's watch reports that, now or later.
     if ((mask & IN_ATTRIB) != 0 && !same) mask &= ~static_cast<uint32_t>(IN_ATTRIB);
     int events = 0;
     if ((mask & IN_ACCESS) != 0) events |= FILE_ACCESS;
@@ -141,7 +141,8 @@ void notice(FileWatch& watch, const inotify_event& event) {
     if (event.wd != watch.wd) return;
     if ((event.mask & IN_UNMOUNT) != 0) return report_exception(watch, UNMOUNTED);
     if ((event.mask & IN_DELETE_SELF) != 0) return report_exception(watch, FILE_DELETE);
-    // With a name it is about what is in a directory: only that it came or went changes that.
+    // An event with a name is about a file in a directory. Only a name that came or went changes
+    // the directory.
     const uint32_t mask = *name != '\0' ? event.mask & (IN_CREATE | kOfNames) : event.mask;
     if (const int events = changes_since(watch, mask)) report(watch, events);
 }
@@ -162,7 +163,7 @@ int open_notify(Port& port) {  // 0 or errno
     return 0;
 }
 
-// Has inotify tell about the file, and about its name in the directory. 0 or errno.
+// Makes inotify report about the file, and about its name in the directory. 0 or errno.
 int watch_file(FileWatch& watch, bool follow) {
     const uint32_t flags = IN_MASK_ADD | (follow ? 0u : static_cast<uint32_t>(IN_DONT_FOLLOW));
     watch.wd = ::inotify_add_watch(watch.port->notify, watch.path, kOfFile | flags);
@@ -272,7 +273,7 @@ void read_notifications(Port& port) {
 
 void forget_files(Port& port) {
     if (port.notify < 0) return;
-    // Closing it is enough for the kernel.
+    // The kernel removes the watches when it is closed.
     if (!port.foreign) pump_unwatch(port.notify);
     close_hidden(port.notify);
     port.notify = -1;

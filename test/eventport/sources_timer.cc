@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// PORT_SOURCE_TIMER: rules 18, 19. A timerfd for each.
+// PORT_SOURCE_TIMER: rules 18, 19. Each timer has a timerfd.
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -13,9 +13,9 @@ namespace eventport {
 
 namespace {
 
-// Unlike any timer_t of the C library.
+// No timer_t of the C library looks like this.
 constexpr uintptr_t kFirstId = 0x5E700000;
-// Unprivileged programs on illumos get no faster ones.
+// On illumos, an unprivileged program cannot have a shorter interval.
 constexpr long kShortestInterval = 200'000;
 
 unsigned timers_in_use;
@@ -90,7 +90,8 @@ int set_timer(Timer& timer, int flags, const itimerspec* value, itimerspec* old)
     if (!starts) interval = timespec();
     if (interval.tv_sec == 0 && interval.tv_nsec > 0 && interval.tv_nsec < kShortestInterval)
         interval.tv_nsec = kShortestInterval;
-    // Setting the timerfd makes it forget; the real timer has queued its event (rule 19).
+    // timerfd_settime() forgets past expirations. The real timer has queued its event by then (rule
+    // 19).
     if (timer.heard) harvest(*timer.port);
     const int how = (flags & TIMER_ABSTIME) != 0 ? TFD_TIMER_ABSTIME : 0;
     return sys(SYS_timerfd_settime, timer.fd, how, &wanted, old) == 0 ? 0 : errno;

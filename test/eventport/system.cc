@@ -28,7 +28,7 @@ std::atomic<int> hidden_end{0};
 template <class F>
 void find(F*& function, const char* name) {
     void* address = ::dlsym(RTLD_NEXT, name);
-    if (address == nullptr) {  // the C library comes first: see warn_if_behind()
+    if (address == nullptr) {  // if the C library comes first: see warn_if_behind()
         void* library = ::dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
         address = library != nullptr ? ::dlsym(library, name) : nullptr;
     }
@@ -39,7 +39,7 @@ void find(F*& function, const char* name) {
 }  // namespace
 
 const Real& real() {
-    // Two threads that come here at once find the same.
+    // Two threads that come here at once find the same functions.
     if (found.load(std::memory_order_acquire)) return functions;
     Real& f = functions;
     find(f.close, "close");
@@ -85,12 +85,13 @@ void run_delayed_handlers() {
     (void)::pthread_sigmask(SIG_BLOCK, nullptr, nullptr);
 }
 
-// ThreadSanitizer takes a thread that is cancelled within its ppoll() to be there still, and sees
-// none of the locks that the thread takes on its way out. A bare system call it does not know.
+// If a thread is cancelled within ThreadSanitizer's ppoll(), ThreadSanitizer believes that the
+// thread is still in there. It then sees none of the locks that the thread takes on its way out. It
+// does not see a bare system call.
 int sleep_on(pollfd* list, unsigned count, const timespec* limit, const sigset_t& mask) {
     int type = PTHREAD_CANCEL_DEFERRED;
     timespec left{};
-    if (limit != nullptr) left = *limit;  // the system writes there
+    if (limit != nullptr) left = *limit;  // the system writes to it
     (void)::pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
     const long n =
         sys(SYS_ppoll, list, count, limit != nullptr ? &left : nullptr, &mask, kKernelMask);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The system beneath the model: the C library's own functions, where the model has others of the
-// same name, and descriptors that programs are not to notice.
+// The system below the model: functions of the C library that the model replaces, and descriptors
+// that programs must not notice.
 #ifndef KQ_EVENTPORT_SYSTEM_H
 #define KQ_EVENTPORT_SYSTEM_H
 
@@ -15,10 +15,10 @@
 
 namespace eventport {
 
-// Descriptors from here on are not seen by the model.
+// The model does not see descriptors with this number or a higher one.
 inline constexpr int kMaxFd = 1 << 20;
 
-// The functions that come after the model's in the order of libraries.
+// The functions that the model replaces, as the next library has them.
 struct Real {
     int (*close)(int);
     int (*dup)(int);
@@ -37,15 +37,17 @@ struct Real {
 };
 const Real& real();  // finds them at the first call
 
-// Says so on standard error if programs get the C library's functions, not the model's: where the
-// model was loaded by dlopen(), or was not linked as README.md says.
+// Writes a message to standard error if programs get the C library's functions, not the model's.
+// That happens if the model was loaded by dlopen(), or was not linked as README.md says.
 void warn_if_behind();
 
-// A system call as such. It is no cancellation point, and ThreadSanitizer does not see it: to that
-// the pump's use of a descriptor would race with the program's close().
+// A system call, made directly. It is no cancellation point, and ThreadSanitizer does not see it.
+// Otherwise ThreadSanitizer would report a race of the pump's use of a descriptor with the
+// program's close().
 template <class... Args>
 long sys(long number, Args... args) {
-    // Each as wide as a register: an int would leave half of it to chance.
+    // Each argument must be as wide as a register. An int would leave half of the register
+    // undefined.
     const auto widen = [](auto arg) {
         if constexpr (std::is_integral_v<decltype(arg)>)
             return static_cast<long>(arg);
@@ -55,13 +57,14 @@ long sys(long number, Args... args) {
     return real().syscall(number, widen(args)...);
 }
 
-// All signals. Not by pthread_sigmask(), which unblocks the signal that cancels a thread: that
-// waits while a handler of libkqueue runs, which may call the model.
+// Blocks all signals. It does not use pthread_sigmask(), which unblocks the signal that cancels a
+// thread. That signal must wait while a handler of libkqueue runs, and the handler may call the
+// model.
 void block_signals(sigset_t& before);
 void restore_signals(const sigset_t& before);
 
-// ThreadSanitizer keeps a signal until its thread calls something, which must not be while the
-// lock is held: its handler runs here. Otherwise nothing.
+// ThreadSanitizer keeps a signal until its thread calls a function. The thread must not do that
+// while it holds the lock, so the handlers run here. Without ThreadSanitizer this does nothing.
 void run_delayed_handlers();
 
 // ppoll(), a cancellation point. 0 or errno.
@@ -69,22 +72,23 @@ int sleep_on(pollfd* list, unsigned count, const timespec* limit, const sigset_t
 
 bool is_open(int fd);
 
-// Takes `fd`, which may be negative, and returns a copy with a number as high as the limit allows,
-// which exec() closes. The model's own; close with close_hidden(). -1 and errno if there is none.
+// Takes `fd`, which may be negative. Returns a copy with a number as high as the limit allows, and
+// exec() closes the copy. It is the model's own; close it with close_hidden(). -1 with errno if
+// there is none.
 int hide(int fd);
-void close_hidden(int fd);  // nothing, if it is not hidden
+void close_hidden(int fd);  // does nothing if it is not hidden
 bool is_hidden(int fd);
 int next_hidden(int from);  // the lowest hidden descriptor >= from, or kMaxFd
 
-// As the system calls. Returns 0 or errno.
+// Like the system calls. Returns 0 or errno.
 int epoll_change(int epoll, int operation, int fd, uint32_t events, uint64_t data);
 int epoll_collect(int epoll, epoll_event* list, int max, int timeout_ms);  // the count, or -1
 
-// Memory of zeros that is only taken when it is written. Aborts if there is none.
+// Memory of zeros. It takes no real memory before it is written. Aborts if there is none.
 void* reserve_memory(size_t bytes);
 
 [[noreturn]] void die(const char* what);
-void unimplemented(const char* what);  // says so once for each call site's text
+void unimplemented(const char* what);  // prints each text once
 
 }  // namespace eventport
 

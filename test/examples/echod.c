@@ -2,14 +2,14 @@
  * echod - a TCP echo server on kqueue().
  *
  * One kqueue tells the server everything: connections to accept, bytes to
- * read, room to write, clients that fell silent, and what the operator typed.
- * Nothing blocks except kevent(), and kevent() is called once per turn of the
- * loop: the changes that a turn asks for travel with the next wait.
+ * read, room to write, clients that are silent for too long, and commands of
+ * the operator. Nothing blocks except kevent(). kevent() is called once in
+ * each turn of the loop: it makes the changes of the last turn, and waits.
  *
- *   EVFILT_READ   the listener: data connections wait to be accepted;
- *                 a client: bytes to echo, or EV_EOF when it has no more
+ *   EVFILT_READ   the listener: data is the number of connections to accept;
+ *                 a client: bytes to echo, or EV_EOF when it sends no more
  *   EVFILT_WRITE  a client, enabled only while output is pending
- *   EVFILT_TIMER  one per client, pushed back by every sign of life
+ *   EVFILT_TIMER  one for each client, started again by every sign of life
  *   EVFILT_USER   the console thread has a command for the server
  *
  * It serves 127.0.0.1 until "quit" or end of file on its standard input, then
@@ -50,16 +50,16 @@ enum { CMD_STAT, CMD_QUIT };
 /* A client; udata of its three knotes. Its timer has its descriptor's number. */
 struct client {
     int fd;
-    bool dead;          /* in the graveyard: events still in hand are not for it */
-    unsigned long turn; /* the turn of the loop in which it was last heard of */
+    bool dead;          /* in `graveyard`: ignore the events that are left */
+    unsigned long turn; /* the last turn of the loop with a sign of life */
     char* out;          /* bytes read and not yet written back, or NULL */
     size_t outlen, outdone;
-    struct client *next, **link; /* in `living` or in `graveyard` */
+    struct client *next, **link; /* in the list `living` or `graveyard` */
 };
 
 static int kq;
 static int listener;
-static bool accepting = true; /* false while we are short of descriptors */
+static bool accepting = true; /* false while no descriptor is free */
 static bool quit;
 static bool verbose;
 static int idle_ms = 30000;
@@ -70,7 +70,7 @@ static struct client *living, *graveyard;
 static struct {
     unsigned long clients, present, peak, idle, errors;
     unsigned long long bytes, events, calls, changes;
-    double first, last; /* when the first client came, when the last byte went */
+    double first, last; /* when the first client came, and when the last byte was sent */
 } stats;
 
 static double now(void) {
@@ -85,7 +85,7 @@ static double now(void) {
 static struct kevent* changes;
 static int nchanges, maxchanges;
 
-/* Asks for a change; it is made by the next kevent() of the loop. */
+/* Asks for a change. The next kevent() of the loop makes it. */
 static void change(int ident, short filter, unsigned short flags, intptr_t data, void* udata) {
     if (nchanges == maxchanges) {
         maxchanges = maxchanges == 0 ? NEVENTS : maxchanges * 2;
@@ -116,7 +116,7 @@ static void set_nonblocking(int fd) {
     if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1) err(1, "fcntl");
 }
 
-/* Adding a timer again starts its period anew: that is all there is to it. */
+/* Adding a timer again starts its period again. Nothing else is needed. */
 static void push_idle_timer(struct client* c) {
     c->turn = turn;
     if (idle_ms > 0) change(c->fd, EVFILT_TIMER, EV_ADD, idle_ms, c);
@@ -138,9 +138,9 @@ static void client_new(int fd) {
 }
 
 /*
- * Takes leave of a client. Its descriptor stays open until kevent() has made
- * the changes that name it: were it closed here, a change still in the list
- * could hit a new connection that got the same number.
+ * Ends the service of a client. Its descriptor stays open until kevent() has
+ * made the changes that name it. If it were closed here, a change in the list
+ * could change a new connection that has got the same number.
  */
 static void client_drop(struct client* c, const char* why) {
     change(c->fd, EVFILT_READ, EV_DELETE, 0, NULL);
@@ -165,7 +165,7 @@ static void client_free(struct client* c) {
     free(c);
 }
 
-/* Closes the dead. The changes they left behind have been made. */
+/* Closes the dead clients. kevent() has made the changes for them. */
 static void bury(void) {
     if (graveyard != NULL && !accepting) {
         accepting = true;
@@ -184,12 +184,12 @@ static void on_connections(intptr_t pending) {
         if (fd != -1) {
             client_new(fd);
         } else if (errno == EMFILE || errno == ENFILE) {
-            warn("accept"); /* the others wait until someone leaves */
+            warn("accept"); /* other connections wait until a client leaves */
             accepting = false;
             change(listener, EVFILT_READ, EV_DISABLE, 0, NULL);
             return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return; /* it was there, and went away again */
+            return; /* a connection was there, but has ended */
         } else if (errno != ECONNABORTED && errno != EINTR) {
             err(1, "accept");
         }
@@ -197,8 +197,8 @@ static void on_connections(intptr_t pending) {
 }
 
 /*
- * Writes bytes back. Returns how many went, 0 if there is no room now, or -1
- * if the client cannot be written to any more (it is dropped then).
+ * Writes bytes back. Returns how many were written, 0 if there is no room now,
+ * or -1 if nothing can be written to the client any more (then it is dropped).
  */
 static ssize_t client_write(struct client* c, const char* bytes, size_t len) {
     ssize_t n = write(c->fd, bytes, len);
@@ -216,8 +216,8 @@ static ssize_t client_write(struct client* c, const char* bytes, size_t len) {
 }
 
 /*
- * Keeps what did not fit and waits for room. Nothing more is read from this
- * client until it has taken back what it sent.
+ * Keeps the bytes that did not fit, and waits for room. Nothing more is read
+ * from this client until it has read its echo.
  */
 static void client_keep(struct client* c, const char* rest, size_t len) {
     c->out = malloc(len);
@@ -230,10 +230,11 @@ static void client_keep(struct client* c, const char* rest, size_t len) {
 }
 
 /*
- * A client that has shut down its sending side is still listening: EV_EOF
- * comes together with the bytes not read yet, and all of them are echoed. We
- * close when EV_EOF comes alone; fflags then tells an orderly end, 0, from an
- * accident. As reading rests while output is pending, nothing is left by then.
+ * A client that has shut down its sending side still reads. EV_EOF comes
+ * together with the bytes that are not read yet, and all of them are echoed.
+ * The server closes when EV_EOF comes without bytes. Then fflags is 0 for an
+ * orderly end, or the error. Nothing is left to write then, because the server
+ * does not read while output is pending.
  */
 static void on_readable(struct client* c, const struct kevent* ev) {
     static char buf[65536];
@@ -261,7 +262,7 @@ static void on_readable(struct client* c, const struct kevent* ev) {
 static void on_writable(struct client* c, const struct kevent* ev) {
     ssize_t n;
 
-    if ((ev->flags & EV_EOF) != 0) { /* nobody is left to take it */
+    if ((ev->flags & EV_EOF) != 0) { /* the client is gone */
         client_failed(c, (int)ev->fflags);
         return;
     }
@@ -276,7 +277,7 @@ static void on_writable(struct client* c, const struct kevent* ev) {
 }
 
 static void on_silence(struct client* c) {
-    if (c->turn == turn) return; /* it spoke up in this very turn */
+    if (c->turn == turn) return; /* it was active in this turn */
     stats.idle++;
     client_drop(c, "silent for too long");
 }
@@ -305,11 +306,11 @@ static void on_command(uintptr_t command) {
         print_stats();
 }
 
-/* A change was refused. Whoever it was for cannot be served. */
+/* A change was refused. The client that the change was for cannot be served. */
 static void on_error(const struct kevent* ev) {
     struct client* c = ev->udata;
 
-    if (c == NULL && ev->data == ENOENT) return; /* a client that was refused takes its leave */
+    if (c == NULL && ev->data == ENOENT) return; /* EV_DELETE after a refused EV_ADD */
     warnx("kevent: ident %ju, filter %d: %s", (uintmax_t)ev->ident, (int)ev->filter,
           strerror((int)ev->data));
     if (c != NULL && !c->dead) client_failed(c, (int)ev->data);
@@ -334,7 +335,7 @@ static void dispatch(const struct kevent* ev) {
     }
 }
 
-/* While there are dead to bury, kevent() makes the changes but does not wait. */
+/* While there are dead clients, kevent() makes the changes but does not wait. */
 static void serve(void) {
     static const struct timespec no_wait = {0, 0};
     struct kevent events[NEVENTS];
@@ -355,7 +356,7 @@ static void serve(void) {
     }
 }
 
-/* ---- the console: a thread that may block, and touches nothing of ours ---- */
+/* ---- the console: a thread that may block; it changes no data of ours ---- */
 
 static void tell_server(uintptr_t command) {
     struct kevent ev;
@@ -382,7 +383,7 @@ static void* console(void* unused) {
 
 /* ---- start and end ---- */
 
-/* As many descriptors as we may have: soft limits are for programs that ask. */
+/* Raises the soft limit of descriptors to the hard limit. */
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
 

@@ -1,15 +1,15 @@
 /*
  * echoload - many TCP clients at once for an echo server, on one kqueue().
  *
- * Connects all clients to 127.0.0.1 first. When the last of them is connected
- * each sends a whole file, shuts down its sending side, reads until end of
- * file, and compares what returns with what it sent, byte by byte, on the fly.
- * Nobody shuts down before everybody has heard from the server: so the server
- * really has all of them at the same time.
+ * First connects all clients to 127.0.0.1. When all are connected, each client
+ * sends a whole file, shuts down its sending side, and reads until end of
+ * file. It compares what returns with what it sent, byte by byte, while it
+ * reads. No client shuts down before all clients have heard from the server.
+ * So the server really has all of them at the same time.
  *
  *   EVFILT_WRITE  connected (or EV_EOF and the reason in fflags); room to send
  *   EVFILT_READ   the echo; EV_EOF when the server has closed
- *   EVFILT_TIMER  the deadline for all of it
+ *   EVFILT_TIMER  the deadline for everything
  *
  * Exit status: 0 if every byte came back to every client; 1 if not.
  *
@@ -38,7 +38,7 @@
 #include <unistd.h>
 
 #define NEVENTS 256
-#define WINDOW 100 /* connections being made at one time: a backlog may be only 128 */
+#define WINDOW 100 /* connections that are made at the same time: a backlog may be only 128 */
 #define CHUNK 65536
 
 struct file {
@@ -54,10 +54,10 @@ struct client {
     const struct file* file;
     size_t sent, received;
     bool connected;
-    bool heard;     /* from the server, if there is anything to hear */
+    bool heard;     /* it has heard from the server, or there is nothing to hear */
     bool sending;   /* has a knote of EVFILT_WRITE */
     bool receiving; /* has a knote of EVFILT_READ */
-    bool done;      /* well or badly: events still in hand are not for it */
+    bool done;      /* it ended, well or badly: ignore the events that are left */
 };
 
 static int kq;
@@ -66,12 +66,12 @@ static bool verbose;
 static struct file* files;
 static struct client* clients;
 static int nclients = 1000;
-static int nstarted;    /* clients that were given a socket */
-static int nconnecting; /* ... and wait for the connection */
+static int nstarted;    /* clients that have a socket */
+static int nconnecting; /* of these, clients that wait for the connection */
 static int nheard;
 static int ndone;
-static bool closing;             /* everybody has heard from the server */
-static double started, finished; /* first byte may go; last byte came */
+static bool closing;             /* all clients have heard from the server */
+static double started, finished; /* when the first byte could be sent; when the last byte came */
 
 static struct {
     unsigned long connected, complete, mismatches, shorts, errors;
@@ -90,7 +90,7 @@ static double now(void) {
 static struct kevent* changes;
 static int nchanges, maxchanges;
 
-/* Asks for a change; it is made by the next kevent() of the loop. */
+/* Asks for a change. The next kevent() of the loop makes it. */
 static void change(int ident, short filter, unsigned short flags, intptr_t data, void* udata) {
     if (nchanges == maxchanges) {
         maxchanges = maxchanges == 0 ? NEVENTS : maxchanges * 2;
@@ -129,14 +129,14 @@ static void hear(struct client* c) {
 /* ---- how a client ends ---- */
 
 /*
- * The descriptor stays open until the program ends: a number that is not
- * reused cannot be hit by a change still in the list.
+ * The descriptor stays open until the program ends. So its number is not used
+ * again, and a change in the list cannot change another file.
  */
 static void end(struct client* c) {
     stop_sending(c);
     stop_receiving(c);
     if (!c->connected && c->fd != -1) nconnecting--;
-    hear(c); /* or never: the others shall not wait for it */
+    hear(c); /* even if it has not: the others must not wait for it */
     c->done = true;
     ndone++;
     if (c->fd != -1) shutdown(c->fd, SHUT_RDWR);
@@ -153,7 +153,7 @@ static void end_error(struct client* c, int error) {
     end_badly(c, &stats.errors, error != 0 ? strerror(error) : "connection lost");
 }
 
-/* ---- first all connect ---- */
+/* ---- first, all clients connect ---- */
 
 static void client_connect(struct client* c) {
     struct sockaddr_in sin;
@@ -174,16 +174,16 @@ static void client_connect(struct client* c) {
     if (connect(c->fd, (struct sockaddr*)&sin, sizeof sin) == -1 && errno != EINPROGRESS)
         end_error(c, errno);
     else
-        start_sending(c); /* will tell when the connection is made */
+        start_sending(c); /* its event says that the connection is made */
 }
 
-/* Makes connections, a window at a time. */
+/* Makes connections, at most WINDOW at a time. */
 static void connect_clients(void) {
     while (nstarted < nclients && nconnecting < WINDOW)
         client_connect(&clients[nstarted++]);
 }
 
-/* ---- then all talk ---- */
+/* ---- then all clients send and receive ---- */
 
 static void half_close(struct client* c) {
     if (shutdown(c->fd, SHUT_WR) == -1) end_error(c, errno);
@@ -213,11 +213,11 @@ static void on_writable(struct client* c, const struct kevent* ev) {
         c->connected = true;
         nconnecting--;
         stats.connected++;
-        change(c->fd, EVFILT_WRITE, EV_DISABLE, 0, c); /* until all are here */
+        change(c->fd, EVFILT_WRITE, EV_DISABLE, 0, c); /* until all are connected */
     }
 }
 
-/* Has what was asked for come back? */
+/* Compares the bytes with those that were sent. */
 static void check(struct client* c, const unsigned char* bytes, size_t len) {
     const unsigned char* expected = c->file->data + c->received;
     char why[80];
@@ -294,7 +294,7 @@ static void dispatch(const struct kevent* ev) {
     }
 }
 
-/* All are connected: let them talk. */
+/* All clients are connected: they start to send and receive. */
 static void start_talking(void) {
     int i;
 
@@ -309,7 +309,8 @@ static void start_talking(void) {
     }
 }
 
-/* All have been heard: let those that have sent everything say so. */
+/* All clients have heard from the server. Those that have sent everything
+ * now shut down their sending side. */
 static void start_closing(void) {
     int i;
 
@@ -321,7 +322,7 @@ static void start_closing(void) {
     }
 }
 
-/* What all may do at once, when the last of them is ready for it. */
+/* Starts the next phase when the last client is ready for it. */
 static void advance(void) {
     connect_clients();
     if (started <= 0 && nstarted == nclients && nconnecting == 0) start_talking();
@@ -383,7 +384,7 @@ static void load(struct file* f, const char* name) {
     if (verbose) printf("echoload: %s: %zu bytes\n", name, f->size);
 }
 
-/* As many descriptors as we may have; the standard 1024 would not do. */
+/* Raises the soft limit of descriptors to the hard limit; 1024 are not enough. */
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
 

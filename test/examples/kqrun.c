@@ -1,20 +1,20 @@
 /*
- * kqrun - runs a command and tells, in words, what it and its descendants do.
+ * kqrun - runs a command and says, in words, what it and its descendants do.
  *
  *   kqrun sh -c 'true | cat'
  *
- *   EVFILT_PROC    NOTE_TRACK: the kernel adds a knote for each child that is
- *                  forked, and its children, by itself; NOTE_CHILD announces
- *                  it, data is the parent. NOTE_EXEC: another program.
- *                  NOTE_EXIT: data is the status, as waitpid() has it
+ *   EVFILT_PROC    NOTE_TRACK: the kernel itself adds a knote for each child
+ *                  that is forked, and for the child's children. NOTE_CHILD
+ *                  reports it, and data is the parent. NOTE_EXEC: another
+ *                  program. NOTE_EXIT: data is the status, as from waitpid()
  *   EVFILT_SIGNAL  SIGINT and SIGTERM, which kqrun itself ignores, and SIGCHLD
  *
- * Where the system cannot tell of forks, only the command itself is watched;
- * where there is no EVFILT_SIGNAL, signals do what they always do. Both is said.
+ * If the system cannot report forks, only the command itself is watched. If
+ * there is no EVFILT_SIGNAL, signals have their usual effect. kqrun says so.
  *
- * Everything is told on standard error, so that the output of the command
- * stays its own. kqrun ends with the last of the processes, and with the
- * status of the command: its code, or 128 and the signal that killed it.
+ * All messages go to standard error, so that the output of the command is not
+ * changed. kqrun ends with the last of the processes. Its status is that of
+ * the command: the exit code, or 128 and the signal that killed the command.
  *
  *   cc kqrun.c -o kqrun $(pkg-config --cflags --libs libkqueue)
  *
@@ -39,17 +39,17 @@
 
 static int kq;
 static pid_t command;
-static bool tracking; /* descendants are told of */
+static bool tracking; /* descendants are reported */
 static bool ended;    /* the command has exited */
-static int status;    /* and so: as of waitpid() */
-static long living;   /* processes that have not exited */
-static bool stopped;  /* by a signal, after the command has ended */
+static int status;    /* its status, as from waitpid() */
+static long living;   /* the number of processes that have not exited */
+static bool stopped;  /* by a signal, after the end of the command */
 
 static struct { unsigned long processes, forks, execs, failures, signals; } stats;
 
 static const int signals[] = {SIGINT, SIGTERM, SIGCHLD};
 #define NSIGNALS (sizeof signals / sizeof signals[0])
-static bool heard[NSIGNALS]; /* EVFILT_SIGNAL tells of it */
+static bool heard[NSIGNALS]; /* EVFILT_SIGNAL reports it */
 
 static bool watch(uintptr_t ident, short filter, unsigned fflags) {
     struct kevent change;
@@ -69,12 +69,13 @@ static void watch_signals(void) {
             warn("signals are not watched");
             return;
         }
-        /* An ignored signal is still told of; SIGCHLD must not be, or the kernel would reap. */
+        /* EVFILT_SIGNAL also reports ignored signals. SIGCHLD must not be
+         * ignored: the kernel would reap the children. */
         if (signals[i] != SIGCHLD) signal(signals[i], SIG_IGN);
     }
 }
 
-/* In the child: as it would be without us. */
+/* In the child: sets the signals as they were without kqrun. */
 static void reset_signals(void) {
     size_t i;
 
@@ -90,14 +91,15 @@ static void on_signal(const struct kevent* event) {
     warnx("received: %s", strsignal(number));
     if (number == SIGCHLD) return;
     if (ended) stopped = true;
-    /* A terminal sends SIGINT to all of its processes, but SIGTERM came to us alone. */
+    /* A terminal sends SIGINT to all of its processes, but SIGTERM came only to kqrun. */
     else if (number == SIGTERM)
         kill(command, SIGTERM);
 }
 
 /* ---- processes ---- */
 
-/* The command, stopped before its first step: it begins when `go` is written to. */
+/* Starts the command, but stops it before its first step. It goes on when a
+ * byte is written to `go`. */
 static pid_t start(char** argv, int* go) {
     int pipe_fds[2];
     pid_t pid;

@@ -1,21 +1,22 @@
 /*
- * kqtail - shows the end of files and whatever is added to them, like tail -f.
+ * kqtail - shows the end of files and everything that is added to them, like
+ * tail -f.
  *
  * Follows any number of regular files, FIFOs, pipes, terminals and sockets
  * with one kqueue, and sleeps while none of them has news. It never polls.
  *
  *   EVFILT_READ   of a regular file: data is the distance from our offset to
- *                 the end of the file, so there is news when it is positive,
- *                 and less file than we have shown when it is negative;
- *                 of anything else: bytes are there, or EV_EOF
- *   EVFILT_WRITE  of standard output, if a pipe: EV_EOF when its reader left,
- *                 so that `kqtail log | head -1` ends without another line
+ *                 the end of the file. If it is positive, there are new bytes.
+ *                 If it is negative, the file is shorter than what was shown.
+ *                 Of anything else: there are bytes, or EV_EOF
+ *   EVFILT_WRITE  of standard output, if it is a pipe: EV_EOF when its reader
+ *                 has left. So `kqtail log | head -1` ends without another line
  *
- * The last lines of a regular file need no special treatment: the offset is
- * set to where they begin, and kevent() reports the distance to the end.
+ * The last lines of a regular file need no special treatment. The offset is
+ * set to their beginning, and kevent() reports the distance to the end.
  *
- * An input is followed by descriptor: a file that is renamed or removed is
- * still followed, a new one that takes its name is not.
+ * An input is followed by its descriptor. A file that is renamed or removed is
+ * still followed. A new file that takes its name is not.
  *
  *   cc kqtail.c -o kqtail $(pkg-config --cflags --libs libkqueue)
  *
@@ -52,16 +53,16 @@ static int kq;
 static struct input* inputs;
 static int ninputs;
 static int nopen;
-static const struct input* shown; /* whose bytes were the last on the output */
+static const struct input* shown; /* the input whose bytes were shown last */
 static bool headers;
 static long lines = 10;
-static bool done; /* asked to stop, or nobody reads us */
+static bool done; /* asked to stop, or the output has no reader */
 static int status;
 static int signal_pipe[2] = {-1, -1};
 
 static struct { unsigned long long events, calls; } stats;
 
-/* Adds a knote. Returns false, with errno, if there cannot be one. */
+/* Adds a knote. Returns false, with errno, if that fails. */
 static bool watch(int fd, short filter, unsigned short flags, void* udata) {
     struct kevent change;
 
@@ -85,8 +86,8 @@ static void input_failed(struct input* in) {
 }
 
 /*
- * Sets the offset of a regular file to where its last lines begin. The end of
- * the last line is not the beginning of another.
+ * Sets the offset of a regular file to the beginning of its last lines. A
+ * newline at the very end does not begin another line.
  */
 static bool seek_last_lines(int fd) {
     char block[8192];
@@ -113,7 +114,7 @@ static void input_open(struct input* in, const char* name) {
     struct stat st;
 
     in->name = use_stdin ? "standard input" : name;
-    /* O_NONBLOCK: not to wait here for the first writer of a FIFO. */
+    /* O_NONBLOCK: open() must not wait for the first writer of a FIFO. */
     in->fd = use_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (in->fd == -1) {
         warn("%s", in->name);
@@ -146,7 +147,7 @@ static void show(const struct input* in, const char* bytes, size_t len) {
     fwrite(bytes, 1, len, stdout);
 }
 
-/* Reads and shows at most so many bytes. Returns what read() did. */
+/* Reads and shows at most `most` bytes. Returns the result of read(). */
 static ssize_t copy(struct input* in, size_t most) {
     static char buf[65536];
     ssize_t n = read(in->fd, buf, most < sizeof buf ? most : sizeof buf);
@@ -160,11 +161,11 @@ static ssize_t copy(struct input* in, size_t most) {
 
 /* ---- what the events mean ---- */
 
-/* All that has been added is shown in one piece, under one header. */
+/* Everything that was added is shown together, under one header. */
 static void on_file(struct input* in, intptr_t distance) {
     ssize_t n = 0;
 
-    if (distance < 0) { /* cut: what it holds now was written since */
+    if (distance < 0) { /* the file was cut: all of its content is new */
         warnx("%s: file truncated", in->name);
         in->truncations++;
         n = lseek(in->fd, 0, SEEK_SET) == -1 ? -1 : 0;
@@ -174,7 +175,7 @@ static void on_file(struct input* in, intptr_t distance) {
     if (n == -1 && errno != EINTR) input_failed(in);
 }
 
-/* A pipe may be longer than memory, or have no end: shown as it comes. */
+/* A pipe may be longer than memory, or may never end. So its bytes are shown as they come. */
 static void on_stream(struct input* in) {
     ssize_t n = copy(in, SIZE_MAX);
 
@@ -194,7 +195,7 @@ static void dispatch(const struct kevent* ev) {
     } else if (!in->regular) {
         on_stream(in);
     } else if ((ev->flags & EV_EOF) != 0) {
-        errno = EIO; /* its file system was taken away */
+        errno = EIO; /* the file system was unmounted */
         input_failed(in);
     } else {
         on_file(in, ev->data);

@@ -6,14 +6,14 @@
  *     projects: entries changed, a subdirectory came or went
  *     notes.txt: renamed
  *
- * Watches by descriptor, whatever the names are meanwhile, and sleeps while
- * nothing happens. It ends when all files are removed, after -n events, after
- * -t seconds, or by a signal.
+ * Watches by descriptor, so a file may be renamed. Sleeps while nothing
+ * happens. It ends when all files are removed, after -n events, after -t
+ * seconds, or by a signal.
  *
- *   EVFILT_VNODE  with EV_CLEAR: an event tells of all that has happened since
- *                 the last one. What a kqueue does not tell, by how much a file
- *                 grew or how many links it has, fstat() does.
- *   EVFILT_TIMER  with EV_ONESHOT: the end of -t
+ *   EVFILT_VNODE  with EV_CLEAR: an event reports everything that has happened
+ *                 since the last event. fstat() says what a kqueue does not: by
+ *                 how much a file grew, and how many links it has.
+ *   EVFILT_TIMER  with EV_ONESHOT: the end of the -t seconds
  *
  *   cc kqwatch.c -o kqwatch $(pkg-config --cflags --libs libkqueue)
  *
@@ -46,7 +46,7 @@ static int kq;
 static struct file* files;
 static int nfiles;
 static int nopen;
-static const char* separator; /* what stands before the next word of a line */
+static const char* separator; /* the text before the next word of a line */
 
 /* ---- words ---- */
 
@@ -103,7 +103,7 @@ static void on_change(struct file* f, const struct kevent* ev) {
     if ((ev->flags & EV_EOF) != 0) say("its file system is gone");
     putchar('\n');
     if ((ev->fflags & NOTE_DELETE) == 0 && (ev->flags & EV_EOF) == 0) return;
-    close(f->fd); /* and with it the knote */
+    close(f->fd); /* this also removes the knote */
     f->fd = -1;
     nopen--;
 }

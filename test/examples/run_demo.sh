@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
 #
-# run_demo.sh PREFIX [BUILD_DIR] - the installed library at work.
+# run_demo.sh PREFIX [BUILD_DIR] - shows the installed library at work.
 #
-# Builds the examples against the libkqueue installed under PREFIX, by
-# pkg-config as any program would, and lets them work on real files:
+# Builds the examples with the libkqueue that is installed under PREFIX, by
+# pkg-config as any program does, and runs them on real files:
 #
-#   1. echod and echoload: 1,000 simultaneous TCP clients, each with a whole
-#      file, every returning byte compared;
+#   1. echod and echoload: 1,000 TCP clients at the same time. Each sends a
+#      whole file, and every returning byte is compared;
 #   2. the idle timeout: a silent connection is closed, a talking one is not;
-#   3. kqtail: two files written to at the same time, one truncated, a pipe,
-#      a reader that leaves;
-#   4. kqwatch: what happens to a file and its directory, in words.
-#   5. kqrun: the processes of a shell pipeline, how each ended.
+#   3. kqtail: two files that are written at the same time, one that is
+#      truncated, a pipe, a reader that leaves;
+#   4. kqwatch: what happens to a file and its directory, in words;
+#   5. kqrun: the processes of a shell pipeline, and how each of them ended.
 #
 # Everything happens on 127.0.0.1 and in a temporary directory. Any mismatch
-# ends the demo with a loud line and status 1.
+# ends the demo with a line "FAIL" and status 1.
 #
-# Environment: CC (cc), CLIENTS (1000), IDLE_MS (2000), KQ_LIBRARY_DIR (none): a
-# directory with another libkqueue, which the programs are run with instead; 1 to 3 only.
+# Environment: CC (cc), CLIENTS (1000), IDLE_MS (2000), KQ_LIBRARY_DIR (none).
+# The last one is a directory with another libkqueue. Then the programs run
+# with that library, and only 1 to 3 are done.
 #
 # SPDX-License-Identifier: BSD-2-Clause
 
@@ -53,7 +54,8 @@ fail() {
     exit 1
 }
 
-# wait_for SECONDS COMMAND... - until the command succeeds; fails when it does not in time
+# wait_for SECONDS COMMAND... - repeats the command until it succeeds; fails if
+# that takes too long
 wait_for() {
     local end=$((SECONDS + $1 + 1))
     shift
@@ -63,7 +65,7 @@ wait_for() {
     done
 }
 
-# number TEXT FILE - the number that stands before TEXT, where it stands last
+# number TEXT FILE - prints the number before the last TEXT in the file
 number() { sed -n "s/^.*[^0-9]\([0-9][0-9]*\) $1.*\$/\1/p" "$2" | tail -n 1; }
 
 # ---- build ----
@@ -81,18 +83,19 @@ done
 export PKG_CONFIG_PATH=$pc_dir
 libdir=$(pkg-config --variable=libdir libkqueue)
 libdir=${libdir//\\ / }
-# pkg-config writes a backslash before each space of a path: without -r that is one word.
+# pkg-config writes a backslash before each space of a path. Without -r, `read`
+# removes it.
 # shellcheck disable=SC2162
 read -a cflags < <(pkg-config --cflags libkqueue)
 # shellcheck disable=SC2162
 read -a libs < <(pkg-config --libs libkqueue)
 
-title "Build with: cc$(printf ' %q' "${cflags[@]}" "${libs[@]}")" # quoted: it can be typed
+title "Build with: cc$(printf ' %q' "${cflags[@]}" "${libs[@]}")" # quoted, so that it can be typed
 for program in echod echoload kqtail kqwatch kqrun; do
     "${CC:-cc}" -O2 -Wall -Wextra -pthread "${cflags[@]}" "$here/$program.c" -o "$build/$program" \
         "${libs[@]}" "-Wl,--enable-new-dtags,-rpath,$libdir" || fail "$program does not build"
 done
-if [[ -n ${KQ_LIBRARY_DIR:-} ]]; then # found before the -rpath that they were linked with
+if [[ -n ${KQ_LIBRARY_DIR:-} ]]; then # it comes before the -rpath that the programs were linked with
     libdir=$(cd "$KQ_LIBRARY_DIR" && pwd)
     export LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 fi
@@ -127,7 +130,7 @@ ok "${#files[@]} files, from $(awk 'NR == 1 { print $1 }' <<<"$sizes") to" \
 # ---- the server: its console is a FIFO ----
 
 mkfifo "$work/console"
-: >"$work/echod" # what is read at once is there before the shell that writes it has started
+: >"$work/echod" # grep may read the file before the shell of the next line has made it
 timeout 50 "$build/echod" -p 0 -i "$idle_ms" <"$work/console" >>"$work/echod" 2>&1 &
 echod=$!
 exec {console}>"$work/console"
@@ -199,7 +202,7 @@ tail_pid=$!
 wait_for 5 test -s followed || fail "kqtail shows nothing: $(cat notices)"
 tail -n 3 log/a >expected_a
 
-# append NAME FILE - line by line, as a program that logs
+# append NAME FILE - adds FILE line by line, as a program that writes a log
 append() {
     local line count=0
     while IFS= read -r line; do
@@ -209,7 +212,8 @@ append() {
     cat "$2" >>"expected_$1"
 }
 
-# split - undoes the headers of kqtail: split_a, split_b. The newline before a header is the header's.
+# split - removes the headers of kqtail, and writes split_a and split_b. A
+# newline before a header belongs to the header.
 split() {
     rm -f split_a split_b
     awk '
@@ -227,7 +231,7 @@ append b "$here/echoload.c" &
 writer_b=$!
 wait "$writer_a" "$writer_b"
 wait_for 10 complete || fail "kqtail did not show what was written: diff $(diff split_a expected_a |
-    head -n 5) $(diff split_b expected_b | head -n 5)"
+    sed -n 1,5p) $(diff split_b expected_b | sed -n 1,5p)"
 : >log/a
 append a "$top/LICENSE"
 wait_for 10 complete || fail "kqtail did not follow a truncated file: $(tail -n 5 followed notices)"
@@ -243,11 +247,11 @@ cmp piped "$here/run_demo.sh" || fail "kqtail changed the bytes of a pipe"
 ok "a pipe, shown whole; kqtail ended with it"
 
 status=0
-timeout 20 "$build/kqtail" -n 2 log/b | head -n 1 >/dev/null || status=$?
+timeout 20 "$build/kqtail" -n 2 log/b | head -n 1 >/dev/null || status=$? # pipes.sh: allowed
 ((status == 0 || status == 141)) || fail "kqtail stays when its reader leaves: status $status"
 ok "kqtail ended when its reader left"
 
-# Other backends tell less of files and processes: BUGS.md.
+# Other backends report less about files and processes: BUGS.md.
 if [[ -n ${KQ_LIBRARY_DIR:-} ]]; then
     title "All is well ($SECONDS s); kqwatch and kqrun are left out, which say what this system's own library tells"
     exit 0
@@ -276,7 +280,8 @@ watched: entries changed, a subdirectory came or went
 watched/notes.txt: attributes changed
 WORDS
 complete() { (($(wc -l <seen) >= lines)); }
-# happens LINES COMMAND... - does something that kqwatch is to tell of in so many lines
+# happens LINES COMMAND... - runs the command, and waits until kqwatch has
+# written LINES more lines
 happens() {
     lines=$((lines + $1))
     shift

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The library loaded, used, unloaded and loaded again: usage: kq_dlopen <libkqueue.so>. What is
-// under way at dlclose() goes on: threads that sleep, handlers, kqueues.
+// usage: kq_dlopen <libkqueue.so>. Loads the library, uses it, unloads it, and loads it again.
+// Sleeping threads, handlers and kqueues must go on after dlclose().
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/event.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -66,10 +67,35 @@ void* sleep_in_kevent(void* argument) {
     return nullptr;
 }
 
+// a fork handler in the child that was installed before the library was loaded.
+Library loaded{};
+
+void use_in_child() {
+    if (loaded.handle == nullptr) return;
+    const int kq = loaded.kqueue();
+    if (kq < 0) fail("kqueue() in the handler");
+    change(loaded, kq, 5, EVFILT_USER, EV_ADD, NOTE_TRIGGER, 0);
+    expect(loaded, kq, 5);
+}
+
+void expect_fork(const Library& library) {
+    loaded = library;
+    const pid_t child = ::fork();
+    if (child < 0) fail("fork");
+    if (child == 0) {
+        ::alarm(20);
+        use_in_child();
+        ::_exit(0);
+    }
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child || status != 0) fail("the child");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc != 2) return 3;
+    if (::pthread_atfork(nullptr, nullptr, use_in_child) != 0) fail("pthread_atfork");
     const Library first = load(argv[1]);
     const int kq = first.kqueue();
     if (kq < 0) fail("kqueue");
@@ -90,13 +116,14 @@ int main(int argc, char** argv) {
     if (sleeper.woken_by != 1) fail("waking the sleeper");
     if (::dlclose(second.handle) != 0) fail("dlclose");
 
-    // A handler of ours runs while nobody has the library open.
+    // The library's handler must run although the program has closed the library.
     ::raise(SIGUSR1);
     const Library third = load(argv[1]);
     expect(third, kq, SIGUSR1);
+    expect_fork(third);
     if (::pthread_create(&thread, nullptr, sleep_in_kevent, &sleeper) != 0) fail("pthread_create");
     ::pthread_detach(thread);
     ::usleep(50'000);
     if (::dlclose(third.handle) != 0) fail("dlclose");
-    std::exit(0);  // with a thread asleep in what was closed
+    std::exit(0);  // while a thread sleeps in the closed library
 }

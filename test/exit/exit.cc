@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// exit() with the library in use: usage: kq_exit <mode>. It must end, with status 0, and the
-// library must work until the last destructor of the program has run.
+// usage: kq_exit <mode>. The program calls exit() while the library is in use. It must end with
+// status 0, and the library must work until the last destructor of the program has run.
 #include <pthread.h>
 #include <signal.h>
 #include <sys/event.h>
@@ -36,7 +36,7 @@ int new_queue() {
     return kq;
 }
 
-// A change, and one event of it at once.
+// Makes one change, which must give one event at once.
 void expect_event(int kq, uintptr_t ident, int filter, unsigned fflags) {
     struct kevent event {};
     EV_SET(&event, ident, static_cast<short>(filter), EV_ADD | EV_ONESHOT, fflags, 0, nullptr);
@@ -56,7 +56,7 @@ void use_new_queue() {
     if (::close(kq) != 0) fail("close");
 }
 
-// A program's object that has a kqueue from its construction to its destruction.
+// An object of the program that has a kqueue until its destruction.
 struct User {
     int kq = -1;
     bool wanted = false;
@@ -73,7 +73,7 @@ struct User {
     }
 };
 
-// Constructed before main(), and so before the library was used.
+// Constructed before main(), so before the first use of the library.
 User idle_until_the_end;
 User early;
 
@@ -107,7 +107,7 @@ void start_threads(int count, void* (*body)(void*), void* argument) {
         if (::pthread_create(&thread, nullptr, body, argument) != 0) fail("pthread_create");
         ::pthread_detach(thread);
     }
-    ::usleep(50'000);  // most of them are asleep by then; nothing depends on it
+    ::usleep(50'000);  // most of them sleep now; nothing depends on it
 }
 
 void in_atexit() {
@@ -128,7 +128,7 @@ void want_statics() {
     early.kq = new_queue();
     early.want();
     idle_until_the_end.want();
-    static User late;  // constructed after the first use: destroyed before the library's own
+    static User late;  // constructed after the first use: destroyed before the library's objects
     late.kq = new_queue();
     late.want();
 }

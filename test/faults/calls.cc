@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The list of system calls. See calls.h.
 //
-// The errors are those of the kernel's sources and the manual, as far as the library's own
-// arguments can bring them about: not EFAULT, EINVAL, EBADF. What a sandbox may answer is here
-// where the library goes on without.
+// The errors are those of the kernel's sources and of the manual that are possible with the
+// library's arguments. So EFAULT, EINVAL and EBADF are usually not here. An error that only a
+// sandbox gives is here if the library goes on without the call.
 #include "faults/calls.h"
 
 #include <fcntl.h>
@@ -37,7 +37,8 @@ bool is_a(long fd, const char* kind) {
     return target[0] != '\0' && strstr(target, kind) != nullptr;
 }
 
-// Whether an epoll set has a descriptor: EPOLL_CTL_ADD then answers EEXIST and needs no memory.
+// Whether an epoll set already has a descriptor. EPOLL_CTL_ADD then answers EEXIST and needs no
+// memory.
 bool has(long set, long fd) {
     char text[64];
     (void)snprintf(text, sizeof text, "/proc/self/fdinfo/%ld", set);
@@ -55,7 +56,7 @@ bool has(long set, long fd) {
     return false;
 }
 
-// ---- which call it is ----
+// ---- which row a call belongs to ----
 
 bool registers(Arguments a) {
     return a[1] == EPOLL_CTL_ADD && is_a(a[0], "eventpoll") && is_a(a[2], "") && !has(a[0], a[2]);
@@ -82,6 +83,10 @@ bool waits(Arguments a) {
 bool finds_nothing(Arguments a) {
     return through_with(SYS_ppoll, a[0], a[1], a[2], a[3], a[4]) == 0;
 }
+bool asks_mounts(Arguments a) {
+    const auto* fds = reinterpret_cast<const pollfd*>(a[0]);
+    return a[1] == 1 && is_a(fds->fd, "mountinfo");
+}
 bool of_inotify(Arguments a) {
     return is_a(a[0], "inotify");
 }
@@ -92,7 +97,7 @@ bool asks_mark(Arguments a) {
     return a[1] == SIOCATMARK;
 }
 bool counts_unsent(Arguments a) {
-    return a[1] == TIOCOUTQ;  // the same number
+    return a[1] == TIOCOUTQ;  // SIOCOUTQ has the same number
 }
 bool asks_pidfd(Arguments a) {
     return ((a[1] >> 8) & 0xff) == 0xff;
@@ -138,6 +143,7 @@ constexpr Call kCalls[] = {
     {SYS_epoll_wait, "epoll_wait", nullptr, {}, "never waits, so no signal ends it; no memory"},
     {SYS_epoll_pwait, "epoll_pwait", nullptr, {}, "likewise", false, true},
     {SYS_ppoll, "ppoll", waits, {EINTR}, "a handler ran"},
+    {SYS_ppoll, "ppoll(mountinfo)", asks_mounts, {}, "it tells once: not asked twice, see below"},
     {SYS_ppoll, "ppoll(0)", finds_nothing, {EINTR}, "a signal is pending, and nothing else"},
     {SYS_ppoll, "ppoll(0)", nullptr, {}, "what is found is told; memory only for many"},
     {SYS_pselect6, "pselect", nullptr, {}, "in place of ppoll, at a limit of 0", false, true},
@@ -189,11 +195,11 @@ constexpr Call kCalls[] = {
     {SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", nullptr, {EAGAIN, EPERM}, "limits; sandboxes"},
     {SYS_rt_sigqueueinfo, "rt_sigqueueinfo", nullptr, {EAGAIN, EPERM}, "likewise", false, true},
     {SYS_clock_gettime, "clock_gettime", nullptr, {}, "clocks that are there", false, true},
-    // Memory, beside malloc(), which memory.cc refuses
+    // Memory, except malloc(), which memory.cc refuses
     {SYS_mmap, "mmap", nullptr, {ENOMEM}, "a page"},
     {SYS_madvise, "madvise", nullptr, {ENOMEM, EINVAL}, "a record; before Linux 4.14"},
     {SYS_munmap, "munmap", nullptr, {}, "the whole of what was mapped", false, true},
-    // What is said
+    // Messages to stderr
     {SYS_write, "write(stderr)", of_stderr, {EIO, EAGAIN}, "whatever stderr is", false, true},
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the library asks of Linux: every system call it makes, itself or by the C library, and
-// what that can be refused with, or why it cannot be.
+// Every system call that the library makes on Linux, itself or through the C library. For each
+// call: with which errors the system can refuse it, or why it cannot be refused.
 #ifndef KQFAULTS_CALLS_H
 #define KQFAULTS_CALLS_H
 
@@ -15,18 +15,18 @@ using Arguments = const long (&)[6];
 struct Call {
     long number;
     const char* name;
-    bool (*is)(Arguments a);   // whether it is this row's; null: always. The first row counts.
-    int errors[kMostReasons];  // what it can be refused with; none: it cannot be
-    const char* why;           // it can, or cannot
-    bool done = false;         // it is done all the same
-    bool rare = false;         // made where something was refused, or by other C libraries
+    bool (*is)(Arguments a);   // whether a call is this row's; null: always. The first row counts.
+    int errors[kMostReasons];  // the errors it can be refused with; none: it cannot be refused
+    const char* why;           // why it can be refused, or cannot
+    bool done = false;         // the call is made, although it then reports an error
+    bool rare = false;         // made only after a refusal, or only by other C libraries
 };
 
 std::span<const Call> calls();
-// The row of a call; null: it is in no list. Makes system calls of its own.
+// The row of a call; null if the list does not have the call. Makes system calls of its own.
 const Call* row_of(long number, Arguments a);
 
-// Whether it needs /proc.
+// Whether a call needs /proc.
 bool needs_proc(long number, Arguments a);
 
 }  // namespace kqfaults

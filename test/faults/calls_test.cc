@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The list of system calls in calls.cc is complete, and no longer than it has to be. That a call
-// is not in it is found wherever a scenario is played: see play().
+// The list of system calls in calls.cc has every call that the library makes, and no others. play()
+// finds a call that is not in the list, when it plays a scenario.
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>

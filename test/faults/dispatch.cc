@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// SIGSYS for each system call, and the way past it. See dispatch.h.
+// SIGSYS for each system call, and how calls are made without it. See dispatch.h.
 #include "faults/dispatch.h"
 
 #include <sys/prctl.h>
@@ -18,7 +18,7 @@
 
 #ifdef KQFAULTS_SYSTEM_CALLS
 
-// System calls made here are let pass, because of where they are made.
+// System calls made here are not caught, because the kernel allows calls from these addresses.
 asm(R"(
     .text
     .globl kqfaults_passage
@@ -52,7 +52,7 @@ extern "C" void kqfaults_sigreturn();
 namespace kqfaults {
 namespace {
 
-// What the headers of a build machine may lack.
+// Constants that the headers of a build machine may not have.
 constexpr int kSetDispatch = 59;  // PR_SET_SYSCALL_USER_DISPATCH
 constexpr unsigned long kOn = 1;
 constexpr char kAllow = 0;
@@ -61,8 +61,8 @@ constexpr unsigned long kRestorer = 0x04000000;  // SA_RESTORER
 
 volatile char selector = kAllow;
 
-// As the kernel has it. The C library would put its own way out of the handler, which is a
-// system call like any other.
+// The record as the kernel has it. sigaction() of the C library would set its own return from the
+// handler. That return is a system call, and would be caught like any other.
 struct KernelAction {
     void (*handler)(int, siginfo_t*, void*);
     unsigned long flags;
@@ -73,7 +73,7 @@ struct KernelAction {
 extern "C" void kqfaults_on_call(int, siginfo_t* info, void* context) {
     auto* machine = static_cast<ucontext_t*>(context);
     auto& regs = machine->uc_mcontext.gregs;
-    if (info->si_syscall == SYS_rt_sigreturn) {  // of another handler: with its own stack pointer
+    if (info->si_syscall == SYS_rt_sigreturn) {  // of another handler: use its stack pointer
         regs[REG_RIP] = reinterpret_cast<greg_t>(kqfaults_sigreturn);
         return;
     }

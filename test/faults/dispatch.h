@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Every system call of this thread comes here while that is wanted: Linux' syscall user dispatch.
+// While this is switched on, every system call of this thread comes here. It uses syscall user
+// dispatch of Linux.
 //
-// A byte of ours says whether; the kernel turns the call into SIGSYS, whose handler asks
-// on_system_call() for the result. Wherever it is made: in the library, in the C library
-// beneath it. x86-64, Linux 5.11; not inherited by children.
+// A byte in our memory switches it on and off. The kernel turns each call into SIGSYS. The handler
+// of SIGSYS asks on_system_call() for the result. This catches calls of the library, and calls that
+// the C library makes for it. It needs x86-64 and Linux 5.11. Children do not inherit it.
 #ifndef KQFAULTS_DISPATCH_H
 #define KQFAULTS_DISPATCH_H
 
@@ -11,12 +12,12 @@
 
 namespace kqfaults {
 
-// Puts it in place, for good. False where there is none.
+// Prepares it, for the rest of the process. False if the system does not have it.
 bool begin_dispatch();
-// While it is on, after begin_dispatch().
+// Switches it on or off. Call begin_dispatch() first.
 void set_dispatched(bool on);
 
-// What the call returns, as the kernel would: -errno. To be defined by the user of this.
+// What the call returns, as from the kernel: -errno for an error. The user of this file defines it.
 long on_system_call(long number, const long (&a)[6]);
 
 // Makes a system call that is never dispatched.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A system that refuses, at every position: the call reports it or copes, the same call succeeds
-// afterwards, the events come, nothing leaks.; semantics 2.2, 2.4.
+// The system refuses a call or an allocation, at every position of a scenario. The library's call
+// reports the error, or works without. The same call succeeds afterwards, the events come, and
+// nothing leaks.; semantics 2.2, 2.4.
 //
-// KQ_FAULTS=<scenario> plays only that; KQ_FAULT=<position> only there.
+// KQ_FAULTS=<scenario> plays only that scenario. KQ_FAULT=<position> refuses only there.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -28,9 +29,9 @@ class Faults : public testing::TestWithParam<Scenario> {
         const char* only = variable("KQ_FAULTS");
         if (only != nullptr && std::string(only) != GetParam().name) GTEST_SKIP();
         (void)prepare();
-        if (!is_possible(GetParam())) GTEST_SKIP() << "L-PROC-NEWS";
-        // What is kept for good is made here: room for kqueues, too, because one that was closed
-        // stays for a while if a refusal hides that.
+        if (!is_possible(GetParam())) GTEST_SKIP() << "not possible here";
+        // Everything that is kept for the rest of the process is made here. Room for kqueues is
+        // made, too: if a refusal hides that a kqueue was closed, it stays for a while.
         keep_room_for_kqueues();
         for (int i = 0; i < 2; i++)
             wrong_ = play(GetParam());
@@ -76,21 +77,23 @@ TEST_P(Faults, EveryAllocationOnce) {
     EXPECT_GT(injected_, 0u);
 }
 
-// It is not mounted: what needs it is refused or done without. Where a call was refused /proc comes
-// back, and the same call succeeds.
+// /proc is not mounted. A call that needs it is refused, or works without. After a refusal /proc
+// comes back, and the same call succeeds.
 TEST_P(Faults, WithoutProc) {
     if (!prepare()) GTEST_SKIP() << "system calls cannot be refused here";
     arm(What::proc);
     EXPECT_EQ(play(GetParam(), [] { arm(What::nothing); }), "");
 }
 
-// Every limit of descriptors from 3 up, until it is never met. It is lifted where it was.
+// Every limit of descriptors from 3 up, until no limit is met. A limit is lifted when a call met
+// it.
 TEST_P(Faults, EveryLimitOfDescriptors) {
     rlimit usual{};
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
     const auto lift = [&usual] { (void)setrlimit(RLIMIT_NOFILE, &usual); };
     int refused = 0;
-    // What is short of descriptors and copes meets none: so some more, until all can be had.
+    // A scenario that works with too few descriptors meets no limit. So some more limits are tried,
+    // until all descriptors can be had.
     constexpr int kMore = 8;
     for (rlim_t limit = 3, unmet = 0; unmet < kMore; limit++) {
         rlimit low = usual;
@@ -111,8 +114,8 @@ TEST_P(Faults, EveryLimitOfDescriptors) {
     EXPECT_GT(refused, 0);
 }
 
-// No descriptor can be had from some call on, as in a program that locks itself in: setrlimit()
-// takes none away.
+// From some call on no new descriptor can be had. A program that locks itself in does so:
+// setrlimit() closes no open descriptor.
 TEST_P(Faults, TheLimitFallsBeforeEachCall) {
     rlimit usual{};
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the library makes once in a process, and keeps: refused where it is made. Each time in a
-// process of its own.
+// The library makes some things only once in a process, and keeps them. The system refuses to make
+// them. Each test runs in a process of its own.
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -22,8 +22,7 @@
 namespace kqfaults {
 namespace {
 
-// What such a process ends with.
-// None is 0, with which a process ends that ran no test.
+// Exit codes of such a process. None of them is 0, because a process that runs no test ends with 0.
 enum Outcome : int { kWrong = 1, kNoSuchReason = 2, kNoSuchPosition = 3, kRefused = 4 };
 
 unsigned number(const char* name) {
@@ -31,7 +30,7 @@ unsigned number(const char* name) {
     return value == nullptr ? 0 : static_cast<unsigned>(strtoul(value, nullptr, 10));
 }
 
-// Whether a child that was made behind the library's back knows itself (mark_process()).
+// Whether a child that the library did not see being made knows that it is a copy (mark_process()).
 bool copies_know_themselves() {
     const long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     if (pid == 0) kqtest::leave(kq::is_copy_of_process() ? 0 : 1);
@@ -39,7 +38,8 @@ bool copies_know_themselves() {
     return waitpid(static_cast<pid_t>(pid), &status, 0) == pid && status == 0;
 }
 
-// More than the first mailboxes are, and a number beyond the first of the registry.
+// More kqueues than the first mailboxes can serve, and a number beyond the first part of the
+// registry.
 void many_queues(Driver& d) {
     constexpr int kMore = 40;
     constexpr int kBeyond = 1100;
@@ -64,7 +64,7 @@ Scenario first_scenario(bool many) {
     abort();
 }
 
-// Not a test by itself: see run_first().
+// Not a test by itself: run_first() runs it.
 TEST(FirstUse, InAProcessOfItsOwn) {
     if (getenv("KQ_FIRST_WHAT") == nullptr) GTEST_SKIP() << "played by the others";
     const Scenario scenario = first_scenario(number("KQ_FIRST_MANY") != 0);
@@ -75,10 +75,10 @@ TEST(FirstUse, InAProcessOfItsOwn) {
         scenario, [] {}, {}, Account::not_of_leaks);
     const Report happened = report();
     arm(What::nothing);
-    for (int i = 0; i < 2 && wrong.empty(); i++)  // what was refused is made now
+    for (int i = 0; i < 2 && wrong.empty(); i++)  // now the refused things can be made
         wrong = play(
             scenario, [] {}, {}, i == 0 ? Account::not_of_leaks : Account::all);
-    const bool never = happened.error == EINVAL;  // MADV_WIPEONFORK is not known to this kernel
+    const bool never = happened.error == EINVAL;  // this kernel does not know MADV_WIPEONFORK
     if (wrong.empty() && !never && !copies_know_themselves())
         wrong = "a copy of the process is not known";
     if (!wrong.empty()) fprintf(stderr, "%s: %s\n", happened.what.c_str(), wrong.c_str());
@@ -96,7 +96,7 @@ int run_first(What what, unsigned position, unsigned reason, bool many = false) 
     (void)setenv("KQ_FIRST_WHAT", std::to_string(static_cast<int>(what)).c_str(), 1);
     (void)setenv("KQ_FIRST_POSITION", std::to_string(position).c_str(), 1);
     (void)setenv("KQ_FIRST_REASON", std::to_string(reason).c_str(), 1);
-    for (const char* shard : {"GTEST_TOTAL_SHARDS", "GTEST_SHARD_INDEX"})  // or it might run none
+    for (const char* shard : {"GTEST_TOTAL_SHARDS", "GTEST_SHARD_INDEX"})  // or no test might run
         (void)unsetenv(shard);
     (void)setenv("KQ_FIRST_MANY", many ? "1" : "0", 1);
     pid_t pid = -1;

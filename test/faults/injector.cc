@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What is refused, and where. See injector.h.
+// Decides which calls are refused. See injector.h.
 #include "faults/injector.h"
 
 #include <sys/syscall.h>
@@ -77,7 +77,7 @@ long answer(long number, const long (&a)[6]) {
 
 long on_system_call(long number, const long (&a)[6]) {
     if (state.inside == 0) return through(number, a);
-    // Handlers of signals that come meanwhile are inside again.
+    // While this system call runs, handlers of signals may make system calls that come here again.
     return answer(number, a);
 }
 

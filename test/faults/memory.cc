@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// malloc() and its kin as the library's objects call them: counted, and refused if asked for.
+// malloc() and similar functions, as the library's objects call them. They are counted. They fail
+// if a test wants that.
 //
-// What the C library does for it is not the library's: it is refused here, as a whole.
+// Allocations inside the C library are not counted. A function of the C library fails as a whole.
 #include <pthread.h>
 
 #include <cerrno>

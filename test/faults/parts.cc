@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What scenarios are made of. See scenarios.h.
+// The parts of scenarios. See scenarios.h.
 #include "faults/scenarios.h"
 #include "support/leave.h"
 
@@ -111,8 +111,8 @@ void Child::reap() {
 const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = [] {
         std::vector<Scenario> result;
-        for (auto* part :
-             {descriptor_scenarios, file_scenarios, process_scenarios, renewal_scenarios})
+        for (auto* part : {descriptor_scenarios, file_scenarios, process_scenarios,
+                           renewal_scenarios, specific_scenarios, state_scenarios})
             for (const Scenario& one : part())
                 result.push_back(one);
         return result;

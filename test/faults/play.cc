@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "faults/injector.h"
+#include "faults/scenarios.h"
 #include "support/kq.h"
 
 namespace kqfaults {
@@ -19,7 +20,7 @@ void drain() {
     libkqueue_drain_pending_close();
 }
 
-// What kevent() says of what was refused; 0: nothing, the library does without.
+// The error that kevent() reports after a refusal; 0: none, because the library works without.
 int due_for(const Report& happened) {
     switch (happened.error) {
         case ENOSPC:
@@ -66,7 +67,7 @@ std::string play(const Scenario& scenario, std::function<void()> relieve,
         wrong = broken.what();
     }
     drain();
-    drain();  // that one may have been refused what it needs
+    drain();  // the first drain may have been refused something
     if (!wrong.empty()) return wrong;
     const std::string unlisted = take_unlisted();
     if (!unlisted.empty()) return unlisted + " is not in the list: faults/calls.cc";
@@ -88,6 +89,7 @@ void keep_room_for_kqueues() {
 
 bool is_possible(const Scenario& scenario) {
     if (scenario.needs == Needs::nothing) return true;
+    if (scenario.needs == Needs::mounts) return may_mount();
     const Fd queue(::kqueue());
     struct kevent kev {};
     EV_SET(&kev, static_cast<uintptr_t>(getpid()), EVFILT_PROC, EV_ADD, NOTE_FORK, 0, nullptr);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A scenario is played, and account is taken of what the library owed.
+// Plays a scenario, and checks that the library has done what it must.
 #ifndef KQFAULTS_PLAY_H
 #define KQFAULTS_PLAY_H
 
@@ -10,19 +10,19 @@
 
 namespace kqfaults {
 
-// What is kept for good may be made in it, or not.
+// not_of_leaks: the scenario may make things that are kept for good, so leaks are not checked.
 enum class Account : unsigned char { all, not_of_leaks };
 
-// Plays it once: empty, or what is wrong. `relieve` takes the fault away when a call was refused,
-// `before` is called before each call.
+// Plays the scenario once. Returns an empty text, or says what is wrong. `relieve` removes the
+// fault after a refused call. `before` is called before each call.
 std::string play(
     const Scenario& scenario, std::function<void()> relieve = [] {},
     std::function<void()> before = {}, Account account = Account::all);
 
-// Has the library keep what several kqueues at a time need of it.
+// Makes the library keep what it needs for several kqueues at a time.
 void keep_room_for_kqueues();
 
-// Whether it can be played here at all.
+// Whether the scenario can be played here at all.
 bool is_possible(const Scenario& scenario);
 
 }  // namespace kqfaults

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What one refusal must not do. Each was found by playing the scenarios, or by reading.
+// What a single refusal must not do. These bugs were found by playing the scenarios, or by reading.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -24,7 +24,7 @@ class Refused : public testing::Test {
     }
     void TearDown() override { arm(What::nothing); }
 
-    // 0 or an errno.
+    // Returns 0 or an errno.
     static int change(const Fd& queue, uintptr_t ident, int filter, unsigned flags,
                       unsigned fflags = 0) {
         struct kevent kev {};
@@ -33,7 +33,7 @@ class Refused : public testing::Test {
         const Inside inside;
         return ::kevent(*queue, &kev, 1, nullptr, 0, nullptr) == 0 ? 0 : errno;
     }
-    // The number of events, or -1 and errno.
+    // Returns the number of events, or -1 with errno.
     static int collect(const Fd& queue, milliseconds timeout = milliseconds{0}) {
         struct kevent events[4];
         const timespec limit{0, static_cast<long>(timeout.count()) * 1'000'000};
@@ -44,7 +44,7 @@ class Refused : public testing::Test {
     Fd queue_;
 };
 
-// The knotes of a file were dropped, without a word, when fstat() failed.
+// When fstat() failed, the knotes of the file were dropped without any report.
 TEST_F(Refused, R292_AFileThatCannotBeLookedAtKeepsItsKnotes) {
     const Place place;
     const uintptr_t file = ident(place.file);
@@ -60,7 +60,7 @@ TEST_F(Refused, R292_AFileThatCannotBeLookedAtKeepsItsKnotes) {
     EXPECT_EQ(change(queue_, file, EVFILT_VNODE, EV_DELETE), 0);
 }
 
-// Nor is it news, with EV_CLEAR, when it can be looked at again.
+// With EV_CLEAR it is no news, too, when the file can be looked at again.
 TEST_F(Refused, R95_AFileThatCannotBeLookedAtIsNoNews) {
     const Place place;
     ASSERT_EQ(pwrite(*place.file, "abc", 3, 0), 3);
@@ -72,7 +72,8 @@ TEST_F(Refused, R95_AFileThatCannotBeLookedAtIsNoNews) {
     EXPECT_EQ(collect(queue_, milliseconds{50}), 0);
 }
 
-// What was told when the file could not be looked at is told when it can be.
+// An event came while the file could not be looked at. It is reported when the file can be looked
+// at.
 TEST_F(Refused, R188_NewsOfAFileThatCannotBeLookedAtAreOwed) {
     const Place place;
     ASSERT_EQ(change(queue_, ident(place.file), EVFILT_VNODE, EV_ADD | EV_CLEAR, NOTE_WRITE), 0);
@@ -82,7 +83,7 @@ TEST_F(Refused, R188_NewsOfAFileThatCannotBeLookedAtAreOwed) {
     EXPECT_TRUE(report().fired);
 }
 
-// EINTR says that the changes were made.
+// EINTR would say that the changes were made.
 TEST_F(Refused, R51_AFileSystemThatIsInterruptedIsAskedAgain) {
     const Place place;
     for (const char* call : {"fstat", "inotify_add_watch"}) {
@@ -93,7 +94,7 @@ TEST_F(Refused, R51_AFileSystemThatIsInterruptedIsAskedAgain) {
     }
 }
 
-// One call that failed in kqueue() made all kqueues of the process strangers.
+// One call that failed in kqueue() made the process lose all its kqueues.
 TEST_F(Refused, R3_AKqueueThatCannotBeMadeLeavesTheOthers) {
     ASSERT_EQ(change(queue_, 1, EVFILT_USER, EV_ADD, NOTE_TRIGGER), 0);
     const size_t before = kqtest::open_descriptors().size();
@@ -107,8 +108,8 @@ TEST_F(Refused, R3_AKqueueThatCannotBeMadeLeavesTheOthers) {
     EXPECT_EQ(collect(queue_), 1);
 }
 
-// Not EBADF: the number may be a kqueue for all one knows (L-DUP). Of one that is open by the
-// number it had first nothing has to be read.
+// The answer is not EBADF, because the library cannot know whether the number is a kqueue (L-DUP).
+// For a kqueue that is open by its first number, /proc need not be read.
 TEST_F(Refused, LDup_ADuplicateThatCannotBeToldIsNotCalledBad) {
     const struct {
         const char* call;
@@ -129,8 +130,8 @@ TEST_F(Refused, LDup_ADuplicateThatCannotBeToldIsNotCalledBad) {
     }
 }
 
-// A kqueue with knotes was closed and has a duplicate, and that cannot be told when its number is
-// given away: what it watched was lost. It is tried twice: registry::create().
+// A kqueue with knotes was closed, but has a duplicate. The library cannot see the duplicate when
+// the number is used again: what it watched was lost. registry::create() tries twice.
 TEST_F(Refused, LDup_TheNumberOfOneThatMayLiveOnIsNotGivenAway) {
     ASSERT_EQ(change(queue_, 1, EVFILT_USER, EV_ADD, NOTE_TRIGGER), 0);
     const Fd other = another(queue_, *queue_ + 1);
@@ -145,7 +146,7 @@ TEST_F(Refused, LDup_TheNumberOfOneThatMayLiveOnIsNotGivenAway) {
     EXPECT_EQ(collect(other), 1);
 }
 
-// Short of something is not "unsupported", which would be for good.
+// A lack of memory or descriptors must not be reported as "unsupported", which would be permanent.
 TEST_F(Refused, R213_NewsOfProcessesAreRefusedForTheReasonThereIs) {
     const auto self = static_cast<uintptr_t>(getpid());
     if (change(queue_, self, EVFILT_PROC, EV_ADD, NOTE_FORK) == ENOTSUP)
@@ -171,7 +172,7 @@ TEST_F(Refused, R213_NewsOfProcessesAreRefusedForTheReasonThereIs) {
     EXPECT_EQ(change(queue_, self, EVFILT_PROC, EV_ADD, NOTE_FORK), 0);
 }
 
-// A socket was taken for one of datagrams, for ever, when it could not be asked once.
+// When the library could not ask a socket once, it took the socket for a datagram socket for ever.
 TEST_F(Refused, R167_ASocketThatCannotBeAskedIsAskedAgain) {
     Ends pair = make_sockets(SOCK_STREAM);
     pair.second.reset();
@@ -187,7 +188,7 @@ TEST_F(Refused, R167_ASocketThatCannotBeAskedIsAskedAgain) {
     EXPECT_NE(event.flags & EV_EOF, 0);
 }
 
-// poll() takes no more descriptors than may be open: none.
+// poll() refuses more descriptors than the limit allows. With a limit of 0 it allows none.
 TEST_F(Refused, R50_SleepsAtALimitOfNoDescriptors) {
     rlimit usual{};
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);

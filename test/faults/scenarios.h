@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What scenarios share: descriptors out of the way of low limits, and what is done to them. These
+// Shared by the scenarios: descriptors with numbers above low limits, and operations on them. These
 // are never refused.
 #ifndef KQFAULTS_SCENARIOS_H
 #define KQFAULTS_SCENARIOS_H
@@ -20,17 +20,17 @@ constexpr int kWrite = EVFILT_WRITE;
 inline uintptr_t ident(const Fd& fd) {
     return static_cast<uintptr_t>(*fd);
 }
-void put(const Fd& fd, const char* bytes = "x");  // one
-void take(const Fd& fd);                          // one
+void put(const Fd& fd, const char* bytes = "x");  // one byte
+void take(const Fd& fd);                          // one byte
 
-// Another number of it; not below `from`.
+// Another number of the same file, not below `from`.
 Fd another(const Fd& fd, int from = 0);
 Ends make_pipe();
 Ends make_sockets(int type);
 Fd make_socket(int family, int type = 1 /* SOCK_STREAM */);
 Ends make_connection();  // TCP, on 127.0.0.1
 
-// A directory of one's own, and a file in it.
+// A directory for this scenario alone, and a file in it.
 struct Place {
     Place();
     ~Place();
@@ -41,7 +41,7 @@ struct Place {
     Fd self;
 };
 
-// While it lives the program blocks a signal. If it is pending at the end: `taken`, and gone.
+// While it lives, the program blocks a signal. `taken`: a pending signal is taken away at the end.
 class Blocked {
   public:
     explicit Blocked(int number, bool taken = true);
@@ -54,7 +54,7 @@ class Blocked {
     sigset_t before_{};
 };
 
-// A child that does as it is told once it is told so; killed and reaped in the end.
+// A child that runs `body` after go(). It is killed and reaped in the end.
 class Child {
   public:
     explicit Child(std::function<int()> body);
@@ -74,6 +74,10 @@ std::vector<Scenario> descriptor_scenarios();
 std::vector<Scenario> file_scenarios();
 std::vector<Scenario> process_scenarios();
 std::vector<Scenario> renewal_scenarios();
+std::vector<Scenario> specific_scenarios();
+std::vector<Scenario> state_scenarios();
+// Whether file systems can be mounted. From then on this process has a mount namespace of its own.
+bool may_mount();
 
 }  // namespace kqfaults
 

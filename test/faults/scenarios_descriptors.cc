@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What is read and written, timers, kqueues in kqueues: while the system refuses.
+// EVFILT_READ and EVFILT_WRITE, timers, kqueues in kqueues, while the system refuses.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
@@ -37,7 +37,7 @@ void reading(Driver& d) {
     d.expect(queue, {{fd, kRead}});
 }
 
-// Both ends, to the end: what comes last is EV_EOF.
+// Both ends of a pipe, until it ends: the last event is EV_EOF.
 void pipes(Driver& d) {
     Ends pipe = make_pipe();
     const Fd queue = d.kqueue();
@@ -48,7 +48,7 @@ void pipes(Driver& d) {
     d.change(queue, out, kWrite, EV_ADD, NOTE_LOWAT, 100);
     d.expect(queue, {{out, kWrite}});
     d.change(queue, out, kWrite, EV_DELETE);
-    d.change(queue, in, kWrite, EV_ADD);  // the wrong end: at the end only
+    d.change(queue, in, kWrite, EV_ADD);  // the wrong end: it reports only the end of the pipe
     d.change(queue, in, kRead, EV_ADD | EV_DISPATCH);
     d.expect_none(queue);
     put(pipe.second);
@@ -61,7 +61,7 @@ void pipes(Driver& d) {
     d.expect(queue, {{in, kRead}, {in, kWrite}});
 }
 
-// The write end hears that its reader is gone.
+// The write end reports that its reader is gone.
 void write_end(Driver& d) {
     Ends pipe = make_pipe();
     const Fd queue = d.kqueue();
@@ -74,7 +74,7 @@ void write_end(Driver& d) {
     d.expect(queue, {{out, kRead}});
 }
 
-// READ and WRITE of one descriptor in different modes, which the kernel has in two sets.
+// READ and WRITE of one descriptor in different modes. The kernel has them in two epoll sets.
 template <unsigned read>
 void two_modes(Driver& d) {
     for (const unsigned write : {0, EV_CLEAR, EV_ONESHOT}) {
@@ -91,7 +91,7 @@ void two_modes(Driver& d) {
     }
 }
 
-// They change places: what was by level in one set goes to the other.
+// READ and WRITE change places: the level-triggered one moves to the other set.
 void changing_modes(Driver& d) {
     const Ends pair = make_sockets(SOCK_STREAM);
     const Fd queue = d.kqueue();
@@ -115,7 +115,7 @@ void changing_modes(Driver& d) {
     d.expect(queue, {{fd, kRead}});
 }
 
-// A connection, through all its ends.
+// A connection, from its start to its end.
 void connection(Driver& d) {
     for (const unsigned mode : {0u, unsigned{EV_CLEAR}}) {
         Ends tcp = make_connection();
@@ -140,7 +140,7 @@ void connection(Driver& d) {
     }
 }
 
-// Bytes behind TCP's urgent mark, which netlink counts.
+// Bytes behind TCP's urgent mark. Netlink counts them.
 void urgent(Driver& d) {
     const Ends tcp = make_connection();
     const Fd queue = d.kqueue();
@@ -154,7 +154,8 @@ void urgent(Driver& d) {
     d.expect(queue, {{fd, kRead}});
 }
 
-// Datagrams: what they take is asked for; what of AF_UNIX an edge has left is looked at.
+// Datagram sockets. The library asks how much they can take. It looks again at what an edge of an
+// AF_UNIX socket has left.
 void datagrams(Driver& d) {
     const Ends pair = make_sockets(SOCK_DGRAM);
     const Fd queue = d.kqueue();
@@ -167,7 +168,8 @@ void datagrams(Driver& d) {
     d.expect(queue, {{fd, kRead}});
 }
 
-// AF_UNIX: streams end, packets come one by one, one that is not connected is looked at.
+// AF_UNIX: streams end, and packets come one by one. The library looks at a socket that is not
+// connected.
 void local_sockets(Driver& d) {
     const Fd queue = d.kqueue();
     for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
@@ -189,7 +191,7 @@ void local_sockets(Driver& d) {
     d.expect_none(queue);
 }
 
-// Their counter is read in /proc.
+// Eventfds: the library reads their counter in /proc.
 void counters(Driver& d) {
     const Fd queue = d.kqueue();
     const Fd counter = [] {
@@ -204,7 +206,7 @@ void counters(Driver& d) {
     d.expect(queue, {{fd, kRead}});
 }
 
-// Always ready.
+// /dev/null is always ready.
 void devices(Driver& d) {
     const Fd queue = d.kqueue();
     const Fd null = [] {
@@ -233,7 +235,7 @@ void timers(Driver& d) {
     d.change(queue, 2, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
     d.expect(queue, {{1, EVFILT_TIMER}, {2, EVFILT_TIMER}});
     d.expect_none(queue, milliseconds{10});
-    // Another clock; each earlier than the one before.
+    // Timers change to another clock, or to an earlier time.
     d.change(queue, 3, EVFILT_TIMER, EV_ADD, NOTE_SECONDS, 1000);
     d.change(queue, 3, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, 1000);
     d.expect(queue, {{3, EVFILT_TIMER}});
@@ -273,7 +275,7 @@ void nested(Driver& d) {
     d.expect(outer, {{ident(inner), kRead}});
 }
 
-// A listener asks the kernel how many wait.
+// For a listener, the library asks the kernel how many connections wait.
 void listening(Driver& d) {
     for (const sa_family_t family : {AF_UNIX, AF_INET}) {
         const Fd listener = make_socket(family);
@@ -293,8 +295,8 @@ void listening(Driver& d) {
     }
 }
 
-// A second number of the same kqueue, which lives on when the first is closed. Which one that is
-// can be read in /proc only: L-DUP.
+// A second number of the same kqueue. It lives on when the first number is closed. Only /proc says
+// which kqueue it is: L-DUP.
 void duplicate(Driver& d) {
     Fd queue = d.kqueue();
     d.change(queue, 1, EVFILT_USER, EV_ADD);
@@ -306,13 +308,13 @@ void duplicate(Driver& d) {
     d.expect(other, {{1, EVFILT_USER}, {2, EVFILT_USER}});
 }
 
-// The first is closed before the second was ever used; with and without anything to lose. Its
-// number is given to another kqueue.
+// The first number is closed before the second one was ever used, with and without knotes. Then
+// another kqueue gets the first number.
 void inherited(Driver& d) {
     for (const bool empty : {true, false}) {
         Fd queue = d.kqueue();
         if (!empty) d.change(queue, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
-        const Fd other = another(queue, *queue + 1);  // near: it is looked for there
+        const Fd other = another(queue, *queue + 1);  // near the first: the library looks there
         queue.reset();
         const Fd next = d.kqueue();
         if (empty) d.change(other, 1, EVFILT_USER, EV_ADD | EV_CLEAR);
@@ -322,7 +324,7 @@ void inherited(Driver& d) {
     }
 }
 
-// So many that every table grows.
+// So many knotes that every table grows.
 void many(Driver& d) {
     constexpr int kMany = 24;
     std::vector<Ends> pipes;
@@ -337,7 +339,7 @@ void many(Driver& d) {
     d.expect(queue, {{ident(pipes.back().first), kRead}});
 }
 
-// More are ready than are collected without memory of their own.
+// More knotes are ready than the library can collect without allocating memory.
 void crowd(Driver& d) {
     constexpr int kMany = 70;
     const Ends pipe = make_pipe();

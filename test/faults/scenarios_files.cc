@@ -29,7 +29,7 @@ void files(Driver& d) {
     d.change(queue, file, EVFILT_VNODE, EV_DELETE);
 }
 
-// Each kind of news by itself; what happens while it is disabled.
+// Each kind of news alone, and news while the knote is disabled.
 void file_news(Driver& d) {
     const Place place;
     const Fd queue = d.kqueue();
@@ -59,7 +59,7 @@ void file_news(Driver& d) {
     (void)unlink(aside.c_str());
 }
 
-// One file by two numbers; one of them goes.
+// One file with two numbers. One of them is deleted.
 void shared_file(Driver& d) {
     const Place place;
     const Fd queue = d.kqueue();
@@ -78,7 +78,7 @@ void shared_file(Driver& d) {
     d.expect(queue, {{first, EVFILT_VNODE}, {second, EVFILT_VNODE}});
 }
 
-// A regular file is ready while there is something behind the offset.
+// A regular file is ready while there are bytes behind the offset.
 void files_read(Driver& d) {
     const Place place;
     const Fd queue = d.kqueue();
@@ -100,7 +100,8 @@ void files_read(Driver& d) {
     d.expect(queue, {{fd, kRead}, {fd, kWrite}});
 }
 
-// Removed before it is watched; and one that never had a name, of which the kernel may not tell.
+// One file is removed before it is watched. The other never had a name, so the kernel may report
+// nothing about it.
 void nameless_files(Driver& d) {
     const Place place;
     const Fd memory = [] {

@@ -46,7 +46,8 @@ void children(Driver& d) {
     });
 }
 
-// It has exited before it is watched, and while it was disabled; the number is added once more.
+// The child has exited before it is watched, while the knote is disabled. Its number is added
+// again.
 void dead_children(Driver& d) {
     const Fd queue = d.kqueue();
     Child child(exits);
@@ -60,7 +61,7 @@ void dead_children(Driver& d) {
     d.expect(queue, {{child.number(), kProc}});
 }
 
-// Not ours: its parent is told to make it, and to reap it.
+// A process that is not our child. Its parent, which is our child, makes it and reaps it.
 void strangers(Driver& d) {
     const Ends numbers = make_pipe();
     const Ends end = make_pipe();
@@ -92,7 +93,7 @@ bool news_were_lost() {
     return report().fired && report().error == ENOBUFS;
 }
 
-// Forks and executions: these need no memory of ours once they are asked for, so none is missed.
+// Forks and executions. After EV_ADD they need no more memory of ours, so none may be missed.
 void news(Driver& d) {
     const Fd queue = d.kqueue();
     Child child(forks_and_executes);
@@ -129,7 +130,8 @@ struct Tracked {
     }
 };
 
-// A child that cannot be tracked is NOTE_TRACKERR at its parent, whose fork and exit are told.
+// If a child cannot be tracked, its parent gets NOTE_TRACKERR. The parent's fork and exit are
+// reported.
 void tracking(Driver& d) {
     const Fd queue = d.kqueue();
     Child child(forks_once);
@@ -141,7 +143,7 @@ void tracking(Driver& d) {
     d.look(queue);
 }
 
-// By two kqueues, of which one is not looked at until the other has told all.
+// Two kqueues track one process. The second one is not collected until the first has reported all.
 void tracking_twice(Driver& d) {
     const Fd queues[] = {d.kqueue(), d.kqueue()};
     Child child(forks_once);
@@ -200,7 +202,7 @@ void blocked_signals(Driver& d) {
     d.expect(queue, {{SIGUSR1, kSignal}});
 }
 
-// The program has a handler, which runs as ever.
+// The program has a handler, which runs as before.
 void handled_signals(Driver& d) {
     const Handler handler(SIGUSR1);
     const int before = handled;

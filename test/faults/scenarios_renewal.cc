@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The kqueue moves to another kernel queue while the system refuses (Kqueue::renew). Where that is
-// not to be had it stays, and goes on working.
+// The kqueue moves to another kernel queue while the system refuses (Kqueue::renew). If it cannot
+// get another one, it stays and goes on working.
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,8 +14,8 @@
 namespace kqfaults {
 namespace {
 
-// A descriptor is closed while its open file lives on, and goes on reporting: after a while the
-// kqueue moves, with all it has.
+// A descriptor is closed, but its open file lives on and goes on reporting. After a while the
+// kqueue moves, with everything that it has.
 void haunt(Driver& d, const Fd& queue) {
     Ends ghost = make_pipe();
     d.change(queue, ident(ghost.first), kRead, EV_ADD);
@@ -44,7 +44,7 @@ void haunted(Driver& d) {
     d.expect(queue, {{2, EVFILT_USER}});
 }
 
-// What tells of everything else has to move, too.
+// The sources of all other events must move, too.
 void haunted_sources(Driver& d) {
     const Place place;
     Child child([] { return 0; });
@@ -70,7 +70,7 @@ void haunted_sources(Driver& d) {
     d.expect(queue, {{ident(inner), kRead}});
 }
 
-// Signals that are blocked, and news of processes, come through what all kqueues share.
+// Blocked signals and news of processes come through objects that all kqueues share.
 void haunted_signals(Driver& d) {
     const Blocked blocked(SIGUSR1);
     const Fd queue = d.kqueue();
@@ -104,7 +104,8 @@ void haunted_inner(Driver& d) {
     d.expect(inner, {{1, EVFILT_USER}});
 }
 
-// Somebody polls another number of it, and would be left with the former kernel queue: it stays.
+// The program polls another number of the kqueue. It would be left with the old kernel queue, so
+// the kqueue keeps that one.
 void haunted_shared(Driver& d) {
     const Fd queue = d.kqueue();
     const Fd other = another(queue, *queue + 1);
@@ -113,13 +114,14 @@ void haunted_shared(Driver& d) {
     d.change(queue, 1, EVFILT_USER, 0, NOTE_TRIGGER);
     pollfd wait{*other, POLLIN, 0};
     {
-        const Unlimited unlimited;  // or poll() is refused
+        const Unlimited unlimited;  // otherwise poll() is refused
         if (poll(&wait, 1, 10'000) != 1) throw Broken("a duplicate hears nothing");
     }
     d.expect(queue, {{1, EVFILT_USER}});
 }
 
-// It has another number, which is too large to be looked for, and has to follow.
+// The kqueue has another number, which is so large that the library does not look for it. This
+// number must get the new kernel queue, too.
 void haunted_duplicate(Driver& d) {
     const Fd queue = d.kqueue();
     constexpr int kBeyond = 1100;

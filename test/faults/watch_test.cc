@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Backend::watch() refused half-way: two epoll sets are to be changed, and the second cannot be.
+// Backend::watch() fails half-way: it must change two epoll sets, and the second change is refused.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ class Watched {
         want[kq::Direction::write] = write;
         return backend_.watch(ends_[0], want, rearm, kHandle, facts_);
     }
-    // Whether the kernel tells only what is armed, where it is armed.
+    // Whether the kernel reports only armed directions, each in its lane.
     bool tells_what_is_armed() {
         std::array<kq::Wakeup, 8> wakeups;
         const kq::Result<size_t> got = backend_.collect(wakeups);
@@ -73,13 +73,14 @@ Errno refuse_at(unsigned position) {
     return error;
 }
 
-// The direction that moved was left behind in the inner set: it woke everybody, for nothing.
+// The direction that moved was left behind in the inner set. It woke all threads, for nothing.
 TEST(Watch, WhatARefusedChangeHadDoneIsTakenBack) {
     if (!prepare()) GTEST_SKIP() << "system calls cannot be refused here";
     unsigned position = 1;
     while (position < 10 && refuse_at(position) != Errno::ok)
         position++;
-    // A set, its mark, its place in the other, the new lane, the old one; then nothing is left.
+    // Refused are: making a set, its mark, its place in the other set, the new lane, and the old
+    // one. The sixth position has no call.
     EXPECT_EQ(position, 6u);
 }
 

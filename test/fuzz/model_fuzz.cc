@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// libFuzzer: bytes are the choices of which a program of the model is made; the library is held to
+// libFuzzer: the bytes are choices, and make a program of the model. The library is compared with
 // the model. See model/program.h and model/player.h.
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "model/player.h"
 #include "model/real.h"
 
-// The fuzzer's alarm would end a kevent() that sleeps with EINTR, as is right.
+// A kevent() that sleeps would fail with EINTR at the fuzzer's alarm, which would be right.
 extern "C" int LLVMFuzzerInitialize(int*, char***) {
     sigset_t alarm;
     sigemptyset(&alarm);

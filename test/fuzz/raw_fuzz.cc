@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// libFuzzer: bytes are calls of kevent() and kevent64() with whatever a program may hand over by
-// mistake, between closing, reusing and using the descriptors it means. What is left out would hit
-// the fuzzer itself: other descriptors, its signals, sleeping, pointers to nowhere.
+// libFuzzer: the bytes are calls of kevent() and kevent64(), with any arguments that a program may
+// pass by mistake. Between the calls the descriptors are closed, reused and used. Some things are
+// left out, because they would disturb the fuzzer itself: other descriptors, its signals, sleeping,
+// invalid pointers.
 //
-// Held to: the result is within its bounds, nothing beyond it is written, errnos are errnos, no
-// descriptor is left. The sanitizers see the rest.
+// The checks: the result is within its bounds, nothing is written behind it, errno has a valid
+// value, no descriptor is left. The sanitizers check the rest.
 #include <fcntl.h>
 #include <sys/event.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@
 
 namespace {
 
-constexpr int kFirst = 200;  // the descriptors a run plays with
+constexpr int kFirst = 200;  // the first of the descriptors that a run uses
 constexpr int kSlots = 8;
 constexpr int kQueues = 2;
 constexpr int kRoom = 6;
@@ -34,7 +35,7 @@ void require(bool condition, const char* what) {
     abort();
 }
 
-// The bytes, as numbers. Zeros when they are used up.
+// The bytes, read as numbers. It gives zeros when all bytes are used.
 class Bytes {
   public:
     Bytes(const uint8_t* data, size_t size) : data_(data), size_(size) {}
@@ -182,7 +183,7 @@ class Run {
         }
     }
 
-    // The fuzzer has signals of its own.
+    // The fuzzer needs some signals itself, so only these are used.
     uint64_t signal() {
         constexpr uint64_t kSignals[] = {SIGWINCH, SIGURG, SIGCONT,    0,         SIGKILL,
                                          SIGSTOP,  65,     UINT64_MAX, SIGRTMAX_, 1ull << 32};
@@ -223,13 +224,13 @@ class Run {
         kev.data = bytes_.pick(2) == 0 ? bytes_.pick(8) : bytes_.number<int64_t>();
         kev.udata = bytes_.pick(4) == 0 ? bytes_.number<uint64_t>() : 0;
         if (bytes_.pick(8) == 0) kev.ext[0] = bytes_.number<uint64_t>();
-        // It would call what it is given, and write to stderr.
+        // The library would call the address that it is given, or write to stderr.
         const bool tracing = kev.fflags >= NOTE_DEBUG && kev.fflags <= NOTE_DEBUG_FUNC;
         if (kev.filter == EVFILT_LIBKQUEUE && tracing) kev.fflags = NOTE_VERSION;
         return kev;
     }
 
-    // Counts may be negative, the time is over at once or no time at all.
+    // Counts may be negative. A timeout is over at once, or is invalid.
     int count(int most) {
         const unsigned n = bytes_.pick(32);
         return n == 0 ? -1 : n == 1 ? INT_MIN : static_cast<int>(n) % (most + 1);

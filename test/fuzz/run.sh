@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# usage: run.sh <directory of kq_fuzz_*> [work dir]: each for KQ_FUZZ_SECONDS (30), from the corpus,
-# with a seed of its own or KQ_FUZZ_SEED.
-# Inputs that fail, and new ones that reach more, are left in the work dir.
+# usage: run.sh <directory of kq_fuzz_*> [work dir]: runs each program for KQ_FUZZ_SECONDS (30). It
+# starts with the corpus, and with the seed KQ_FUZZ_SEED or a random one. Inputs that fail, and new
+# ones that reach more code, are left in the work dir.
 set -eu
 programs=$(cd "$1" && pwd)
 corpus=$(cd "$(dirname "$0")" && pwd)/corpus
@@ -11,8 +11,9 @@ seconds=${KQ_FUZZ_SECONDS:-30}
 for target in model raw; do
     mkdir -p "$work/$target"
     echo "== $target"
-    # A call that hangs is ended from outside. No limit of memory: the fuzzer would watch it with a
-    # thread, and with several a kqueue may be readable for nothing for a while (L-CLOSE).
+    # A call that hangs is ended from outside. There is no limit of memory, because the fuzzer would
+    # use a thread for that. With several threads a kqueue may be readable for a while although it
+    # has no event (L-CLOSE).
     if ! timeout -s ABRT "$((seconds + 120))" "$programs/kq_fuzz_$target" \
         -max_total_time="$seconds" -seed="${KQ_FUZZ_SEED:-0}" -max_len=4096 -rss_limit_mb=0 -print_final_stats=1 \
         -verbosity=0 -artifact_prefix="$work/$target-" "$work/$target" "$corpus/$target" \

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // How programs are made. See program.h.
 //
-// Each program has a temper of its own: few or many keys, some natures of knotes, more of this or
-// that. Programs that do everything alike seldom do the same thing twice in a row, which is where
-// shortcuts go wrong.
+// Each program has its own preferences: few or many keys, some modes of knotes, some kinds of
+// steps. If all steps were equally frequent, a program would seldom do the same thing twice in a
+// row. But that is where short ways of the library go wrong.
 #include <sys/event.h>
 
 #include <algorithm>
@@ -46,12 +46,14 @@ struct Key {
 class Maker {
   public:
     Maker(Choices& choices, const Traits& traits) : choices_(choices), traits_(traits) {
+        states_ = (traits_.urgent || traits_.unsent) && one_in(3);
         for (unsigned n = 1 + pick(one_in(3) ? 3 : 20); n > 0; n--)
             keys_.push_back(random_key());
         for (unsigned n = 1 + pick(4); n > 0; n--)
             natures_.push_back(kNatures[pick(8)]);
         queues_ = one_in(3) ? kQueues : 1;
         unruly_ = one_in(4);
+        specific_ = one_in(4);
         for (unsigned& weight : weights_)
             weight = 1 + pick(one_in(4) ? 12 : 3);
     }
@@ -94,6 +96,10 @@ class Maker {
     }
 
     Key random_key() {
+        if (states_ && one_in(3)) {
+            const bool except = traits_.urgent && (!traits_.unsent || one_in(2));
+            return {except ? kExcept : kEmpty, slot()};
+        }
         switch (pick(8)) {
             case 0:
             case 1:
@@ -112,6 +118,7 @@ class Maker {
     }
 
     Key strange_key() {
+        if (states_ && one_in(3)) return {kExcept, one_in(2) ? kNeverOpen : kQueueIdent};
         switch (pick(4)) {
             case 0:
                 return {one_in(2) ? EVFILT_READ : EVFILT_WRITE, kNeverOpen};
@@ -133,6 +140,9 @@ class Maker {
             if (one_in(2)) entry.fflags |= NOTE_TRIGGER;
             entry.data = pick(3);
         }
+        if (entry.filter == kExcept && !one_in(4)) entry.fflags = kOob;
+        if ((entry.filter == kExcept || entry.filter == kEmpty) && unruly_ && one_in(10))
+            entry.fflags |= 0x10;
         if (entry.filter == EVFILT_TIMER) ask_time(entry);
     }
 
@@ -147,8 +157,12 @@ class Maker {
                 if (traits_.exact_clock && !one_in(4)) entry.data = traits_.start_ms + pick(500);
                 break;
             case 2:
-            case 3:
                 entry.fflags = traits_.exact_clock ? 0 : NOTE_USECONDS;
+                entry.data = 1 + pick(20);
+                break;
+            case 3:  // with a leeway
+                entry.fflags = traits_.exact_clock ? 0 : NOTE_USECONDS;
+                entry.fflags |= NOTE_BACKGROUND;
                 entry.data = 1 + pick(20);
                 break;
             case 4:
@@ -189,6 +203,10 @@ class Maker {
             default:
                 if (entry.filter == EVFILT_USER) entry.fflags |= NOTE_TRIGGER;
         }
+        // P-EDGE would hold for knotes by level, too, if an EV_CLEAR knote had the same direction.
+        const bool descriptor = entry.filter == EVFILT_READ || entry.filter == EVFILT_WRITE;
+        if (specific_ && one_in(2) && !(descriptor && traits_.relaxed.edge))
+            entry.flags |= EV_UDATA_SPECIFIC;
         if (one_in(16)) entry.flags |= EV_RECEIPT;
         if (unruly_ && one_in(10)) entry.flags ^= 1u << pick(8);
         if (unruly_ && one_in(20)) entry.flags |= one_in(2) ? EV_ERROR : EV_EOF;
@@ -216,7 +234,7 @@ class Maker {
         return step;
     }
 
-    // Changes alone; often several of one key, which are to have the effect of the last.
+    // A call with changes and without events. Often several changes have the same key.
     Step change() {
         Step step = call();
         Key same = key();
@@ -237,6 +255,7 @@ class Maker {
         constexpr What kWhats[] = {What::write, What::write, What::read, What::drain};
         Step step;
         step.what = one_in(16) ? What::fill : kWhats[pick(4)];
+        if (states_ && traits_.urgent && one_in(3)) step.what = one_in(2) ? What::urge : What::take;
         step.a = slot();
         step.count = 1 + (step.what == What::read && one_in(3) ? 4096 : pick(12));
         return step;
@@ -255,10 +274,11 @@ class Maker {
                 step.what = What::close;
                 return step;
             case 4:
-                step.what = What::dup;
+                step.what = traits_.relaxed.no_dup ? What::close : What::dup;
                 return step;
             case 5:
-                // P-SHUT: what the program has shut itself is not told of where P-EOF holds, too.
+                // P-SHUT, W-SHUT: shutdown() by the program itself is not reported there. These
+                // hold where P-EOF holds.
                 step.what = traits_.plain || traits_.relaxed.eof ? What::close : What::shut;
                 return step;
             case 6:
@@ -277,6 +297,7 @@ class Maker {
         Step step;
         step.what = What::open;
         step.kind = one_in(3) && !traits_.plain ? Kind::pipe : Kind::stream;
+        if (states_ && traits_.urgent && one_in(2)) step.kind = Kind::tcp;
         step.a = a;
         step.b = a == b ? (a + 1) % kSlots : b;
         return step;
@@ -288,6 +309,8 @@ class Maker {
     std::vector<unsigned> natures_;
     int queues_ = 1;
     bool unruly_ = false;
+    bool specific_ = false;  // uses EV_UDATA_SPECIFIC
+    bool states_ = false;    // EVFILT_EXCEPT, EVFILT_EMPTY, connections of TCP
     unsigned weights_[kWeights] = {};
 };
 

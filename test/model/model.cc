@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What may be collected, and what must: semantics 2.5, 3.4 to 3.6; the world of the program. See
-// model.h.
+// Which events may be collected, and which must: semantics 2.5, 3.4 to 3.6. Also the steps that are
+// no kevent() calls. See model.h.
 #include "model/model.h"
 
 #include <sys/event.h>
@@ -11,19 +11,24 @@
 namespace kqmodel {
 namespace {
 
-// A call with so much room is told everything.
+// A call with room for so many events gets all that are pending.
 constexpr int kPlenty = 64;
 // Real timers of a shorter period than this may have expired at any time.
 constexpr Nanos kShort = 1'000'000'000;
-// And simulated ones are waited for that come within
+// A call may wait for simulated timers that come within
 constexpr Nanos kPatience = 10'000'000'000;
 
-bool is_descriptor(int filter) {
-    return filter == EVFILT_READ || filter == EVFILT_WRITE;
-}
-
 Side side_of(int filter) {
-    return filter == EVFILT_READ ? Side::read : Side::write;
+    switch (filter) {
+        case EVFILT_READ:
+            return Side::read;
+        case kExcept:
+            return Side::urgent;
+        case kEmpty:
+            return Side::empty;
+        default:
+            return Side::write;
+    }
 }
 
 std::string complain(const Entry& event, const char* what) {
@@ -39,19 +44,24 @@ Model::Model(const Traits& traits)
 // ---- what is true ----
 
 Truth Model::condition(const Key& key, const Knote& kn) const {
+    if (kn.farewell) return Truth::yes;
     switch (key.filter) {
         case EVFILT_USER:
             return kn.triggered ? Truth::yes : Truth::no;
         case EVFILT_TIMER:
-            if (traits_.exact_clock)
-                return (kn.absolute ? now_.realtime : now_.monotonic) >= kn.deadline ? Truth::yes
-                                                                                     : Truth::no;
+            if (traits_.exact_clock) {
+                const Nanos now = kn.absolute ? now_.realtime : now_.monotonic;
+                if (now < kn.deadline) return Truth::no;
+                const bool late = kn.at_once || now - kn.leeway >= kn.deadline;
+                return late ? Truth::yes : Truth::maybe;
+            }
             if (kn.at_once) return Truth::yes;
             return !kn.absolute && kn.span < kShort ? Truth::maybe : Truth::no;
         default:
             break;
     }
     if (kn.file < 0) return nested(queues_[key.ident - kQueueIdent], kn);
+    if (is_state(key.filter)) return state(key, kn);
     if (key.filter == EVFILT_WRITE) return files_.writable(kn.file);
     const int64_t mark = (kn.fflags & NOTE_LOWAT) != 0 ? kn.data : 0;  // D-31
     const Truth truth = files_.readable(kn.file, mark);
@@ -64,26 +74,35 @@ Truth Model::condition(const Key& key, const Knote& kn) const {
 Truth Model::nested(const Queue& inner, const Knote& kn) const {
     Truth most = Truth::no;
     for (const auto& [key, one] : inner.knotes) {
-        most = std::max(most, due(key, one));
+        most = std::max(most, one.waits ? Truth::no : due(key, one));
         if (is_descriptor(key.filter) && !one.disabled) most = std::max(most, Truth::maybe);
     }
     if (!inner.stale.empty()) most = std::max(most, Truth::maybe);
-    return (kn.fflags & NOTE_LOWAT) != 0 ? std::min(most, Truth::maybe) : most;
+    // P-EDGE: a closed descriptor makes the watched queue ready until that has collected. So news
+    // that came afterwards may be no edge.
+    const bool closed = std::any_of(inner.seen.begin(), inner.seen.end(), [this](const auto& one) {
+        return files_.at(one.second) != one.first;
+    });
+    if (closed && traits_.relaxed.edge && kn.has(EV_CLEAR)) most = std::min(most, Truth::maybe);
+    const bool looks = std::any_of(inner.knotes.begin(), inner.knotes.end(),
+                                   [](const auto& at) { return at.second.waits; });
+    const bool doubtful = (kn.fflags & NOTE_LOWAT) != 0 || looks || is_looked_at(inner);
+    return doubtful ? std::min(most, Truth::maybe) : most;
 }
 
 // Whether a knote is to be reported by a call.
 Truth Model::due(const Key& key, const Knote& kn) const {
     if (kn.disabled) return Truth::no;
     const Truth now = condition(key, kn);
-    const bool edges = kn.has(EV_CLEAR) && is_descriptor(key.filter);
+    const bool edges = kn.has(EV_CLEAR) && is_descriptor(key.filter) && !kn.farewell;
     if (!edges) return now;
     return std::min(now, edge(key, kn));
 }
 
 bool Model::comes_soon(const Key& key, const Knote& kn) const {
-    if (key.filter != EVFILT_TIMER || kn.disabled) return false;
+    if (key.filter != EVFILT_TIMER || kn.disabled || kn.farewell) return false;
     if (traits_.exact_clock)
-        return kn.deadline - (kn.absolute ? now_.realtime : now_.monotonic) < kPatience;
+        return kn.deadline - (kn.absolute ? now_.realtime : now_.monotonic) < kPatience - kn.leeway;
     return kn.at_once || (!kn.absolute && kn.span < kShort);
 }
 
@@ -103,15 +122,16 @@ Truth Model::pending(int queue) const {
     return most;
 }
 
-// What is by level and true stays to be told. L-CLOSE: a duplicate of a closed number may keep it
-// readable, too; a watched queue, what is in that one.
+// A knote by level that is still true stays pending. L-CLOSE: a duplicate of a closed number may
+// keep the queue readable, too. So may events in a queue that this one watches.
 Truth Model::leftover(int queue) const {
     const Queue& q = queues_[queue];
     Truth most = Truth::no;
     for (const auto& [key, kn] : q.knotes) {
         const bool nested = kn.file < 0 && key.filter == EVFILT_READ;
         Truth truth = due(key, kn);
-        if (nested || (comes_soon(key, kn) && !traits_.exact_clock))
+        const bool looks = kn.waits && !kn.disabled;  // a timer makes a call look now and then
+        if (nested || looks || (comes_soon(key, kn) && !traits_.exact_clock))
             truth = std::max(truth, Truth::maybe);
         most = std::max(most, polled(key, kn, truth));
     }
@@ -133,8 +153,7 @@ std::string Model::accept(int queue, int room, bool waited, const std::vector<En
     for (const Entry& event : events) {
         const std::string wrong = accept_event(q, event);
         if (!wrong.empty()) return wrong;
-        if (!told.insert({event.filter, event.ident}).second)
-            return complain(event, "twice in one call (R-48)");
+        if (!told.insert(key_of(event)).second) return complain(event, "twice in one call (R-48)");
     }
     if (static_cast<int>(events.size()) > room) return "more events than there is room (R-46)";
     if (waited && events.empty()) return "a call that waited returned nothing";
@@ -142,20 +161,27 @@ std::string Model::accept(int queue, int room, bool waited, const std::vector<En
         static_cast<int>(events.size()) < room && (events.empty() || room >= kPlenty);
     for (auto& [key, kn] : q.knotes) {
         if (told.count(key) != 0) continue;
-        if (complete && due(key, kn) == Truth::yes)
+        if (complete && due(key, kn) == Truth::yes && (!kn.waits || events.empty()))
             return "not reported: " +
                    to_string(Entry{key.filter, key.ident, kn.flags, kn.fflags, kn.data, kn.tag});
     }
     look_at_edges(q, complete, told);
+    look_at_states(q, events.empty(), told);
     return check_fairness(q, events);
 }
 
 std::string Model::accept_event(Queue& q, const Entry& event) {
-    const Key key{event.filter, event.ident};
+    const Key key = key_of(event);
     const auto at = q.knotes.find(key);
     if (at == q.knotes.end()) {
+        if (may_be_old(q, key)) return "";
         if (!is_ghost(q, event)) return complain(event, "there is no such knote");
         files_.file(files_.at(event.ident)).reset_told = true;
+        const Knote ghost = q.stale[key];
+        if (ghost.has(EV_ONESHOT) && ghost.defers()) {  // its last event will come
+            say_farewell(q, key, q.knotes[key] = ghost);
+            q.stale.erase(key);
+        }
         return "";
     }
     Knote& kn = at->second;
@@ -173,16 +199,22 @@ std::string Model::accept_event(Queue& q, const Entry& event) {
     return "";
 }
 
-// L-CLOSE: within 16 ms after the number was added or reported, if it was reused.
+// L-CLOSE: a descriptor was closed, and its number is open again. Then its old knote may be
+// reported for a while.
 bool Model::is_ghost(const Queue& q, const Entry& event) const {
-    const auto at = q.stale.find({event.filter, event.ident});
-    if (traits_.relaxed.no_ghosts) return false;
+    const auto at = q.stale.find(key_of(event));
+    if (traits_.relaxed.no_ghosts || is_state(event.filter)) return false;
     if (at == q.stale.end() || at->second.file < 0 || event.ident >= kSlots) return false;
     return files_.at(event.ident) >= 0;
 }
 
 std::string Model::check_values(const Key& key, const Knote& kn, const Entry& event) {
     if (event.tag != kn.tag) return "udata of another change (R-75 to R-77)";
+    if (kn.farewell) {
+        const bool right = event.flags == (EV_DISPATCH2 | EV_ONESHOT | EV_DELETE) &&
+                           event.fflags == 0 && event.data == 0;
+        return right ? "" : "not the last event of a knote";
+    }
     const bool ended =
         is_descriptor(key.filter) && kn.file >= 0 && files_.ended(kn.file, side_of(key.filter));
     const bool hidden = ended && event.flags == kn.flags && may_hide_end(key, kn);
@@ -200,6 +232,7 @@ std::string Model::check_descriptor(const Key& key, const Knote& kn, const Entry
     const int64_t data = files_.data(kn.file, side_of(key.filter), exact);
     if (exact ? event.data != data : event.data < data)
         return "wrong data, not " + std::to_string(data);
+    if (is_state(key.filter)) return check_urgent(kn, event);
     // R-103, D-45; R-114. L-SO-ERROR: an error that was told once may be forgotten.
     File& file = files_.file(kn.file);
     const bool reset = file.was_reset && (event.flags & EV_EOF) != 0;
@@ -221,24 +254,32 @@ std::string Model::check_timer(const Knote& kn, const Entry& event) const {
 std::string Model::check_nested(const Entry& event) const {
     const Queue& inner = queues_[event.ident - kQueueIdent];
     const auto least = std::count_if(inner.knotes.begin(), inner.knotes.end(), [&](const auto& at) {
-        return due(at.first, at.second) == Truth::yes;
+        return !at.second.waits && due(at.first, at.second) == Truth::yes;
     });
     if (event.fflags != 0) return "wrong fflags";
+    const size_t stale =
+        traits_.wandering_numbers ? static_cast<size_t>(inner.dropped) : inner.stale.size();
     const bool right = event.data >= std::max<int64_t>(least, 1) &&
-                       event.data <= static_cast<int64_t>(inner.knotes.size() + inner.stale.size());
+                       event.data <= static_cast<int64_t>(inner.knotes.size() + stale);
     return right ? "" : "wrong data, not from " + std::to_string(least) + " on";
 }
 
 // 2.5: what becomes of a knote that was reported.
 void Model::reported(Queue& q, const Key& key, Knote& kn) {
     kn.overtaken = 0;
-    // An inner queue may have news that nobody can count: R-310.
+    // A watched queue may have news that the model cannot count: R-310.
     kn.news = kn.file < 0 ? Truth::maybe : Truth::no;
-    if (kn.has(EV_ONESHOT)) {  // wins
+    if (kn.has(EV_ONESHOT) && kn.defers() && !kn.farewell) {
+        say_farewell(q, key, kn);
+        q.excused = true;
+        return;
+    }
+    if (kn.has(EV_ONESHOT) || kn.farewell) {  // wins
         q.knotes.erase(key);
         return;
     }
     if (is_descriptor(key.filter)) edge_reported(key, kn);
+    state_reported(key, kn);
     if (kn.has(EV_CLEAR)) kn.triggered = false;
     if (kn.has(EV_DISPATCH)) kn.disabled = q.excused = true;
     queue_user(q, key, kn);                                   // to the tail
@@ -248,14 +289,14 @@ void Model::reported(Queue& q, const Key& key, Knote& kn) {
         kn.deadline += ((now_.monotonic - kn.deadline) / kn.span + 1) * kn.span;
 }
 
-// 2.5 (b), R-47: whoever waits is reached before the others come round too often.
+// 2.5 (b), R-47: a pending knote is reported before the others are reported too often.
 std::string Model::check_fairness(Queue& q, const std::vector<Entry>& events) const {
     const int limit = 4 * static_cast<int>(q.knotes.size()) + 8;
     for (auto& [key, kn] : q.knotes) {
         const bool told = std::any_of(events.begin(), events.end(), [&k = key](const Entry& event) {
-            return event.filter == k.filter && event.ident == k.ident;
+            return key_of(event) == k;
         });
-        if (told || due(key, kn) != Truth::yes) {
+        if (told || kn.waits || due(key, kn) != Truth::yes) {
             kn.overtaken = 0;
             continue;
         }
@@ -294,8 +335,8 @@ bool Model::close(int slot) {
     return true;
 }
 
-// Not where the file was watched under this number before: nobody can tell that it was closed
-// meanwhile, so old knotes would go on (BUGS.md, L-REOPENED).
+// Not done if the file was watched under this number before. The library cannot know that the
+// number was closed since then, so old knotes would go on (BUGS.md, L-REOPENED).
 bool Model::dup(int from, int to) {
     if (from == to || files_.at(from) < 0) return false;
     const std::pair<int, int> pair{files_.at(from), to};

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The executable specification of kqueue: what each call may answer, after all that has happened.
+// The executable specification of kqueue: what each call may answer, after all earlier steps.
 //
-// Written from test/semantics, whose rules (R-.., D-..) and sections the code names, and from
-// BUGS.md (L-..) where Linux differs; to be read against them, not against src/. Where a rule
-// leaves a choice the model follows what was answered and checks only that it was allowed: it
-// holds for each knote whether it must be reported, may be, or must not.
+// It is written from test/semantics, and from BUGS.md (L-..) where Linux differs. The code names
+// rules (R-.., D-..) and sections of these: compare it with them, not with src/. For each knote the
+// model knows whether it must be reported, may be reported, or must not be reported. Where a rule
+// leaves a choice the model checks that the answer is allowed, and then goes on from the answer.
 #ifndef KQMODEL_MODEL_H
 #define KQMODEL_MODEL_H
+
+#include <sys/event.h>
 
 #include <deque>
 #include <map>
@@ -28,7 +30,7 @@ class Model {
   public:
     explicit Model(const Traits& traits);
 
-    // ---- what the program does; false: it cannot be done, and nothing was ----
+    // ---- what the program does; false: it cannot be done, and nothing was changed ----
     bool open(Kind kind, int a, int b);
     bool close(int slot);
     bool dup(int from, int to);
@@ -52,17 +54,17 @@ class Model {
         bool stopped = false;
     };
     Answer apply(int queue, const std::vector<Entry>& changes, int room);
-    // The system refused the change: nothing is as it asks, but for EV_DELETE, which is done.
+    // The system refused the change: it has no effect, except EV_DELETE, which is done.
     void refused(int queue, const Entry& change);
 
     // Whether a call without timeout would return.
     [[nodiscard]] bool something_is_due(int queue) const;
 
-    // Takes over the events that a call collected. Empty, or what is wrong with them.
+    // Takes over the events that a call collected. Returns what is wrong with them, or nothing.
     std::string accept(int queue, int room, bool waited, const std::vector<Entry>& events);
 
-    // Whether poll() finds the queue readable; after a call that had more than enough room: a
-    // queue from which nothing is to come must say so.
+    // pending(): whether poll() finds the queue readable. leftover(): the same after a call that
+    // had more than enough room. Then a queue without further events must not be readable.
     [[nodiscard]] Truth pending(int queue) const;
     [[nodiscard]] Truth leftover(int queue) const;
     // Whether poll() must find nothing, even before a call has looked: there is no knote, and
@@ -70,18 +72,21 @@ class Model {
     [[nodiscard]] bool must_be_quiet(int queue) const;
     void found_quiet(int queue) { queues_[queue].excused = false; }
 
-    // L-LATE: EV_ENABLE or EV_DISABLE of a knote whose descriptor was closed; may be answered 0.
+    // Changes whose answer is not certain. L-LATE: EV_ENABLE or EV_DISABLE of a knote whose
+    // descriptor was closed may return 0. W-REUSED: every change of what may be an old knote.
     [[nodiscard]] bool is_late(int queue, const Entry& change) const;
 
   private:
     struct Key {
         int filter;
         int ident;
+        uintptr_t udata = 0;  // with EV_UDATA_SPECIFIC: one more than it; else 0
         auto operator<=>(const Key&) const = default;
     };
-    // P-EDGE: what is known of the last report, or of calls since.
+    static Key key_of(const Entry& entry);  // of a change, and of an event
+    // P-EDGE: what is known of the last report, and of the calls after it.
     struct Seen {
-        bool armed = true;    // every edge is noticed: nothing was reported, or it ended meanwhile
+        bool armed = true;    // every edge is noticed: not reported, or not ready since the report
         bool gone = false;    // the peer was closed
         bool hidden = false;  // the end was not told: may_hide_end()
         bool less = false;    // there may have been less to read
@@ -93,9 +98,9 @@ class Model {
         unsigned flags = 0;  // as events show them
         bool disabled = false;
         uintptr_t tag = 0;
-        int file = -1;               // READ, WRITE: what the number named; -1: a kqueue
-        Truth news = Truth::yes;     // READ, WRITE: since the last report
-        unsigned fflags = 0;         // READ: as given; USER: stored
+        int file = -1;               // of descriptors: what the number named; -1: a kqueue
+        Truth news = Truth::yes;     // of descriptors: since the last report
+        unsigned fflags = 0;         // of descriptors: as given; USER: stored
         int64_t data = 0;            // likewise
         bool triggered = false;      // USER
         bool asked_oneshot = false;  // TIMER, from here on
@@ -103,16 +108,26 @@ class Model {
         bool at_once = false;  // was due when it was started
         Nanos span = 0;
         Nanos deadline = 0;
-        int overtaken = 0;  // events reported while it waited
+        Nanos leeway = 0;       // it is reported so much later than that, or earlier
+        int overtaken = 0;      // events reported while it waited
+        bool farewell = false;  // has no source any more, and owes an event with EV_DELETE: R-340
         Seen seen{};
+        // L-EMPTY, P-EXCEPT. was_false: a look has found it false since it was reported. waits: it
+        // is not queued, so only a look finds it.
+        Truth was_false = Truth::yes;
+        Truth end_told = Truth::no;  // EXCEPT: the last report may have said EV_EOF
+        bool waits = false;
 
         [[nodiscard]] bool has(unsigned flag) const { return (flags & flag) != 0; }
+        [[nodiscard]] bool defers() const { return (flags & EV_DISPATCH2) == EV_DISPATCH2; }
     };
     struct Queue {
         std::map<Key, Knote> knotes;
         std::deque<Key> triggered;   // USER knotes that are to be reported, in this order
         std::map<Key, Knote> stale;  // whose descriptor was closed, until the next EV_ADD
         std::set<std::pair<int, int>> seen;  // (file, slot) that were watched
+        int dropped = 0;                     // how many knotes went with their descriptors
+        bool writer_dropped = false;         // a knote of the writing end of a pipe was among them
         bool restless = false;               // had a timer, or watched a queue, once
         bool excused = false;                // L-STALE-POLL, L-CLOSE
     };
@@ -121,6 +136,7 @@ class Model {
     int change(int queue, const Entry& entry);
     int create(int queue, const Key& key, const Entry& entry);
     int modify(Queue& q, const Key& key, Knote& kn, const Entry& entry);
+    static void say_farewell(Queue& q, const Key& key, Knote& kn);
     static void operate(Queue& q, const Key& key, Knote& kn, const Entry& entry);
     static void queue_user(Queue& q, const Key& key, const Knote& kn);
     static void unqueue_user(Queue& q, const Key& key);
@@ -144,11 +160,27 @@ class Model {
     void news(int file, Side side, Truth truth);
     std::string check_fairness(Queue& q, const std::vector<Entry>& events) const;
 
+    // states of descriptors: states.cc
+    static bool is_state(int filter);
+    [[nodiscard]] bool is_looked_for(const Key& key) const;
+    [[nodiscard]] int check_state(const Entry& entry) const;
+    [[nodiscard]] Truth state(const Key& key, const Knote& kn) const;
+    [[nodiscard]] std::string check_urgent(const Knote& kn, const Entry& event) const;
+    void begin(const Key& key, Knote& kn) const;
+    void look_at_states(Queue& q, bool nothing, const std::set<Key>& told) const;
+    void state_reported(const Key& key, Knote& kn) const;
+    Truth end(const Key& key, const Knote& kn) const;
+    Truth state_news(const Key& key, const Knote& kn) const;
+
     // less than the rules: relaxed.cc
     [[nodiscard]] Truth edge(const Key& key, const Knote& kn) const;
     void look_at_edges(Queue& q, bool complete, const std::set<Key>& told);
     void edge_reported(const Key& key, Knote& kn) const;
     [[nodiscard]] bool may_hide_end(const Key& key, const Knote& kn) const;
+    [[nodiscard]] bool may_be_old(const Queue& q, const Key& key) const;
+    [[nodiscard]] bool is_writer(int file) const;
+    [[nodiscard]] bool is_looked_at(const Queue& inner) const;
+    [[nodiscard]] bool is_seen_gone(const Key& key, const Knote& kn) const;
     [[nodiscard]] Truth polled(const Key& key, const Knote& kn, Truth truth) const;
 
     Traits traits_;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Random programs on the model and on the library: any difference in result, errno or eventlist
-// fails, and is shown by the smallest program that makes it.
+// Random programs run on the model and on the library. Any difference in result, errno or eventlist
+// is a failure. The message shows a small program that still fails.
 //
-// KQ_MODEL_OPERATIONS=n compares so many instead of the build's number, or of a fifth of it where a
-// call takes longer; KQ_MODEL_SEED=n begins there, `time` anywhere.
+// KQ_MODEL_OPERATIONS=n compares n operations. The default is set by the build; outside of Linux it
+// is a fifth of that, because calls take longer. KQ_MODEL_SEED=n begins with seed n,
+// KQ_MODEL_SEED=time with a seed taken from the clock.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Steps on both sides. See player.h.
+// Does each step on the model and on the subject. See player.h.
 #include "model/player.h"
 
 #include <sys/event.h>
@@ -15,7 +15,7 @@ constexpr int kStaleLooks = 2;
 class Player {
   public:
     Player(const Traits& traits, const Maker& make, Statistics& statistics)
-        : model_(traits), subject_(make()), statistics_(statistics) {
+        : traits_(traits), model_(traits), subject_(make()), statistics_(statistics) {
         model_.set_time(subject_->now());
     }
 
@@ -44,7 +44,7 @@ class Player {
     }
 
   private:
-    // The model first: it says whether that can be done.
+    // The model comes first, because it says whether the step can be done.
     void descriptors(const Step& step) {
         if (step.what == Step::What::open && model_.open(step.kind, step.a, step.b))
             subject_->open(step.kind, step.a, step.b);
@@ -63,6 +63,14 @@ class Player {
             if (model_.shut(slot)) subject_->shut(slot);
         } else if (step.what == Step::What::fill) {
             if (files.may_fill(slot)) files.filled(slot, subject_->fill(slot));
+        } else if (step.what == Step::What::urge) {
+            if (!files.may_urge(slot)) return;
+            subject_->urge(slot);
+            files.urge(slot);
+        } else if (step.what == Step::What::take) {
+            if (!files.may_take(slot)) return;
+            subject_->take(slot);
+            files.take(slot);
         } else if (count > 0 && write) {
             subject_->write(slot, count);
             files.write(slot, count);
@@ -72,7 +80,7 @@ class Player {
         }
     }
 
-    // L-LATE: changes whose answer is free are made apart.
+    // L-LATE: changes whose answer is not certain are made in calls of their own.
     Step without_late_changes(Step step) {
         std::vector<Entry> kept;
         for (const Entry& entry : step.changes) {
@@ -109,7 +117,7 @@ class Player {
         const Outcome outcome = subject_->kevent(step, wait);
         if (answer.stopped) return compare(outcome, answer);
         if (!outcome.wrong.empty()) return outcome.wrong;
-        if (step.fault && outcome.error == kFault) return "";  // and nothing is lost
+        if (step.fault && outcome.error == kFault) return "";  // and no event is lost
         if (outcome.result < 0) return "failed: errno " + std::to_string(outcome.error);
         statistics_.events += outcome.result;
         model_.set_time(subject_->now());
@@ -119,8 +127,8 @@ class Player {
         return all ? look_after(step.queue) : "";
     }
 
-    // One change, in a system that refuses. EV_ENABLE beside another request is two changes, of
-    // which one may have been made.
+    // One change, while the system refuses. EV_ENABLE with EV_ADD counts as two changes, of which
+    // one may have been made: there the system does not refuse.
     std::string refused(Step step) {
         const unsigned flags = step.changes[0].flags;
         step.fault = (flags & EV_ENABLE) == 0 || (flags & EV_ADD) == 0;
@@ -142,8 +150,9 @@ class Player {
                std::to_string(answer.error) + ", " + to_string(answer.entries);
     }
 
-    // what is to come makes the queue readable, and what was deleted does not: R-87.
+    // a pending event makes the queue readable. R-87: a deleted knote does not.
     std::string look_before(int queue) {
+        if (traits_.relaxed.no_poll) return "";
         const bool pending = model_.pending(queue) == Truth::yes;
         if (!pending && !model_.must_be_quiet(queue)) return "";
         if (subject_->readable(queue) == pending) return "";
@@ -151,8 +160,10 @@ class Player {
                        : "poll() finds it readable, and there is no knote";
     }
 
-    // L-STALE-POLL: readable for nothing a few times, until calls have found that out.
+    // L-STALE-POLL: poll() may find the queue readable without an event a few times, until calls
+    // have found that out.
     std::string look_after(int queue) {
+        if (traits_.relaxed.no_poll) return "";
         for (int looks = 0;; looks++) {
             const Truth expected = model_.leftover(queue);
             if (expected == Truth::maybe) return "";
@@ -172,6 +183,7 @@ class Player {
         }
     }
 
+    const Traits& traits_;
     Model model_;
     std::unique_ptr<Subject> subject_;
     Statistics& statistics_;

@@ -31,15 +31,15 @@ using Maker = std::function<std::unique_ptr<Subject>()>;
 std::optional<Failure> play(const Program& program, const Traits& traits, const Maker& make,
                             Statistics& statistics);
 
-// A smaller program that fails, too: steps and parts of them are left out as long as it does.
+// A smaller program that fails, too. Steps and parts of steps are left out while it still fails.
 Program shrink(Program program, const Traits& traits, const Maker& make);
 
-// Makes and plays programs until `operations` are done. Empty, or the story of the first failure:
-// seed, difference, and the program, shrunk.
+// Makes and plays programs until `operations` are done. Returns nothing, or the first failure: its
+// seed, the difference, and the shrunk program.
 std::string search(const Traits& traits, const Maker& make, uint64_t seed, long operations,
                    Statistics& statistics);
 
-// KQ_MODEL_OPERATIONS and KQ_MODEL_SEED in the environment, or these.
+// KQ_MODEL_OPERATIONS and KQ_MODEL_SEED in the environment, or else the argument.
 long operations_wanted(long otherwise);
 uint64_t seed_wanted(uint64_t otherwise);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How programs are shown. See program.h.
+// How programs are printed. See program.h.
 #include "model/program.h"
 
 #include <sys/event.h>
@@ -9,16 +9,30 @@
 namespace kqmodel {
 namespace {
 
+#ifdef EVFILT_EMPTY
+static_assert(kEmpty == EVFILT_EMPTY);
+#endif
+#ifdef EVFILT_EXCEPT
+static_assert(kExcept == EVFILT_EXCEPT && kOob == NOTE_OOB);
+#endif
+
 struct Name {
     unsigned bit;
     const char* text;
 };
 
 constexpr Name kFlags[] = {
-    {EV_ADD, "ADD"},         {EV_DELETE, "DELETE"},     {EV_ENABLE, "ENABLE"},
-    {EV_DISABLE, "DISABLE"}, {EV_ONESHOT, "ONESHOT"},   {EV_CLEAR, "CLEAR"},
-    {EV_RECEIPT, "RECEIPT"}, {EV_DISPATCH, "DISPATCH"}, {EV_ERROR, "ERROR"},
+    {EV_ADD, "ADD"},
+    {EV_DELETE, "DELETE"},
+    {EV_ENABLE, "ENABLE"},
+    {EV_DISABLE, "DISABLE"},
+    {EV_ONESHOT, "ONESHOT"},
+    {EV_CLEAR, "CLEAR"},
+    {EV_RECEIPT, "RECEIPT"},
+    {EV_DISPATCH, "DISPATCH"},
+    {EV_ERROR, "ERROR"},
     {EV_EOF, "EOF"},
+    {EV_UDATA_SPECIFIC, "UDATA_SPECIFIC"},
 };
 
 std::string flags_of(unsigned flags) {
@@ -33,8 +47,7 @@ std::string flags_of(unsigned flags) {
 }
 
 std::string ident_of(const Entry& entry) {
-    if (entry.filter != EVFILT_READ && entry.filter != EVFILT_WRITE)
-        return std::to_string(entry.ident);
+    if (!is_descriptor(entry.filter)) return std::to_string(entry.ident);
     if (entry.ident < kSlots) return "fd" + std::to_string(entry.ident);
     if (entry.ident < kNeverOpen) return "kq" + std::to_string(entry.ident - kQueueIdent);
     return "-1";
@@ -50,6 +63,10 @@ std::string filter_of(int filter) {
             return "TIMER";
         case EVFILT_USER:
             return "USER";
+        case kExcept:
+            return "EXCEPT";
+        case kEmpty:
+            return "EMPTY";
         default:
             return std::to_string(filter);
     }
@@ -61,11 +78,20 @@ const char* wait_of(Wait wait) {
     return kTexts[static_cast<size_t>(wait)];
 }
 
+const char* kind_of(Kind kind) {
+    constexpr const char* kTexts[] = {"socketpair", "pipe", "tcp"};
+    return kTexts[static_cast<size_t>(kind)];
+}
+
 std::string slot(const char* what, int a, const std::string& rest = "") {
     return std::string(what) + "(fd" + std::to_string(a) + rest + ")";
 }
 
 }  // namespace
+
+bool is_descriptor(int filter) {
+    return filter == EVFILT_READ || filter == EVFILT_WRITE || filter == kExcept || filter == kEmpty;
+}
 
 std::string to_string(const Entry& entry) {
     char rest[80];
@@ -89,8 +115,7 @@ std::string to_string(const Step& step) {
         case What::call:
             break;
         case What::open:
-            return slot(step.kind == Kind::pipe ? "pipe" : "socketpair", step.a,
-                        ", fd" + std::to_string(step.b));
+            return slot(kind_of(step.kind), step.a, ", fd" + std::to_string(step.b));
         case What::close:
             return slot("close", step.a);
         case What::dup:
@@ -105,6 +130,10 @@ std::string to_string(const Step& step) {
             return slot("fill", step.a);
         case What::shut:
             return slot("shutdown", step.a, ", SHUT_WR");
+        case What::urge:
+            return slot("send", step.a, ", MSG_OOB");
+        case What::take:
+            return slot("recv", step.a, ", MSG_OOB");
         case What::advance:
             return "time passes: " + std::to_string(step.count) + " ns";
         case What::renew:

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// kevent() itself, on socket pairs and pipes. See real.h.
+// Slots as socket pairs, pipes and TCP connections of POSIX. See real.h.
 //
-// Slots are numbers from kFirst on, which nobody else is given: what a program closes and opens
-// again has the number it had.
+// Slots are numbers from kFirst on, which no other file gets. So a slot that a program closes and
+// opens again has the same number as before.
 #include "model/real.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <sys/event.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 
+#include "model/tcp.h"
 #include "support/library.h"
 
 namespace kqmodel {
@@ -25,90 +22,40 @@ namespace {
 
 constexpr int kFirst = 500;
 constexpr int kNothing = kFirst + 100;  // never opened
-constexpr timespec kAtOnce{0, 0};
-constexpr timespec kBrief{0, 50'000};
-// Instead of for ever: what is lost is to be told. What is waited for is there, or comes within
-// some microseconds; and a call that finds its time over looks once more.
-constexpr timespec kLong{0, 500'000'000};
-constexpr timespec kInvalid{0, 1'000'000'000};
 
-// What is not overwritten.
-constexpr unsigned kUntouched = 0x5a5a;
-
-class Real : public Subject {
+class Real : public RealCalls {
   public:
-    Real() {
-        for (int& queue : queues_)
-            queue = ::kqueue();
-    }
     ~Real() override {
-        for (const int queue : queues_)
-            ::close(queue);
         for (int slot = 0; slot < kSlots; slot++)
             ::close(kFirst + slot);
     }
 
-    Outcome kevent(const Step& call, Wait wait) override {
-        const size_t changes = call.changes.size();
-        const auto room = static_cast<size_t>(call.room);
-        std::array<struct kevent, 80> input;
-        std::array<struct kevent, 80> separate;
-        EXPECT_LE(std::max(changes, room), input.size());
-        fill_untouched(input, changes);
-        if (!call.alias) fill_untouched(separate, 0);
-        for (size_t i = 0; i < changes; i++)
-            input[i] = to_kevent(call.changes[i]);
-        std::array<struct kevent, 80>& output = call.alias ? input : separate;
-        constexpr const timespec* kTimeouts[] = {&kAtOnce, &kBrief, &kLong, &kInvalid, &kAtOnce};
-        Outcome outcome;
-        errno = 0;
-        outcome.result =
-            ::kevent(queues_[call.queue], input.data(), static_cast<int>(changes), output.data(),
-                     wait == Wait::negative ? -1 : call.room, kTimeouts[static_cast<size_t>(wait)]);
-        outcome.error = outcome.result < 0 ? errno : 0;
-        const size_t written = outcome.result < 0 ? 0 : static_cast<size_t>(outcome.result);
-        if (outcome.result >= 0 && errno != 0) outcome.wrong = "errno was touched";
-        for (size_t i = 0; i < written && i < output.size(); i++)
-            outcome.entries.push_back(from_kevent(output[i]));
-        if (outcome.result >= 0 && touched(output, written, call)) outcome.wrong = "wrote too much";
-        return outcome;
-    }
-
-    bool readable(int queue) override {
-        kqtest::let_the_model_see(queues_[queue]);
-        pollfd pfd{queues_[queue], POLLIN, 0};
+    bool readable(int index) override {
+        kqtest::let_the_model_see(queue(index));
+        pollfd pfd{queue(index), POLLIN, 0};
         return ::poll(&pfd, 1, 0) == 1;
     }
 
-    void renew(int queue) override {
-        EXPECT_EQ(::close(queues_[queue]), 0);
-        queues_[queue] = ::kqueue();
-    }
-
-    Now now() override {
-        timespec ts{};
-        (void)::clock_gettime(CLOCK_MONOTONIC, &ts);
-        return {int64_t{ts.tv_sec} * 1'000'000'000 + ts.tv_nsec, 1'700'000'000'000'000'000};
-    }
-    void advance(Nanos) override {}
-
     void open(Kind kind, int a, int b) override {
         int ends[2];
-        const int result =
-            kind == Kind::pipe
-                ? ::pipe2(ends, O_CLOEXEC | O_NONBLOCK)
-                : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends);
-        EXPECT_EQ(result, 0);
+        EXPECT_TRUE(make_pair(kind, ends));
         move(ends[0], kFirst + a);
         move(ends[1], kFirst + b);
+        ends_[a] = kind == Kind::tcp ? ++last_end_ : 0;
+        ends_[b] = kind == Kind::tcp ? ++last_end_ : 0;
     }
-    void close(int slot) override { EXPECT_EQ(::close(kFirst + slot), 0); }
+    void close(int slot) override {
+        const int end = ends_[slot];
+        EXPECT_EQ(::close(kFirst + slot), 0);
+        ends_[slot] = 0;
+        const int peer = slot_of_end(peer_of(end));
+        if (peer >= 0 && slot_of_end(end) < 0) tcp::await_end(kFirst + peer);
+    }
     void dup(int from, int to) override {
         EXPECT_EQ(::dup3(kFirst + from, kFirst + to, O_CLOEXEC), kFirst + to);
+        ends_[to] = ends_[from];
     }
-    void write(int slot, int64_t count) override {
-        EXPECT_EQ(::write(kFirst + slot, kBytes, static_cast<size_t>(count)), count);
-    }
+    void write(int slot, int64_t count) override { send(slot, count, 0); }
     void read(int slot, int64_t count) override {
         char bytes[1 << 16];
         while (count > 0) {
@@ -126,71 +73,72 @@ class Real : public Subject {
         return all;
     }
     void shut(int slot) override { EXPECT_EQ(::shutdown(kFirst + slot, SHUT_WR), 0); }
+    void urge(int slot) override { send(slot, 1, MSG_OOB); }
+    void take(int slot) override {
+        char byte = 0;
+        EXPECT_EQ(::recv(kFirst + slot, &byte, 1, MSG_OOB), 1);
+    }
 
   private:
-    using Array = std::array<struct kevent, 80>;
     static constexpr char kBytes[4096] = {};
+
+    bool make_pair(Kind kind, int ends[2]) {
+        constexpr int kType = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+        switch (kind) {
+            case Kind::pipe:
+                return ::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
+            case Kind::tcp:
+                return listener_.connect(ends);
+            default:
+                return ::socketpair(AF_UNIX, kType, 0, ends) == 0;
+        }
+    }
+
+    // Ends of TCP connections: 1 and 2 are a pair, and so on. 0: another file.
+    static int peer_of(int end) { return end == 0 ? 0 : ((end - 1) ^ 1) + 1; }
+    [[nodiscard]] int slot_of_end(int end) const {
+        for (int slot = 0; slot < kSlots && end != 0; slot++)
+            if (ends_[slot] == end) return slot;
+        return -1;
+    }
+
+    void send(int slot, int64_t count, int flags) {
+        const auto size = static_cast<size_t>(count);
+        if (ends_[slot] == 0) {
+            EXPECT_EQ(::write(kFirst + slot, kBytes, size), count);
+            return;
+        }
+        const int peer = kFirst + slot_of_end(peer_of(ends_[slot]));
+        const uint64_t before = tcp::received(peer);
+        EXPECT_EQ(::send(kFirst + slot, kBytes, size, flags), count);
+        tcp::await_bytes(peer, before + size);
+    }
 
     static void move(int from, int to) {
         EXPECT_EQ(::dup3(from, to, O_CLOEXEC), to);
         EXPECT_EQ(::close(from), 0);
     }
 
-    static bool is_descriptor(int filter) {
-        return filter == EVFILT_READ || filter == EVFILT_WRITE;
+    [[nodiscard]] int number_of(int slot) const override { return kFirst + slot; }
+    [[nodiscard]] int slot_of(int number) const override {
+        return number >= kFirst && number < kNothing ? number - kFirst : -1;
     }
 
-    [[nodiscard]] struct kevent to_kevent(const Entry& entry) const {
-        auto ident = static_cast<uintptr_t>(entry.ident);
-        if (is_descriptor(entry.filter)) {
-            if (entry.ident < kSlots)
-                ident = static_cast<uintptr_t>(kFirst + entry.ident);
-            else if (entry.ident < kNeverOpen)
-                ident = static_cast<uintptr_t>(queues_[entry.ident - kQueueIdent]);
-            else
-                ident = UINTPTR_MAX;
-        }
-        struct kevent kev;
-        EV_SET(&kev, ident, static_cast<short>(entry.filter),
-               static_cast<unsigned short>(entry.flags), entry.fflags,
-               static_cast<intptr_t>(entry.data), reinterpret_cast<void*>(entry.tag));
-        return kev;
-    }
-
-    [[nodiscard]] Entry from_kevent(const struct kevent& kev) const {
-        Entry entry{kev.filter, static_cast<int>(kev.ident),           kev.flags, kev.fflags,
-                    kev.data,   reinterpret_cast<uintptr_t>(kev.udata)};
-        if (!is_descriptor(kev.filter)) return entry;
-        if (kev.ident == UINTPTR_MAX) entry.ident = kNeverOpen;
-        if (entry.ident >= kFirst && entry.ident < kNothing) entry.ident -= kFirst;
-        for (int i = 0; i < kQueues; i++)
-            if (static_cast<int>(kev.ident) == queues_[i]) entry.ident = kQueueIdent + i;
-        return entry;
-    }
-
-    static void fill_untouched(Array& array, size_t from) {
-        for (size_t i = from; i < array.size(); i++)
-            array[i].flags = kUntouched;
-    }
-
-    // only the entries are written.
-    [[nodiscard]] bool touched(const Array& array, size_t written, const Step& call) const {
-        for (size_t i = written; i < array.size(); i++) {
-            const bool change = call.alias && i < call.changes.size();
-            const unsigned expected = change ? call.changes[i].flags & 0xffff : kUntouched;
-            if (array[i].flags != expected) return true;
-        }
-        return false;
-    }
-
-    int queues_[kQueues] = {-1, -1};
+    tcp::Listener listener_;
+    int ends_[kSlots] = {};
+    int last_end_ = 0;
 };
 
 Relaxed relaxed() {
     if (kqtest::backend() == "posix")
-        return {.poll = true, .edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true};
+        return {.poll = true,
+                .edge = true,
+                .eof = true,
+                .pipe_data = PIPE_BUF,
+                .no_ghosts = true,
+                .looks = true};
     if (kqtest::backend() == "solaris")
-        return {.edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true};
+        return {.edge = true, .eof = true, .pipe_data = PIPE_BUF, .no_ghosts = true, .looks = true};
     return {};
 }
 
@@ -209,6 +157,8 @@ Traits real_traits() {
             .doubled_edges = true,
             .plain = false,
             .faults = false,
+            .urgent = true,
+            .unsent = kqtest::backend() != "solaris",
             .relaxed = relaxed()};
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Many programs, and what is left of one that fails. See player.h.
+// Makes and plays many programs, and shrinks one that fails. See player.h.
 #include <cstdlib>
 #include <ctime>
 
@@ -14,7 +14,7 @@ class Shrinker {
   public:
     Shrinker(const Traits& traits, const Maker& make) : traits_(traits), make_(make) {}
 
-    // Leaves out as much as can be, in ever smaller parts; then simplifies what is left.
+    // Leaves out as much as possible, in smaller and smaller parts. Then simplifies the rest.
     Program run(Program program) {
         cut(program);
         for (size_t size = program.size() / 2; size > 0 && patient(); size /= 2)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What programs are run on, beside the model: the library on a real system (real.h), or its core on
-// the simulated kernel (test/sim/model_subject.h).
+// A Subject runs the programs that the model runs, too. It is the library on a real system
+// (real.h), or the core of the library on the simulated kernel (test/sim/model_subject.h).
 #ifndef KQMODEL_SUBJECT_H
 #define KQMODEL_SUBJECT_H
 
@@ -43,6 +43,8 @@ class Subject {
     virtual void read(int slot, int64_t count) = 0;
     virtual int64_t fill(int slot) = 0;  // how much it took
     virtual void shut(int slot) = 0;
+    virtual void urge(int slot) = 0;  // sends a byte of urgent data (TCP)
+    virtual void take(int slot) = 0;  // receives one that has come
 };
 
 }  // namespace kqmodel

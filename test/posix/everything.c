@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Uses every filter once, and fork(), through the API alone: what it makes the library call is
- * looked at from outside (strace.sh), and it is built against other C libraries (musl.sh).
- * Exits with the number of the line that went wrong, modulo 256; 0 if none. */
+/* Uses every filter once, and fork(), only through the API. strace.sh looks at the system calls
+ * that the library then makes. musl.sh builds this program with another C library. Exits with
+ * the number of the line that failed, modulo 256 (but not 0); with 0 if none failed. */
 #include <sys/event.h>
 
 #include <errno.h>
@@ -78,7 +78,7 @@ static void processes(void) {
     const pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
-        /* Inherits none, and can make one. */
+        /* The child inherits no kqueue, and can make one. */
         struct kevent change;
         struct timespec now = {0, 0};
         EV_SET(&change, 1, EVFILT_USER, EV_ADD, NOTE_TRIGGER, 0, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What waiting for children costs: n of them are watched, and some end one by one.
- * usage: proc_scaling [-z] [n]...    With -z there is a zombie all the time. Prints for each n the
- * processor time of this process, in microseconds: for an EV_ADD; for an exit, from the kevent()
- * that reports it through the waitpid() after it to a moment later, since the library may look
- * again then; and for a second in which nothing happens. And the wall time from the exit to the
- * event. */
+/* What it costs to wait for children. n children are watched, and some of them end one by one.
+ * usage: proc_scaling [-z] [n]...    With -z there is always a zombie.
+ * For each n it prints the processor time of this process in microseconds: for an EV_ADD, for an
+ * exit, and for a second in which nothing happens. The time for an exit includes the kevent()
+ * that reports it, the waitpid() after it, and a moment more, because the library may look again
+ * then. It also prints the median time from the exit to the event. */
 #include <sys/event.h>
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static void idle(int queue, long ms) {
     struct timespec limit;
     limit.tv_sec = ms / 1000;
     limit.tv_nsec = ms % 1000 * 1000000;
-    if (kevent(queue, NULL, 0, &event, 1, &limit) != 0) die("an event that nobody expects");
+    if (kevent(queue, NULL, 0, &event, 1, &limit) != 0) die("an unexpected event");
 }
 
 static int compare(const void* a, const void* b) {
@@ -44,7 +44,7 @@ static int compare(const void* a, const void* b) {
 
 static int leaves_zombie;
 
-/* One that nobody reaps before the others are measured. */
+/* Makes a child that is not reaped before the others were measured. */
 static void leave_zombie(void) {
     siginfo_t info;
     const pid_t child = fork();

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# usage: strace.sh <everything> <work dir>: what the library makes the kernel do. 77: no strace here.
+# usage: strace.sh <everything> <work dir>: checks the system calls that the library makes. 77: no
+# strace.
 set -eu
 . "$(dirname "$0")/../consumers/needs.sh"
 needs strace strace
@@ -11,4 +12,4 @@ if grep -E '(epoll|eventfd|timerfd|signalfd|inotify|pidfd|fanotify|io_uring)[_a-
     echo "not POSIX, see above"
     exit 1
 fi
-grep -q 'poll(' trace # something was traced at all
+grep -q 'poll(' trace # fails if nothing was traced

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Included before everything else where the system's headers shall offer nothing but POSIX, or
-// are not those that libstdc++ was built for: its configuration says more than they do.
+// Included before everything else in two cases: the headers of the system must offer only POSIX, or
+// libstdc++ was built for other headers. Then the configuration of libstdc++ claims more than these
+// headers have.
 #if __has_include(<features.h>)
     #include <features.h>
 #endif

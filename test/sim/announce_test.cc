@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The promise of kqueue.h and what it must not cost: poll() on the public
-// descriptor, rings that are taken back, deadlines that are consumed with them.
+// The promise of kqueue.h about poll() on the public descriptor, and calls that the promise must
+// not cost. Rings that are taken back, and deadlines that are collected together with them.
 #include "sim_test.h"
 
 namespace sim {
@@ -22,7 +22,7 @@ TEST_F(Announcement, ATriggerIsSeenByPollUntilItIsTaken) {
     EXPECT_FALSE(q.readable());
 }
 
-// Deleted, disabled or cleared before anybody came.
+// The event is deleted, disabled or cleared before a call collects it.
 TEST_F(Announcement, WhatIsTakenBackIsNotSeenByPoll) {
     for (const unsigned flags : {1u * EV_DELETE, 1u * EV_DISABLE, 1u * EV_CLEAR}) {
         ASSERT_EQ(q.change(1, EVFILT_USER, EV_ADD | EV_CLEAR, kTrigger), Errno::ok);
@@ -34,7 +34,7 @@ TEST_F(Announcement, WhatIsTakenBackIsNotSeenByPoll) {
     }
 }
 
-// What is left over is seen as long as it is there, and rings nobody again.
+// Events that a call leaves in the queue keep it readable, without another ring.
 TEST_F(Announcement, LeftoversAreHeld) {
     for (int i = 0; i < 3; i++)
         ASSERT_EQ(q.change(i, EVFILT_USER, EV_ADD | EV_CLEAR, kTrigger), Errno::ok);
@@ -48,8 +48,8 @@ TEST_F(Announcement, LeftoversAreHeld) {
     EXPECT_EQ(counts().hold, 2);  // held once, released once
 }
 
-// A ring that is taken back may be collected together with a deadline which had
-// come too early (laziness): the true one must be set again, or poll() misses it.
+// A ring that is taken back may be collected together with a deadline that was too early, because
+// deadlines are changed lazily. The true deadline must be set again, or poll() misses it.
 TEST_F(Announcement, TakingARingBackLosesNoDeadline) {
     for (const Nanos period : {Nanos{1000}, Nanos{30}}) {
         ASSERT_EQ(q.change(1, EVFILT_TIMER, EV_ADD, 0, 10), Errno::ok);
@@ -66,7 +66,7 @@ TEST_F(Announcement, TakingARingBackLosesNoDeadline) {
     }
 }
 
-// Likewise with a timer that has expired and another that has not.
+// The same with a timer that has expired, and another timer that has not.
 TEST_F(Announcement, TakingARingBackLosesNoOtherTimer) {
     ASSERT_EQ(q.change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 10), Errno::ok);
     ASSERT_EQ(q.change(2, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 20), Errno::ok);
@@ -78,7 +78,7 @@ TEST_F(Announcement, TakingARingBackLosesNoOtherTimer) {
     EXPECT_EQ(q.wait().size(), 2u);
 }
 
-// An edge that is collected while a ring is taken back is not lost either.
+// An edge that is collected while a ring is taken back must not be lost, either.
 TEST_F(Announcement, TakingARingBackLosesNoEdge) {
     const int fd = quiet();
     ASSERT_EQ(q.change(fd, EVFILT_READ, EV_ADD | EV_CLEAR), Errno::ok);
@@ -90,14 +90,14 @@ TEST_F(Announcement, TakingARingBackLosesNoEdge) {
     EXPECT_FALSE(q.readable());
 }
 
-// What the kernel backed by level and no longer does has to be announced.
+// First the kernel backs a knote by level. When it no longer does so, the knote must be announced.
 TEST_F(Announcement, ALeftoverThatStopsBeingBackedIsAnnounced) {
     const int fd = readable();
     world().room(fd, 10);
     world().share_lanes = true;
     ASSERT_EQ(q.change(fd, EVFILT_READ, EV_ADD), Errno::ok);
     ASSERT_EQ(q.change(fd, EVFILT_WRITE, EV_ADD), Errno::ok);
-    EXPECT_EQ(q.wait(1).size(), 1u);  // the other one is left on the queue, backed
+    EXPECT_EQ(q.wait(1).size(), 1u);  // the other one stays on the queue, backed
     ASSERT_EQ(q.change(fd, EVFILT_READ, EV_ADD, NOTE_LOWAT, 1), Errno::ok);  // by edge from now on
     ASSERT_EQ(q.change(fd, EVFILT_WRITE, EV_ADD, NOTE_LOWAT, 1), Errno::ok);
     EXPECT_TRUE(q.readable());

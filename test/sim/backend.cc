@@ -59,7 +59,8 @@ bool Backend::exists() const {
 
 // ---- interest ----
 
-// One direction of one number: ADD, MOD or DEL, as epoll_ctl() answers them.
+// Changes one direction of one number: adds, modifies or deletes it, with the answers of
+// epoll_ctl().
 Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) {
     const bool has = (facts.registered & bit(d)) != 0;
     if (!has && mode == Mode::none) return Errno::ok;
@@ -79,7 +80,7 @@ Errno Backend::change(int fd, Direction d, Mode mode, Handle handle, FdFacts& fa
             return Errno::no_entry;
         }
     } else {
-        // What is registered already may be of an earlier open file.
+        // The registered item may belong to an earlier open file.
         if (facts.registered != 0 && still(fd, facts) != Errno::ok) return Errno::no_entry;
         if (file->kind == FdKind::regular || file->kind == FdKind::directory ||
             file->kind == FdKind::always)
@@ -120,7 +121,7 @@ Errno Backend::watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFact
         if (want[d] == facts.armed_for(d) && (rearm & bit(d)) == 0) continue;
         const Errno error = change(fd, d, want[d], handle, facts);
         if (error != Errno::ok) return error;
-        facts.armed[static_cast<size_t>(d)] = want[d];  // whatever becomes of the other
+        facts.armed[static_cast<size_t>(d)] = want[d];  // even if the other one fails
     }
     const bool share =
         world().share_lanes && want.mode[0] == Mode::level && want.mode[1] == Mode::level;
@@ -137,7 +138,7 @@ Mode Backend::mode_of(int fd, Direction direction) const {
     return at == items_.end() ? Mode::none : at->second.mode;
 }
 
-// ---- what has something to tell ----
+// ---- items that have something to report ----
 
 void Backend::list(const Key& key, Item& item) {
     if (item.listed || item.spent) return;
@@ -169,13 +170,13 @@ void Backend::list_special(Special which) {
     list(key, items_.at(key));
 }
 
-// The Ready bits of an item now; 0: nothing to tell.
+// The Ready bits of an item now; 0 if it has nothing to report.
 uint16_t Backend::ask(const Key& key, const Item& item) const {
     if (key.serial == 0) return ask_special(key.fd);
     if (item.spent) return item.listed ? item.posted : 0;
     if (item.mode == Mode::none) return 0;
-    // By its serial: the number may name another file by now.
-    const sim::OpenFile* file = world().find(key.fd);  // which mostly names it still
+    // The file is found by its serial, because the number may now name another file.
+    const sim::OpenFile* file = world().find(key.fd);  // usually the number still names it
     if (file == nullptr || file->serial != key.serial) file = world().find_serial(key.serial);
     KQ_CHECK(file != nullptr);
     return world().ready(*file, static_cast<Direction>(key.direction));
@@ -228,8 +229,8 @@ std::string Backend::what_is_ready() const {
     return text;
 }
 
-// What is told of a ready item. Two directions by level share a lane, and so
-// each tells of both, if the world is so.
+// The report of a ready item. If the world has share_lanes, two directions by level share a lane.
+// Then each reports both.
 Wakeup Backend::report(const Key& key, const Item& item, uint16_t ready) const {
     const auto own_lane = static_cast<uint8_t>(key.direction);
     if (key.serial == 0 || !world().share_lanes || item.mode != Mode::level)
@@ -284,7 +285,7 @@ Errno Backend::announce(Announce how) {
         world().counts.ring++;
         ringing_ = true;
         list_special(kRing);
-        // A ring is news to those who watch us, readable before or not.
+        // A ring is news for a queue that watches this one, even if this one was readable before.
         world().poke(world().file(fd_), bit(Direction::read));
         return Errno::ok;
     }
@@ -318,7 +319,7 @@ uint32_t coarse_tick() {
     return static_cast<uint32_t>(now(Clock::monotonic) >> 24);
 }
 
-// ---- signals: the simulated system lets all of them be caught; tests call arrived() ----
+// ---- signals: all signals can be caught in the simulated system; tests call arrived() ----
 
 namespace signals {
 
@@ -352,7 +353,7 @@ Errno Backend::prepare_clock(Clock clock) {
     return error;
 }
 
-// As on Linux: a deadline that moves away is left as it is, and comes early.
+// As on Linux: a deadline that moves to a later time is not changed in the kernel, and comes early.
 void Backend::set_deadline(Clock clock, Nanos t) {
     const auto c = static_cast<size_t>(clock);
     if (t >= armed_[c]) return;

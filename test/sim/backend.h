@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The kernel queue of the simulated system (world.h). Contract: src/platform.h.
 //
-// Built like an epoll set: items keyed by (open file, number), one for each
-// direction, and a list of those that may have something to tell. As with
-// epoll, an item that was reported by level goes to the tail of that list; a
-// change of a file puts its items there; what is true is asked when collected.
-// Closing the last number of a file removes its items, and a number that names
-// another file is answered no_entry.
+// It is built like an epoll set. It has items, keyed by (open file, number), one
+// for each direction, and a list of items that may have something to report. As
+// with epoll, an item that was reported by level goes to the tail of that list. A
+// change of a file puts its items there. Whether an item is ready is asked when it
+// is collected. Closing the last number of a file removes its items. watch() of a
+// number that now names another file answers no_entry.
 //
 // With World::one_shot it is built like event ports and completion ports: one_shot.cc.
 #ifndef KQ_SIM_BACKEND_H
@@ -34,7 +34,8 @@ class Backend {
     // ---- the contract ----
     static constexpr bool kHearsClose = false;
     static constexpr int kKqueue1Flags = 0;
-    // Numbers are never duplicated, processes never forked, and only real kernels are haunted.
+    // Numbers of kqueues are never duplicated, and the process never forks. A closed file is never
+    // reported again by this kernel queue.
 #if defined(KQ_SIM_LEAST)
     static constexpr Capabilities kHas{};
 #else
@@ -47,6 +48,15 @@ class Backend {
     }
     [[nodiscard]] bool exists() const;
     Errno watch(int fd, Interest want, uint8_t rearm, Handle handle, FdFacts& facts);
+#if !defined(KQ_SIM_LEAST)
+    // Because of this function the core takes its short ways (fd_usual.h). So the model tests
+    // these, too.
+    Errno watch_one(int fd, Direction d, Mode mode, Handle handle, FdFacts& facts) {
+        Interest want;
+        want[d] = mode;
+        return watch(fd, want, static_cast<uint8_t>(1u << static_cast<unsigned>(d)), handle, facts);
+    }
+#endif
     static bool reports_snapshots();
     static bool tells_once() {
         return !reports_snapshots();
@@ -78,9 +88,9 @@ class Backend {
     // ---- the simulated system calls these ----
     void on_poke(uint64_t serial, uint8_t directions);
     void on_file_ended(uint64_t serial);
-    // With one_shot: a number was closed, whatever else names the file.
+    // With one_shot: a number was closed, even if another number names the file.
     void on_number_closed(uint64_t serial, int fd);
-    // Likewise: a thread that sleeps has to go and collect, though nothing is ready.
+    // With one_shot: a thread that sleeps must collect, although nothing is ready.
     [[nodiscard]] bool has_to_look() const;
     void on_file_changed(uint64_t serial, uint32_t changes);
     void on_process_ended(uint64_t serial);
@@ -92,7 +102,7 @@ class Backend {
     // The moment (monotonic) of the next deadline that is set.
     [[nodiscard]] Nanos earliest_deadline() const;
 
-    // ---- tests look, and interfere ----
+    // ---- tests look at the queue, and disturb it ----
     // How many (number, direction) pairs the kernel has, spent ones included.
     [[nodiscard]] size_t registrations() const {
         return items_.size() - kSpecials;
@@ -106,13 +116,13 @@ class Backend {
     [[nodiscard]] size_t file_watches() const {
         return files_.size();
     }
-    // The mode the kernel has for a number; none if it has none or spent it.
+    // The mode that the kernel has for a number; none if there is no item, or if the item is spent.
     [[nodiscard]] Mode mode_of(int fd, Direction direction) const;
-    // The next collect() reports this, true or not.
+    // The next collect() reports this, whether it is true or not.
     void inject(const Wakeup& wakeup) {
         strays_.push_back(wakeup);
     }
-    // What makes it readable, for the messages of failing tests.
+    // Says why the queue is readable. For the messages of failing tests.
     [[nodiscard]] std::string what_is_ready() const;
     [[nodiscard]] bool ringing() const {
         return ringing_;
@@ -123,7 +133,7 @@ class Backend {
 
   private:
     void set_deadline(Clock clock, Nanos t);
-    // Items that are no files of the user.
+    // Items that do not belong to a file of the user.
     enum Special : int { kRing, kHold, kMonotonic, kRealtime, kFiles, kProcesses, kSpecials };
     struct Key {
         uint64_t serial;  // 0: not a file, `fd` is a Special
@@ -135,9 +145,9 @@ class Backend {
         Handle handle;
         Mode mode = Mode::none;  // none: spent
         bool listed = false;
-        // With one_shot: it was told, or waits to be, and is silent until it is armed again.
+        // With one_shot: it was reported or is posted, and is silent until it is armed again.
         bool spent = false;
-        uint16_t posted = 0;  // what is told: as it was when it became ready
+        uint16_t posted = 0;  // the report: the state when it became ready
     };
     struct Report {
         Wakeup wakeup;
@@ -149,7 +159,7 @@ class Backend {
         uint64_t serial;
         Handle handle;
         uint32_t wanted = 0;
-        uint32_t changes = 0;  // not yet told
+        uint32_t changes = 0;  // not reported yet
     };
     struct ProcessWatch {
         uint64_t serial;
@@ -190,8 +200,8 @@ class Backend {
     bool hears_ = false;
     Inbox<Report> inbox_;
     SpentEdges edges_;
-    std::map<std::pair<int, int>, uint64_t> edge_serials_;  // of what is in edges_
-    std::vector<Key> to_arm_;                               // levels that were told: see settle()
+    std::map<std::pair<int, int>, uint64_t> edge_serials_;  // of the edges in edges_
+    std::vector<Key> to_arm_;                               // reported levels: see settle()
 };
 
 }  // namespace kq

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The simulated kernel queue: files whose changes are told. See backend.h.
+// The simulated kernel queue: reports of changes of files. See backend.h.
 #include <utility>
 #include <vector>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What a simulated descriptor says now: namespace descriptor of src/platform.h,
-// and the rest of what a platform supplies beside its Backend.
+// The state of a simulated descriptor: namespace descriptor of src/platform.h. Also everything else
+// that a platform has besides its Backend.
 #include "world.h"
 
 namespace kq {
@@ -56,7 +56,7 @@ uint16_t poll(int fd, Direction direction) {
 
 namespace {
 
-// The file, classified, or null if it is closed or not what it was.
+// The file, classified. Null if it is closed, or if it is another file now.
 OpenFile* look(int fd, FdFacts& facts, uint16_t ready) {
     OpenFile* file = world().find(fd);
     if (file == nullptr || (ready & kClosed) != 0) return nullptr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Readiness in doubt: the kernel calls a descriptor ready and the filter does not
-// agree. Conditions that no kernel reports. Low-water marks.,
-// R-160; Parking and rest() in fd_filter.cc.
+// Doubtful readiness: the kernel reports a descriptor as ready, but the filter does not agree.
+// Conditions that no kernel reports. Low-water marks.; Parking and
+// rest() in fd_filter.cc.
 #include "sim_test.h"
 
 namespace sim {
@@ -25,7 +25,7 @@ class Doubt : public Sim {
     }
 };
 
-// An unconnected socket: silence, and no busy loop.
+// An unconnected socket: no event, and no busy loop.
 TEST_F(Doubt, AKernelThatLiesIsAskedAFewTimesOnly) {
     for (const int filter : {kRead, kWrite})
         for (const unsigned mode : {0u, 1u * EV_CLEAR, 1u * EV_ONESHOT, 1u * EV_DISPATCH}) {
@@ -43,7 +43,7 @@ TEST_F(Doubt, AKernelThatLiesIsAskedAFewTimesOnly) {
         }
 }
 
-// Then it becomes true after all, and is trusted again: by level, as before.
+// A doubtful report becomes true. Then the knote reports again in its own mode, as before.
 TEST_F(Doubt, WhatIsTrueAfterAllIsReportedInItsOwnMode) {
     for (const int filter : {kRead, kWrite})
         for (const unsigned mode : {0u, 1u * EV_CLEAR, 1u * EV_ONESHOT, 1u * EV_DISPATCH}) {
@@ -62,7 +62,8 @@ TEST_F(Doubt, WhatIsTrueAfterAllIsReportedInItsOwnMode) {
         }
 }
 
-// And if the kernel refuses to be told so, it is reported all the same.
+// The same, but the kernel refuses to change the registration. With no_memory the event is still
+// reported. With no_entry there is no event.
 TEST_F(Doubt, WhatIsTrueAfterAllIsReportedThoughTheKernelRefuses) {
     for (const Errno refusal : {Errno::no_memory, Errno::no_entry}) {
         const int fd = liar();
@@ -78,7 +79,7 @@ TEST_F(Doubt, WhatIsTrueAfterAllIsReportedThoughTheKernelRefuses) {
     }
 }
 
-// What nobody tells of is looked at; it may be closed by then.
+// The kernel does not report this descriptor, so the library looks at it. It may be closed before.
 TEST_F(Doubt, WhatIsLookedAtMayBeClosed) {
     const int fd = liar();
     world().file(fd).untold = true;
@@ -89,7 +90,7 @@ TEST_F(Doubt, WhatIsLookedAtMayBeClosed) {
     EXPECT_EQ(q.backend().earliest_deadline(), kForever) << "it is looked at still";
 }
 
-// Lies that alternate with truths cost no event.
+// Lies that come between truths must cost no event.
 TEST_F(Doubt, NoEventIsMissedHoweverOftenItLies) {
     const int fd = liar();
     ASSERT_EQ(q.change(fd, kRead, EV_ADD), Errno::ok);
@@ -102,7 +103,7 @@ TEST_F(Doubt, NoEventIsMissedHoweverOftenItLies) {
     }
 }
 
-// a mark for reading needs no looking: more to read is an edge.
+// for a mark for reading the library need not look, because more bytes are an edge.
 TEST_F(Doubt, LowWaterMarkForReading) {
     const int fd = quiet();
     ASSERT_EQ(q.change(fd, kRead, EV_ADD, NOTE_LOWAT, 16), Errno::ok);
@@ -121,7 +122,7 @@ TEST_F(Doubt, LowWaterMarkForReading) {
     EXPECT_EQ(events.at(0).fflags, 0u);
 }
 
-// the mark is the knote's, not the descriptor's.
+// each knote has its own mark. The descriptor has none.
 TEST_F(Doubt, TwoQueuesTwoMarks) {
     Queue other;
     const int fd = quiet();
@@ -134,7 +135,7 @@ TEST_F(Doubt, TwoQueuesTwoMarks) {
     EXPECT_EQ(other.wait().size(), 1u);
 }
 
-// space grows without an edge as long as some was there. It is looked for.
+// space grows without an edge if there was some space before. So the library looks for it.
 TEST_F(Doubt, LowWaterMarkForWritingIsRechecked) {
     const int fd = writable(10);
     ASSERT_EQ(q.change(fd, kWrite, EV_ADD, NOTE_LOWAT, 100), Errno::ok);
@@ -144,12 +145,12 @@ TEST_F(Doubt, LowWaterMarkForWritingIsRechecked) {
     EXPECT_GE(passed(), kSecond);
     EXPECT_LE(passed(), kSecond + kRecheck);
     EXPECT_LE(counts().sleep, kSecond / kRecheck + 3);
-    EXPECT_EQ(q.wait().size(), 1u);  // and it is level again
+    EXPECT_EQ(q.wait().size(), 1u);  // and it is reported by level again
     ASSERT_EQ(q.change(fd, kWrite, EV_ADD, NOTE_LOWAT, 1), Errno::ok);
     EXPECT_EQ(q.wait().size(), 1u);
 }
 
-// The recheck makes the descriptor readable, too: who polls it is told.
+// The second look makes the public descriptor readable, too, so poll() notices it.
 TEST_F(Doubt, TheRecheckIsSeenByPoll) {
     const int fd = writable(10);
     ASSERT_EQ(q.change(fd, kWrite, EV_ADD, NOTE_LOWAT, 100), Errno::ok);
@@ -161,7 +162,7 @@ TEST_F(Doubt, TheRecheckIsSeenByPoll) {
     EXPECT_FALSE(q.readable());
 }
 
-// Whatever parks it, a change or its end takes a knote off the list.
+// A knote may be parked for any reason. A change or the end of the knote takes it off the list.
 TEST_F(Doubt, ParkedKnotesCanBeChanged) {
     const int fd = writable(10);
     for (const unsigned flags : {1u * EV_DISABLE, 1u * EV_ENABLE, 1u * EV_ADD, 1u * EV_DELETE}) {
@@ -173,7 +174,7 @@ TEST_F(Doubt, ParkedKnotesCanBeChanged) {
     }
 }
 
-// What the backend calls untold is looked at now and then.
+// The library looks now and then at a file that the backend calls untold.
 TEST_F(Doubt, UntoldConditionsAreRechecked) {
     const int fd = liar();
     world().file(fd).untold = true;

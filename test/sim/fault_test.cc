@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A system that refuses: errors surface as they are, leave no knote behind and
-// touch no other.; semantics 2.2, 2.4.
+// The system refuses calls. The program must get this error. The failed change must leave no knote
+// behind, and must not touch another knote.; semantics 2.2, 2.4.
 #include "sim_test.h"
 
 namespace sim {
@@ -28,7 +28,7 @@ TEST_F(Faults, AFailedAddLeavesNoKnote) {
     }
 }
 
-// The other knote of the descriptor goes on as it was.
+// The other knote of the descriptor must go on as before.
 TEST_F(Faults, AFailedAddDoesNotTouchTheOtherDirection) {
     for (const unsigned mode : {0u, 1u * EV_CLEAR}) {
         const int fd = readable();
@@ -44,7 +44,7 @@ TEST_F(Faults, AFailedAddDoesNotTouchTheOtherDirection) {
     }
 }
 
-// reported in place, the changes around it are applied.
+// the failure is an entry, and the other changes of the list are applied.
 TEST_F(Faults, AFailureInAListIsAnEntry) {
     int tag = 0;
     const int first = readable();
@@ -63,7 +63,7 @@ TEST_F(Faults, AFailureInAListIsAnEntry) {
     EXPECT_EQ(idents(q.wait()), (std::vector{first, third}));
 }
 
-// no room to report it, nothing after it is applied.
+// there is no room to report the failure, and the changes after it are not applied.
 TEST_F(Faults, AFailureWithoutRoomEndsTheCall) {
     const int first = readable();
     const int second = readable();
@@ -75,7 +75,7 @@ TEST_F(Faults, AFailureWithoutRoomEndsTheCall) {
     EXPECT_EQ(q.change(second, kRead, EV_DELETE), Errno::no_entry);
 }
 
-// A change that fails leaves the knote that is there as it was.
+// If a change of a knote fails, the knote must stay as it was.
 TEST_F(Faults, AFailedModifyKeepsTheKnote) {
     int tag = 0;
     const int fd = quiet();
@@ -89,7 +89,7 @@ TEST_F(Faults, AFailedModifyKeepsTheKnote) {
     EXPECT_EQ(q.change(fd, kRead, EV_DELETE), Errno::ok);
 }
 
-// EV_ENABLE that fails does not enable; the next one does.
+// An EV_ENABLE that fails does not enable the knote. The next one does.
 TEST_F(Faults, AFailedEnableLeavesItDisabled) {
     const int fd = readable();
     ASSERT_EQ(q.change(fd, kRead, EV_ADD | EV_DISPATCH), Errno::ok);
@@ -109,7 +109,7 @@ TEST_F(Faults, ATimerWithoutAClock) {
         EXPECT_EQ(q.change(1, EVFILT_TIMER, EV_ADD, fflags, data), Errno::too_many_open);
         EXPECT_EQ(q.change(1, EVFILT_TIMER, EV_DELETE), Errno::no_entry);
     }
-    // The clock it has keeps it when another cannot be had.
+    // If the timer cannot get another clock, it keeps its clock.
     ASSERT_EQ(q.change(1, EVFILT_TIMER, EV_ADD, 0, 10), Errno::ok);
     world().fail(Fault::prepare_clock, Errno::too_many_open);
     EXPECT_EQ(q.change(1, EVFILT_TIMER, EV_ADD, NOTE_ABSOLUTE, moment), Errno::too_many_open);
@@ -117,7 +117,7 @@ TEST_F(Faults, ATimerWithoutAClock) {
     EXPECT_EQ(only_data(q.wait()), 1);
 }
 
-// Looking again without a clock for it: before each sleep at least.
+// The library must look again, but there is no clock for that. Then it looks before each sleep.
 TEST_F(Faults, ARecheckWithoutAClock) {
     world().fail(Fault::prepare_clock, Errno::too_many_open, 1, 1000);
     const int fd = writable(10);
@@ -135,7 +135,7 @@ TEST_F(Faults, AKernelQueueThatFailsIsReported) {
     EXPECT_EQ(q.wait().size(), 1u);
 }
 
-// The call failed after it had delivered what was queued: that was lost.
+// This was a bug: the call failed after it had delivered queued events, and they were lost.
 TEST_F(Faults, AKernelQueueThatFailsTakesNoEventWithIt) {
     ASSERT_EQ(q.change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER), Errno::ok);
     world().fail(Fault::collect, Errno::no_memory);
@@ -151,7 +151,7 @@ TEST_F(Faults, AKqueueThatCannotBeOpened) {
         EXPECT_EQ(kqueue.open(), reason);
         kqueue.close_unpublished();
     }
-    // kqueue() tries again after freeing what closed kqueues hold.
+    // kqueue() tries again after it has freed what closed kqueues hold.
     world().fail(Fault::open, Errno::too_many_open, 1, 2);
     EXPECT_EQ(::kqueue(), -1);
     EXPECT_EQ(errno, EMFILE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Regular files, which no kernel queue can watch: sampled by the core, parked
-// between, looked at before each sleep.; D-26, D-27.
+// Regular files, which no kernel queue can watch. The core samples them, parks their
+// knotes, and looks at them before each sleep.; D-26, D-27.
 #include "sim_test.h"
 
 namespace sim {
@@ -28,7 +28,7 @@ TEST_F(File, ReadableAsLongAsTheOffsetIsNotAtTheEnd) {
     EXPECT_FALSE(q.readable());
 }
 
-// asleep at the end of the file; growth wakes, and costs one sleep.
+// the call sleeps at the end of the file. Growth wakes it, and costs one sleep.
 TEST_F(File, GrowthWakes) {
     const int fd = regular(0);
     ASSERT_EQ(q.change(fd, kRead, EV_ADD), Errno::ok);
@@ -43,7 +43,7 @@ TEST_F(File, GrowthWakes) {
     }
 }
 
-// Seeking is not reported: it is noticed by the next call, before it sleeps.
+// Seeking is not reported. The next call notices it, before it sleeps.
 TEST_F(File, SeekingIsNoticedBeforeEachSleep) {
     const int fd = regular(10);
     for (const unsigned mode : {0u, 1u * EV_CLEAR}) {
@@ -65,7 +65,7 @@ TEST_F(File, ClearReportsWhatIsNews) {
     EXPECT_EQ(only_data(q.wait()), 10);
     for (int i = 0; i < 2; i++)
         EXPECT_TRUE(q.wait().empty());
-    world().file(fd).offset = 4;  // just reading
+    world().file(fd).offset = 4;  // the program has only read
     EXPECT_TRUE(q.wait().empty());
     world().grow(fd, 5);
     EXPECT_EQ(only_data(q.wait()), 11);
@@ -111,7 +111,7 @@ TEST_F(File, DisabledAndEnabled) {
     EXPECT_TRUE(q.wait().empty());
 }
 
-// Where the system does not tell of growth, looking now and then does.
+// If the system does not report growth, the library finds it by looking now and then.
 TEST_F(File, WithoutAWatchItIsRechecked) {
     world().fail(Fault::watch_file, Errno::too_many_open, 1, 1000);
     const int fd = regular(0);
@@ -123,7 +123,7 @@ TEST_F(File, WithoutAWatchItIsRechecked) {
     EXPECT_LE(counts().sleep, 52);
 }
 
-// R-165, D-26: at all times, whatever there is.
+// R-165, D-26: a file is always writable, with any content.
 TEST_F(File, IsAlwaysWritable) {
     const int fd = regular(10);
     ASSERT_EQ(q.change(fd, EVFILT_WRITE, EV_ADD), Errno::ok);
@@ -135,7 +135,8 @@ TEST_F(File, IsAlwaysWritable) {
     EXPECT_TRUE(q.wait(8, kSecond).empty());
 }
 
-// What cannot be waited for and is no file is always ready; a directory is refused.
+// A descriptor that the kernel cannot watch, and that is no file, is always ready. A directory is
+// refused.
 TEST_F(File, DevicesAndDirectories) {
     const int device = world().open(FdKind::always);
     ASSERT_EQ(q.change(device, kRead, EV_ADD), Errno::ok);
@@ -147,7 +148,7 @@ TEST_F(File, DevicesAndDirectories) {
     EXPECT_EQ(q.change(directory, kRead, EV_DELETE), Errno::no_entry);
 }
 
-// A closed file is forgotten with its watch, whoever notices it first.
+// A closed file is forgotten with its watch, whichever part of the library notices it first.
 TEST_F(File, ClosingIt) {
     for (const unsigned mode : {0u, 1u * EV_CLEAR, 1u * EV_DISPATCH}) {
         const int fd = regular(mode == 0 ? 0 : 10);

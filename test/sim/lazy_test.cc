@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Calls that are not made: laziness the design promises (fd_watch.h, platform.h),
-// measured by counting what reaches the kernel.
+// Calls that the library must not make. The design promises to be lazy (fd_watch.h, platform.h).
+// The tests count the calls that reach the kernel.
 #include "sim_test.h"
 
 namespace sim {
@@ -24,7 +24,7 @@ TEST_F(Lazy, DisablingAndEnablingALevelKnoteCallsNothing) {
     EXPECT_EQ(counts().control, 0);
 }
 
-// A disabled source is silenced when it speaks: one call, once.
+// A disabled source is silenced in the kernel when it reports something. That takes one call, once.
 TEST_F(Lazy, ADisabledSourceIsSilencedWhenItSpeaks) {
     Queue q;
     const int fd = quiet();
@@ -55,7 +55,7 @@ TEST_F(Lazy, OneshotAgainIsOneCall) {
         EXPECT_EQ(counts().control, 1);
     }
     EXPECT_EQ(q.wait().size(), 1u);
-    EXPECT_EQ(counts().control, 1);  // being delivered costs none
+    EXPECT_EQ(counts().control, 1);  // the delivery makes no call
 }
 
 TEST_F(Lazy, DispatchCostsOneCallForEachEnable) {
@@ -82,7 +82,7 @@ TEST_F(Lazy, DeliveringLevelAndEdgeCallsNothing) {
         EXPECT_EQ(q.wait().size(), 2u);
     }
     EXPECT_EQ(counts().control, 0);
-    EXPECT_EQ(counts().poll, 0);  // just reported: true without asking
+    EXPECT_EQ(counts().poll, 0);  // it was just reported: no need to ask
     EXPECT_EQ(counts().ring + counts().hold, 0);
     EXPECT_EQ(counts().collect, 10);
 }
@@ -107,7 +107,7 @@ TEST_F(Lazy, ATimerPushedBackCallsNothing) {
         ASSERT_EQ(q.change(1, EVFILT_TIMER, EV_ADD, 0, 1000), Errno::ok);
     }
     EXPECT_EQ(counts().set_deadline, 0);
-    // It wakes once too early and no event comes of that.
+    // The call wakes once too early, and has no event then.
     const Nanos start = now(Clock::monotonic);
     EXPECT_EQ(q.wait(4, 5 * kSecond).size(), 1u);
     EXPECT_EQ(now(Clock::monotonic), start + kSecond);
@@ -130,10 +130,10 @@ TEST_F(Lazy, ChangesAloneCollectNothing) {
     reset_counts();
     ASSERT_EQ(q.change(readable(), EVFILT_READ, EV_ADD), Errno::ok);
     EXPECT_EQ(counts().collect, 0);
-    EXPECT_EQ(counts().ring + counts().hold, 0);  // the kernel shows that by itself
+    EXPECT_EQ(counts().ring + counts().hold, 0);  // the kernel itself shows that
 }
 
-// One ring however many triggers; another only for what came since.
+// Many triggers make one ring. Only a later trigger makes another one.
 TEST_F(Lazy, TriggersRingOnce) {
     Queue q;
     for (int i = 0; i < 10; i++)
@@ -148,12 +148,56 @@ TEST_F(Lazy, TriggersRingOnce) {
     EXPECT_EQ(counts().ring, 1);
 }
 
-// In one call, changes and events: nobody else has to know.
+// One call triggers the knote and collects the event. No other thread must be woken.
 TEST_F(Lazy, ATriggerCollectedInTheSameCallRingsNobody) {
     Queue q;
     reset_counts();
     EXPECT_EQ(q.wait(4, 0, {change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER)}).size(), 1u);
     EXPECT_EQ(counts().ring + counts().hold, 0);
+}
+
+// ---- src/sleep_habit.h ----
+
+// Makes a call that sleeps until its timeout. Returns how often it asked the kernel.
+int asked_by_a_vain_call(Queue& q) {
+    world().counts = {};
+    EXPECT_TRUE(q.wait(8, kMillisecond).empty());
+    EXPECT_EQ(world().counts.sleep, 1);
+    return world().counts.collect;
+}
+
+TEST_F(Lazy, CallsThatAreUsedToSleepingLookOnceOnly) {
+    Queue q;
+    const int fd = quiet();
+    ASSERT_EQ(q.change(fd, EVFILT_READ, EV_ADD | EV_CLEAR), Errno::ok);
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ(asked_by_a_vain_call(q), 2);
+    int looks = 0;
+    for (int i = 0; i < 8; i++)
+        looks += asked_by_a_vain_call(q);
+    EXPECT_EQ(looks, 6 * 1 + 2 * 2);  // every fourth call looks first
+    // Events that are there are found without a look of their own, until a call looks first.
+    for (int i = 0; i < 5; i++) {
+        world().feed(fd, 1);
+        reset_counts();
+        EXPECT_EQ(q.wait(8, kForever).size(), 1u);
+        EXPECT_EQ(counts().collect, 1);
+        EXPECT_EQ(counts().sleep, i < 3 ? 1 : 0);
+    }
+    EXPECT_EQ(asked_by_a_vain_call(q), 2);
+}
+
+TEST_F(Lazy, WhatIsQueuedIsNotSleptOver) {
+    Queue q;
+    ASSERT_EQ(q.change(1, EVFILT_USER, EV_ADD | EV_CLEAR), Errno::ok);
+    for (int i = 0; i < 12; i++)
+        (void)asked_by_a_vain_call(q);
+    for (int i = 0; i < 5; i++) {
+        ASSERT_EQ(q.change(1, EVFILT_USER, 0, NOTE_TRIGGER), Errno::ok);
+        reset_counts();
+        EXPECT_EQ(q.wait(8, kForever).size(), 1u);
+        EXPECT_EQ(counts().sleep, 0);
+    }
 }
 
 }  // namespace

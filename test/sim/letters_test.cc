@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC: news that were told, and not read before the knote, the kqueue or the process they
-// are about was another one, or gone..
+// EVFILT_PROC: news that a kqueue was sent but has not read. Before the kqueue reads it, the knote,
+// the kqueue or the process is gone, or another one has taken its place..
 #include "process_fixture.h"
+#include "signal_hub.h"
 
 namespace sim {
 namespace {
 
 class Letters : public Processes {
   protected:
-    // So that nothing is left behind in the hub.
+    // Whether the hub has no subscription left.
     static bool nobody_listens() { return !world().listening; }
-    // More of them than a queue keeps, which does not read; another one does.
+    // Makes more news than the hub keeps for a queue that does not read. Another queue reads.
     void fill(Queue& reader, int32_t pid) {
         constexpr int kMore = (1 << 16) + 64;
         for (int i = 0; i < kMore; i++) {
@@ -21,7 +22,8 @@ class Letters : public Processes {
     }
 };
 
-// The program made it itself: it is kept, and asks for what its parent does, too.
+// The program itself has added the knote of the child. The knote is kept. It also asks for the
+// notes that its parent's knote asks for.
 TEST_F(Letters, R215_AKnoteOfTheChildThatIsThereAlready) {
     int mine = 0;
     world().start(7);
@@ -44,7 +46,7 @@ TEST_F(Letters, R215_AKnoteOfTheChildThatIsThereAlready) {
     EXPECT_TRUE(nobody_listens());
 }
 
-// Likewise with more than a struct kevent has: kevent64().
+// The same with the fields that only kevent64() has.
 TEST_F(Letters, R215_ABirthComesWithTheExtensionOfItsKnote) {
     world().start(7);
     ASSERT_EQ(add(7, NOTE_TRACK), Errno::ok);
@@ -71,7 +73,7 @@ TEST_F(Letters, R87_NewsOfAKnoteThatWasDeleted) {
     ASSERT_EQ(other.change(7, EVFILT_PROC, EV_ADD, kAll), Errno::ok);
     fork(7, 8);
     world().announce(What::executed, 7);
-    EXPECT_EQ(idents(other.wait()), (std::vector<int>{7, 8}));  // takes what both are to hear
+    EXPECT_EQ(idents(other.wait()), (std::vector<int>{7, 8}));  // reads the news for both
     EXPECT_TRUE(q.readable());
     ASSERT_EQ(q.change(7, EVFILT_PROC, EV_DELETE), Errno::ok);
     EXPECT_FALSE(q.readable());
@@ -82,6 +84,22 @@ TEST_F(Letters, R87_NewsOfAKnoteThatWasDeleted) {
     exit(7, 1);
     expect_only(other.wait(), 7, kExit, 1);
     EXPECT_TRUE(nobody_listens());
+}
+
+// One ring reports both a letter and a signal. Both must be read.
+TEST_F(Letters, R213_ALetterBesideASignal) {
+    constexpr int kNumber = 10;
+    Queue other;
+    world().start(7);
+    ASSERT_EQ(add(7, NOTE_EXEC), Errno::ok);
+    ASSERT_EQ(other.change(7, EVFILT_PROC, EV_ADD, NOTE_EXEC), Errno::ok);
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ADD), Errno::ok);
+    world().announce(What::executed, 7);
+    EXPECT_EQ(idents(other.wait()), (std::vector<int>{7}));  // writes the letter to q
+    EXPECT_TRUE(kq::signal_hub::arrived(kNumber));
+    EXPECT_EQ(q.wait().size(), 2u);
+    EXPECT_TRUE(q.wait().empty());
+    EXPECT_FALSE(q.readable());
 }
 
 TEST_F(Letters, R10_AQueueThatIsGoneHasLeftSomeUnread) {
@@ -112,7 +130,8 @@ TEST_F(Letters, R215_TrackingIsAskedForLater) {
     expect_only(q.wait(), 7, NOTE_FORK, 0);
 }
 
-// Nobody asked for its exit: with that the knote is gone, but its birth is told.
+// No knote asked for the exit of the child. The exit ends the child's knote, but its birth is
+// reported.
 TEST_F(Letters, R215_AChildWhoseExitNobodyAskedFor) {
     for (const bool reaped : {false, true}) {
         world().start(7);
@@ -132,7 +151,8 @@ TEST_F(Letters, R215_AChildWhoseExitNobodyAskedFor) {
     }
 }
 
-// Its number is free, its parent forks again: two processes, of which the kqueue has one knote.
+// The child's number is free, and its parent forks again. There are two processes with one number,
+// but one knote in the kqueue.
 TEST_F(Letters, R215_ANumberBornAgainToTheSameParent) {
     world().start(7);
     ASSERT_EQ(add(7, kExit | NOTE_TRACK), Errno::ok);
@@ -147,7 +167,8 @@ TEST_F(Letters, R215_ANumberBornAgainToTheSameParent) {
     expect_only(q.wait(), 8, kExit, 6);
 }
 
-// Not by its exit, and there is no second time: from then on it is looked at by time.
+// The wakeup was not for the exit, and no other wakeup will come. From then on the library looks at
+// the process at intervals.
 TEST_F(Letters, R211_AWakeupThatWasNotTheExit) {
     const uint64_t serial = world().start(7).serial;
     ASSERT_EQ(add(7, kExit), Errno::ok);
@@ -157,7 +178,7 @@ TEST_F(Letters, R211_AWakeupThatWasNotTheExit) {
     expect_only(q.wait(64, kForever), 7, kExit, 3);
 }
 
-// Tracked, and nothing tells of its end.
+// The child is tracked, and nothing reports its end.
 TEST_F(Letters, R215_AChildThatIsLookedAtByTime) {
     world().start(7);
     ASSERT_EQ(add(7, kExit | NOTE_TRACK), Errno::ok);
@@ -178,7 +199,7 @@ TEST_F(Letters, R211_LookedAtByTimeAndNobodyAsksForItsExit) {
     EXPECT_EQ(q.change(7, EVFILT_PROC, EV_DELETE), Errno::no_entry);
 }
 
-// What does not fit into letters is merged, and comes after them.
+// News that does not fit into letters is merged, and comes after the letters.
 TEST_F(Letters, R213_MoreThanAreKept) {
     Queue reader;
     world().start(7);
@@ -186,7 +207,7 @@ TEST_F(Letters, R213_MoreThanAreKept) {
               Errno::ok);
     ASSERT_EQ(reader.change(7, EVFILT_PROC, EV_ADD, NOTE_EXEC), Errno::ok);
     fill(reader, 7);
-    fork(7, 8);  // which cannot be told any more
+    fork(7, 8);  // no letter can be written for it
     exit(7, 3);
     while (!reader.wait().empty()) {
     }
@@ -197,7 +218,8 @@ TEST_F(Letters, R213_MoreThanAreKept) {
     EXPECT_TRUE(nobody_listens());
 }
 
-// And what was merged of one whose number is born again is lost, which is told.
+// The merged news of a process is lost if its number is given to a new process. The library reports
+// that.
 TEST_F(Letters, R213_MoreThanAreKeptOfANumberBornAgain) {
     Queue reader;
     world().start(6);

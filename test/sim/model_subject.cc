@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Pairs of simulated sockets, and kevent() without its boundary. See model_subject.h.
+// Pairs of simulated sockets, and calls of the core instead of kevent(). See model_subject.h.
 #include "model_subject.h"
 
 #include <gtest/gtest-spi.h>
@@ -30,7 +30,7 @@ class SimSubject : public kqmodel::Subject {
             queue = std::make_unique<Queue>();
     }
 
-    // What is watched no more leaves nothing behind in the kernel.
+    // When nothing is watched any more, nothing must be left in the kernel.
     ~SimSubject() override {
         for (int slot = 0; slot < kqmodel::kSlots; slot++)
             if (ends_.count(slot) != 0) world().close(kFirst + slot);
@@ -61,7 +61,7 @@ class SimSubject : public kqmodel::Subject {
                         ""};
         for (const struct kevent& event : events)
             outcome.entries.push_back(from_kevent(event));
-        const bool by_poll = was_readable || world().one_shot;  // as to that, the model decides
+        const bool by_poll = was_readable || world().one_shot;  // then the model decides
         if (!by_poll && changes.empty() && wait == Wait::none && !events.empty())
             outcome.wrong = "poll() would have missed " + show(events);
         if (failures.size() > 0) outcome.wrong = failures.GetTestPartResult(0).message();
@@ -117,6 +117,8 @@ class SimSubject : public kqmodel::Subject {
         return count;
     }
     void shut(int) override { ADD_FAILURE() << "not in plain programs"; }
+    void urge(int) override { ADD_FAILURE() << "there is no EVFILT_EXCEPT"; }
+    void take(int) override { ADD_FAILURE() << "there is no EVFILT_EXCEPT"; }
 
   private:
     static timespec timeout_of(Wait wait) {
@@ -124,7 +126,8 @@ class SimSubject : public kqmodel::Subject {
         return {0, wait == Wait::brief ? 50'000 : 0};
     }
 
-    // Not in the program: the same in each life, so that it does not change what is shrunk.
+    // This is not in the program. It does the same in each run, so that it does not change a
+    // failure that is being shrunk.
     void disturb(Queue& queue) {
         random_ = random_ * 1103515245 + 12345;
         const unsigned choice = (random_ >> 16) % 16;
@@ -150,7 +153,7 @@ class SimSubject : public kqmodel::Subject {
         if (ends_.count(slot) != 0) close(slot);
     }
 
-    // A slot that names the other end, or -1. The ends 1 and 2 are a pair, and so on.
+    // A slot that names the other end, or -1. The ends 1 and 2 are a pair, and 3 and 4, and so on.
     int peer_of(int slot) const {
         const int peer = ((ends_.at(slot) - 1) ^ 1) + 1;
         const auto at = std::find_if(ends_.begin(), ends_.end(),

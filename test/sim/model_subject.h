@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Random programs (test/model) on the core and the simulated kernel: a clock that is ours, wakeups
-// for nothing, a system that refuses.
+// Random programs (test/model) on the core and the simulated kernel. The programs move the clock,
+// wake the core without a reason, and make the system refuse.
 #ifndef KQ_SIM_MODEL_SUBJECT_H
 #define KQ_SIM_MODEL_SUBJECT_H
 
@@ -18,10 +18,11 @@ struct Variant {
     bool one_shot = false;
 };
 
-// A system that reports once tells edges by looking: with what P-EDGE of BUGS.md allows.
+// A system that reports once finds edges by looking. The traits then allow what P-EDGE of BUGS.md
+// says.
 kqmodel::Traits model_traits(bool one_shot = false);
 
-// A new world, whose queues are gone when the subject is.
+// Makes a new world. Its queues end with the subject.
 std::unique_ptr<kqmodel::Subject> make_subject(Variant variant);
 
 }  // namespace sim

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Random programs on the model (test/model) and on the core: every answer and event, and after
-// every call the promise of kqueue.h. Timers to the nanosecond; faults; wakeups for nothing.
+// Random programs on the model (test/model) and on the core. Every answer and every event is
+// compared. After every call the promise of kqueue.h is checked. Timers are exact to the
+// nanosecond. There are faults, and wakeups without a reason.
 //
-// KQ_MODEL_OPERATIONS=n compares so many in each variant instead; KQ_MODEL_SEED=n begins there.
+// KQ_MODEL_OPERATIONS=n compares n operations in each variant. KQ_MODEL_SEED=n begins with seed n.
 #include "model/player.h"
 #include "model_subject.h"
 

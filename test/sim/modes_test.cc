@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EV_ONESHOT, EV_CLEAR, EV_DISPATCH, EV_RECEIPT and their combinations over READ,
-// WRITE, USER and TIMER.; D-6 to D-8, D-10 to D-12, D-38, D-39.
+// EV_ONESHOT, EV_CLEAR, EV_DISPATCH, EV_RECEIPT and their combinations with READ, WRITE, USER and
+// TIMER.; D-6 to D-8, D-10 to D-12, D-38, D-39.
 #include "sim_test.h"
 
 namespace sim {
@@ -8,7 +8,7 @@ namespace {
 
 using std::vector;
 
-// Something of each filter that is true, and can be made true anew.
+// For each filter: a condition that a test can make true, and can make true again.
 struct Source {
     int filter;
     uintptr_t ident;
@@ -25,7 +25,7 @@ struct Source {
         return q.change(ident, filter, EV_ADD | flags, 0, data());
     }
     Errno set(Queue& q, unsigned flags) const { return q.change(ident, filter, flags); }
-    // True from now on; for a second time, too.
+    // Makes the condition true, also for a second time.
     void happen(Queue& q) const {
         if (filter == EVFILT_USER) (void)q.change(ident, filter, 0, NOTE_TRIGGER);
         if (filter == EVFILT_TIMER) world().advance(10 * kMillisecond);
@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(All, Modes,
                          testing::Values(EVFILT_READ, EVFILT_WRITE, EVFILT_USER, EVFILT_TIMER),
                          name_of);
 
-// R-105, and timers are EV_CLEAR whatever is asked.
+// Timers always have EV_CLEAR.
 TEST_P(Modes, LevelIsReportedUntilItIsNoLongerTrue) {
     ASSERT_EQ(source.add(q, 0), Errno::ok);
     EXPECT_TRUE(q.wait().empty());
@@ -99,7 +99,7 @@ TEST_P(Modes, OneshotIsReportedOnceAndGone) {
     EXPECT_FALSE(q.readable());
     EXPECT_EQ(source.set(q, EV_DELETE), Errno::no_entry);
     EXPECT_EQ(source.set(q, EV_ENABLE), Errno::no_entry);
-    ASSERT_EQ(source.add(q, EV_ONESHOT), Errno::ok);  // and can come back
+    ASSERT_EQ(source.add(q, EV_ONESHOT), Errno::ok);  // but it can be added again
     source.happen(q);
     EXPECT_EQ(q.wait().size(), 1u);
 }
@@ -156,11 +156,11 @@ TEST_P(Modes, AddingAgainDoesNotEnable) {
     EXPECT_EQ(q.wait().size(), 1u);
 }
 
-// disabled while its event is pending.
+// the knote is disabled while its event is pending.
 TEST_P(Modes, DisablingHidesWhatIsPending) {
     ASSERT_EQ(source.add(q, 0), Errno::ok);
     source.happen(q);
-    // The others wait in the kernel: to be collected, with no room left to be reported.
+    // The others wait in the kernel. This call collects them, but has no room left to report them.
     if (source.filter != EVFILT_USER) {
         const auto other = change(1, EVFILT_USER, EV_ADD | EV_ONESHOT, NOTE_TRIGGER);
         EXPECT_EQ(q.wait(1, 0, {other}).size(), 1u);
@@ -186,7 +186,7 @@ TEST_P(Modes, DisabledOneshotWaits) {
     EXPECT_EQ(source.set(q, EV_DELETE), Errno::no_entry);
 }
 
-// what a knote is like is what its first EV_ADD said.
+// the first EV_ADD says what kind of knote it is.
 TEST_P(Modes, NatureIsThatOfTheFirstAdd) {
     ASSERT_EQ(source.add(q, EV_ONESHOT | EV_RECEIPT), Errno::ok);
     ASSERT_EQ(source.add(q, EV_DISPATCH), Errno::ok);
@@ -235,7 +235,7 @@ TEST_P(Modes, TwoQueuesAreIndependent) {
 
 class ModesOfDescriptors : public Sim {};
 
-// R-90, D-38: a level condition is looked at again before it is reported.
+// R-90, D-38: a level condition is checked again before it is reported.
 TEST_F(ModesOfDescriptors, OneshotIsNotReportedWhenDrainedMeanwhile) {
     Queue q;
     const int fd = readable(3);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The simulated kernel queue as event ports and completion ports are: World::one_shot.
+// The simulated kernel queue, built like event ports and completion ports: World::one_shot.
 //
-// An item that is ready is posted, as it is at that moment, and is silent from then on, until it is
-// armed again. What was posted is told even if it is not true any more. Arming takes back what
-// was posted, and posts again if the item is ready. To wait is to dequeue: a thread that slept has
-// one report in its hand. Closing a number removes its items, whatever else names the file; but
-// not what was dequeued.
+// A ready item is posted with its state of that moment. From then on it is silent, until it is
+// armed again. A posted item is reported even if it is no longer ready. Arming takes the post back,
+// and posts again if the item is ready. A thread that waits dequeues: after its sleep it holds one
+// report. Closing a number removes its items, even if another number names the file. It does not
+// remove reports that were dequeued.
 //
-// So it needs what src/inbox.h and src/spent_edges.h are for, and settle().
+// Therefore this queue needs src/inbox.h, src/spent_edges.h and settle().
 #include <algorithm>
 
 #include "backend.h"
@@ -32,7 +32,7 @@ Errno Backend::arm(const Key& key, Item& item) {
     return Errno::ok;
 }
 
-// The protocol of a kernel that reports once: when the mutex is free no level may be silent.
+// The rule for a kernel that reports once: when the mutex is free, no level item may be silent.
 void Backend::arm_the_spent() {
     for (const Key& key : std::exchange(to_arm_, {})) {
         const auto at = items_.find(key);
@@ -83,8 +83,8 @@ bool Backend::take_next(Report& report) {
     return false;
 }
 
-// The core is about to hear of it, and from now on something has to look after it. False: it is
-// an edge that is none any more.
+// The core is about to get this report. From now on the item must be armed, or the library must
+// look at it. False if the report is an edge that is no longer true.
 bool Backend::note_reported(const Report& report) {
     const Key key{report.serial, report.fd, report.direction};
     const auto at = items_.find(key);
@@ -95,7 +95,7 @@ bool Backend::note_reported(const Report& report) {
     if (item.mode != Mode::edge) return true;
     const sim::OpenFile& file = *world().find_serial(key.serial);
     const uint16_t ready = world().ready(file, static_cast<Direction>(key.direction));
-    if (ready == 0) {  // not any more: nobody would hear of the next edge until it is looked at
+    if (ready == 0) {  // no longer ready: without arm() the next edge would not be reported
         KQ_CHECK(arm(key, item) == Errno::ok);
         return false;
     }
@@ -137,7 +137,7 @@ size_t Backend::collect_one_shot(std::span<Wakeup> out) {
     while (count < out.size() && inbox_.take({&report, 1}) == 1)
         if (note_reported(report)) out[count++] = report.wakeup;
     if (count < out.size()) count += look_at_edges(out.subspan(count));
-    const size_t most = ready_.size();  // what is by level comes back to the end
+    const size_t most = ready_.size();  // level items return to the end
     for (size_t taken = 0; taken < most && count < out.size() && take_next(report); taken++)
         if (note_reported(report)) out[count++] = report.wakeup;
     return count;

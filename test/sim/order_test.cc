@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Order of delivery, the marker, fairness: nothing is lost or starves however
-// small the eventlist is.; semantics 2.5.
+// Order of delivery, the marker, fairness. Even with a small eventlist no event is lost, and every
+// knote has its turn.; semantics 2.5.
 #include <algorithm>
 
 #include "sim_test.h"
@@ -55,7 +55,7 @@ TEST_F(Order, LevelUserKnotesTakeTurns) {
     EXPECT_EQ(seen, (vector{1, 2, 3, 1, 2, 3}));
 }
 
-// the marker ends the turn of what was queued again behind it.
+// knotes that were queued again stand behind the marker, and must wait for the next call.
 TEST_F(Order, NobodyIsReportedTwiceInACall) {
     Queue q;
     const int fd = readable();
@@ -67,7 +67,8 @@ TEST_F(Order, NobodyIsReportedTwiceInACall) {
         EXPECT_EQ(q.wait(100).size(), 3u);
 }
 
-// Kernel-backed level knotes, software level knotes and files, one place: all get theirs.
+// Level knotes that the kernel backs, level knotes of the library, and files. The eventlist has one
+// place. All kinds must have their turn.
 TEST_F(Order, NoKindStarvesAnother) {
     Queue q;
     vector<int> all;
@@ -91,7 +92,7 @@ TEST_F(Order, NoKindStarvesAnother) {
     }
 }
 
-// Every mode: what does not fit into this call is in one of the next.
+// In every mode, an event that does not fit into this call comes in a later one.
 TEST_F(Order, NothingIsLostWithRoomForOne) {
     for (const unsigned mode : {0u, unsigned{EV_CLEAR}, unsigned{EV_ONESHOT}, unsigned{EV_DISPATCH},
                                 EV_DISPATCH | EV_CLEAR | 0u}) {
@@ -125,7 +126,7 @@ TEST_F(Order, NothingIsLostWithRoomForOne) {
     }
 }
 
-// An incumbent's bug: READ and WRITE, both EV_CLEAR, on one descriptor.
+// This was a bug of another library: READ and WRITE, both with EV_CLEAR, on one descriptor.
 TEST_F(Order, BothDirectionsByEdgeWithRoomForOne) {
     Queue q;
     const int fd = readable(3);
@@ -141,7 +142,7 @@ TEST_F(Order, BothDirectionsByEdgeWithRoomForOne) {
     EXPECT_FALSE(q.readable());
 }
 
-// A call that may not wait returns an event if there is one, whatever stands before it.
+// A call that may not wait must return an event if there is one, whatever stands before it.
 TEST_F(Order, APollSeesPastAKnoteThatIsNoLongerTrue) {
     Queue q;
     const int first = quiet();
@@ -149,7 +150,7 @@ TEST_F(Order, APollSeesPastAKnoteThatIsNoLongerTrue) {
     for (const int fd : {first, second})
         ASSERT_EQ(q.change(fd, EVFILT_READ, EV_ADD | EV_CLEAR), Errno::ok);
     world().feed(first, 1);
-    // The user event takes the only place, what was read from the kernel waits its turn.
+    // The user event takes the only place. The report that was collected from the kernel waits.
     EXPECT_EQ(idents(q.wait(1, 0, {change(1, EVFILT_USER, EV_ADD | EV_CLEAR, kTrigger)})),
               vector{1});
     drain(first);
@@ -157,7 +158,7 @@ TEST_F(Order, APollSeesPastAKnoteThatIsNoLongerTrue) {
     EXPECT_EQ(idents(q.wait(1)), vector{second});
 }
 
-// Reports that mean nothing (disabled knotes are silenced lazily) hide no event.
+// Disabled knotes are silenced lazily, so some reports are no event. They must hide no event.
 TEST_F(Order, APollSeesPastReportsOfDisabledKnotes) {
     Queue q;
     for (int i = 0; i < 100; i++) {
@@ -170,7 +171,7 @@ TEST_F(Order, APollSeesPastReportsOfDisabledKnotes) {
     EXPECT_EQ(idents(q.wait(1)), vector{last});
 }
 
-// deleted with its event pending.
+// a knote is deleted while its event is pending.
 TEST_F(Order, DeletingTakesBackWhatIsPending) {
     Queue q;
     EXPECT_TRUE(q.wait(1, 0,

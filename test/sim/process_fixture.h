@@ -26,7 +26,7 @@ class Processes : public Sim {
         world().exit(pid, status);
         world().announce(What::exited, pid, status);
     }
-    // Its only event, and what it says.
+    // Expects one event, and checks its values.
     void expect_only(const Kevents& events, int32_t pid, unsigned fflags, intptr_t data) {
         ASSERT_EQ(events.size(), 1u) << show(events);
         EXPECT_EQ(events[0].ident, static_cast<uintptr_t>(pid)) << show(events);

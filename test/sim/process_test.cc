@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_PROC on the simulated system: orders of events that a real one gives rarely.
+// EVFILT_PROC on the simulated system: orders of events that are rare on a real system.
 #include "process_fixture.h"
 
 namespace sim {
@@ -79,7 +79,7 @@ TEST_F(Processes, AStrayWakeupLosesNothing) {
     ASSERT_EQ(add(7, kExit), Errno::ok);
     q.backend().inject({kq::Handle(kq::Handle::Kind::process, 7, 12345), kq::kReadable, 0});
     EXPECT_TRUE(q.wait().empty());
-    EXPECT_EQ(q.backend().earliest_deadline(), kForever);  // nor is it looked at from now on
+    EXPECT_EQ(q.backend().earliest_deadline(), kForever);  // and the library does not look at it
     exit(7, 1);
     expect_only(q.wait(), 7, kExit, 1);
 }
@@ -100,7 +100,7 @@ TEST_F(Processes, WhatIsHeardBeforeAnExitIsReportedWithIt) {
     fork(7, 8);
     world().announce(What::executed, 7);
     world().exit(7, 1);
-    // The exit is told first.
+    // The exit is reported first.
     Kevents events = q.wait(1);
     unsigned fflags = 0;
     for (; !events.empty(); events = q.wait(1))
@@ -135,7 +135,7 @@ TEST_F(Processes, LostNewsEndAChildThatWasNeverSeen) {
     world().find_process(8)->exited = true;
     world().reap(8);
     expect_only(q.wait(1), 8, NOTE_CHILD, 7);
-    ASSERT_EQ(q.change(1, EVFILT_USER, EV_ADD), Errno::ok);  // whom that does not concern
+    ASSERT_EQ(q.change(1, EVFILT_USER, EV_ADD), Errno::ok);  // this knote must get no event
     world().overflowed = true;
     world().announce(What::executed, 1);
     unsigned exits = 0;
@@ -158,11 +158,11 @@ TEST_F(Processes, AChildThatCannotBeWatchedIsAnError) {
     EXPECT_TRUE(q.wait().empty());
 }
 
-// A number born again: what it does is no news for those who asked for the former.
+// The number is given to a new process. Its actions are no news for knotes of the old process.
 TEST_F(Processes, TheNewsOfTheNextOfThatNumberAreNotOurs) {
     world().start(6);
     world().start(7);
-    ASSERT_EQ(add(6, NOTE_EXEC), Errno::ok);  // keeps the listener
+    ASSERT_EQ(add(6, NOTE_EXEC), Errno::ok);  // so the listener stays
     ASSERT_EQ(q.change(7, EVFILT_PROC, EV_ADD | EV_DISABLE, kExit | NOTE_EXEC), Errno::ok);
     exit(7, 1);
     world().reap(7);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Simulated processes: world.h's, and what the backend and the library ask of them.
+// Simulated processes: the functions of world.h, and the answers that the backend and the library
+// get.
 #include <utility>
 
 #include "backend.h"
@@ -103,7 +104,7 @@ void Backend::unwatch_process(ProcessFacts& facts) {
     facts = ProcessFacts{};
 }
 
-// Once, whether anybody is interested any more or not.
+// An exit is reported once, even if no knote wants it any more.
 void Backend::on_process_ended(uint64_t serial) {
     for (ProcessWatch& watch : processes_) {
         if (watch.serial != serial || watch.handle.kind() == Handle::Kind::none) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Descriptors that are closed, duplicated and reused, and wakeups that come too
-// late.; semantics 4.1.
+// Descriptors that are closed, duplicated and reused. Wakeups of a file that come after
+// its descriptor was closed.; semantics 4.1.
 #include "sim_test.h"
 
 namespace sim {
@@ -13,7 +13,7 @@ class Reuse : public Sim {
   protected:
     Queue q;
 
-    // The number names another open file from now on, with something to read.
+    // From now on the number names another open file, which has something to read.
     static void replace(int fd, FdKind kind = FdKind::unix_stream) {
         (void)world().open(kind, fd);
         if (kind == FdKind::regular)
@@ -33,7 +33,7 @@ TEST_F(Reuse, NumbersThatAreNotOpen) {
         EXPECT_EQ(q.change(fd, filter, EV_DELETE), Errno::no_entry);
 }
 
-// closed with its event in the kernel, or collected already.
+// a number is closed while its event is in the kernel, or was collected.
 TEST_F(Reuse, ClosingDropsWhatIsPending) {
     for (const bool collected : {false, true}) {
         const int fd = readable();
@@ -49,7 +49,7 @@ TEST_F(Reuse, ClosingDropsWhatIsPending) {
     }
 }
 
-// EV_ADD on a reused number is a first EV_ADD, whatever was there.
+// EV_ADD on a reused number is a first EV_ADD, whatever had the number before.
 TEST_F(Reuse, AddingOnAReusedNumberIsAFreshAdd) {
     for (const unsigned old :
          {0u, 1u * EV_CLEAR, 1u * EV_ONESHOT, 1u * EV_DISPATCH, 1u * EV_DISABLE})
@@ -74,7 +74,7 @@ TEST_F(Reuse, AddingOnAReusedNumberIsAFreshAdd) {
             }
 }
 
-// From a file, which no kernel queue has, to anything else.
+// The number belonged to a file, which no kernel queue has, and now belongs to anything else.
 TEST_F(Reuse, AddingWhereAFileWas) {
     for (const unsigned old : {0u, 1u * EV_CLEAR, 1u * EV_DISABLE})
         for (const FdKind kind : {FdKind::unix_stream, FdKind::regular}) {
@@ -94,7 +94,7 @@ TEST_F(Reuse, AddingWhereAFileWas) {
         }
 }
 
-// R-297; R-58 for what was never registered in the kernel.
+// R-297; R-58 for knotes that were never registered in the kernel.
 TEST_F(Reuse, DeletingAfterReuse) {
     for (const unsigned old : {0u, 1u * EV_CLEAR, 1u * EV_DISPATCH, 1u * EV_DISABLE})
         for (const bool reused : {false, true}) {
@@ -113,7 +113,7 @@ TEST_F(Reuse, DeletingAfterReuse) {
         }
 }
 
-// Changes other than EV_ADD of a knote whose file is gone: there is none.
+// A change other than EV_ADD, for a knote whose file is gone: there is no knote.
 TEST_F(Reuse, ModifyingAfterReuse) {
     for (const unsigned old : {0u, 1u * EV_CLEAR, 1u * EV_DISABLE})
         for (const bool reused : {false, true}) {
@@ -128,7 +128,7 @@ TEST_F(Reuse, ModifyingAfterReuse) {
         }
 }
 
-// Both knotes of a number go when either is found stale.
+// Both knotes of a number end when one of them is found stale.
 TEST_F(Reuse, BothDirectionsAreDropped) {
     const int fd = readable();
     world().room(fd, 10);
@@ -141,8 +141,8 @@ TEST_F(Reuse, BothDirectionsAreDropped) {
     EXPECT_EQ(q.change(fd, kWrite, EV_DELETE), Errno::no_entry);
 }
 
-// An orderly program: the one-shot is gone when the number is closed, but its silent
-// registration is found stale only when the second knote of the new file comes.
+// An orderly program: the one-shot knote is gone when the number is closed. But its silent
+// registration is noticed only when the second knote of the new file is added.
 TEST_F(Reuse, ASpentOneshotOfTheOldFileHarmsNobody) {
     for (const int first : {kRead, kWrite}) {
         const int second = kRead + kWrite - first;
@@ -163,8 +163,8 @@ TEST_F(Reuse, ASpentOneshotOfTheOldFileHarmsNobody) {
     }
 }
 
-// a knote beside that of the file which had the number before. That the old one
-// is found stale later must not take the new one away.
+// a new knote beside a knote of the file that had the number before. When the old
+// knote is found stale later, the new one must stay.
 TEST_F(Reuse, AddingBesideAStaleKnote) {
     for (const unsigned old : {0u, 1u * EV_CLEAR, 1u * EV_DISPATCH, 1u * EV_DISABLE})
         for (const unsigned disabled : {0u, 1u * EV_DISABLE}) {
@@ -183,7 +183,7 @@ TEST_F(Reuse, AddingBesideAStaleKnote) {
         }
 }
 
-// a disabled one-shot was never told to the kernel, though it looks as if spent.
+// the kernel never had a disabled one-shot, although the knote looks as if it were spent.
 TEST_F(Reuse, DeletingADisabledKnoteBesideAnother) {
     for (const unsigned old : {0u, 1u * EV_CLEAR, 1u * EV_DISPATCH, 1u * EV_ONESHOT}) {
         SCOPED_TRACE(old);
@@ -196,7 +196,7 @@ TEST_F(Reuse, DeletingADisabledKnoteBesideAnother) {
     }
 }
 
-// the old file lives on under another number and keeps reporting.
+// the old file stays open under another number, and is still reported.
 TEST_F(Reuse, ADuplicateKeepsTheFileNotTheKnote) {
     const int fd = quiet();
     const int other = world().dup(fd);
@@ -208,7 +208,7 @@ TEST_F(Reuse, ADuplicateKeepsTheFileNotTheKnote) {
         EXPECT_EQ(idents(q.wait()), std::vector{other});
 }
 
-// Wakeups that name what is no more: another generation, a number never seen, another kind.
+// Wakeups for knotes that do not exist: another generation, a number never seen, another kind.
 TEST_F(Reuse, StaleHandlesAreDropped) {
     using Kind = kq::Handle::Kind;
     const int fd = quiet();
@@ -222,14 +222,14 @@ TEST_F(Reuse, StaleHandlesAreDropped) {
         q.backend().inject({handle, kq::kReadable, 0});
     EXPECT_TRUE(q.wait().empty());
     EXPECT_FALSE(q.readable());
-    // A true handle with nothing behind it is looked at, and silently forgotten.
+    // The handle is right, but the file is not ready. The library looks, and reports nothing.
     q.backend().inject({kq::Handle(Kind::descriptor, number, 0), kq::kReadable, 0});
     EXPECT_TRUE(q.wait().empty());
     world().feed(fd, 1);
     EXPECT_EQ(q.wait().size(), 1u);
 }
 
-// What was reported of the old file does not become an event of the new one.
+// A report of the old file must not become an event of the new file.
 TEST_F(Reuse, AReportOfTheOldFileIsNotOneOfTheNew) {
     const int fd = readable();
     ASSERT_EQ(q.change(fd, kRead, EV_ADD), Errno::ok);
@@ -241,7 +241,7 @@ TEST_F(Reuse, AReportOfTheOldFileIsNotOneOfTheNew) {
     EXPECT_TRUE(q.wait().empty());
 }
 
-// Churn of one number: registrations of closed files do not pile up.
+// One number is opened and closed again and again. Registrations of closed files must not pile up.
 TEST_F(Reuse, ChurnLeavesNothingBehind) {
     for (int i = 0; i < 500; i++) {
         const int fd = readable();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Signals on the simulated system: the hub counts, mailboxes are rung, knotes compare.
+// Signals on the simulated system. The hub counts signals and rings mailboxes. Knotes compare the
+// counts.
 #include "signal_hub.h"
 #include "sim_test.h"
 
@@ -10,6 +11,12 @@ constexpr int kNumber = 10;
 
 class Signals : public Sim {
   protected:
+    // The mailbox of the queue, in a state as if no earlier test had used it.
+    static kq::Mailbox& fresh_mailbox_of(Queue& queue) KQ_NO_ANALYSIS {
+        kq::Mailbox& mailbox = *queue.kqueue().mailbox();
+        mailbox.has_subscribed = false;
+        return mailbox;
+    }
     Queue q;
 };
 
@@ -17,7 +24,7 @@ TEST_F(Signals, EachQueueIsRungAndCountsForItself) {
     Queue other;
     ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ADD), Errno::ok);
     EXPECT_TRUE(kq::signal_hub::arrived(kNumber));
-    ASSERT_EQ(other.change(kNumber, EVFILT_SIGNAL, EV_ADD), Errno::ok);  // too late for that one
+    ASSERT_EQ(other.change(kNumber, EVFILT_SIGNAL, EV_ADD), Errno::ok);  // after the first signal
     EXPECT_FALSE(other.readable());
     EXPECT_TRUE(kq::signal_hub::arrived(kNumber));
     EXPECT_TRUE(q.readable());
@@ -35,7 +42,7 @@ TEST_F(Signals, AnotherSignalRingsNobody) {
     EXPECT_FALSE(q.readable());
 }
 
-// Heard, so that the default action is not taken; but not announced.
+// The signal is counted, so its default action is not taken. But the queue is not rung.
 TEST_F(Signals, ADisabledKnoteIsCountedAndNotRung) {
     ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ADD | EV_DISABLE), Errno::ok);
     EXPECT_TRUE(kq::signal_hub::arrived(kNumber));
@@ -60,6 +67,30 @@ TEST_F(Signals, NobodyHearsWhatNobodyWatches) {
         EXPECT_FALSE(kq::signal_hub::arrived(kNumber)) << "the number is free";
     }
     EXPECT_FALSE(kq::signal_hub::arrived(kNumber));
+}
+
+// The count of a disabled knote has grown, and the queue is rung for another reason.
+TEST_F(Signals, R224_ADisabledKnoteKeepsItsCountWhenItIsRungForNothing) {
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ADD), Errno::ok);
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_DISABLE), Errno::ok);
+    (void)fresh_mailbox_of(q);
+    EXPECT_TRUE(kq::signal_hub::arrived(kNumber));
+    ASSERT_EQ(kq::Backend::post(q.backend().descriptor(), q.kqueue().serial()), Errno::ok);
+    EXPECT_TRUE(q.readable());
+    EXPECT_TRUE(q.wait().empty());
+    EXPECT_FALSE(q.readable());
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ENABLE), Errno::ok);
+    EXPECT_EQ(only_data(q.wait()), 1);
+}
+
+// One ring reports both a signal and a watched queue that has moved.
+TEST_F(Signals, R308_AMovedQueueIsFollowedBesideASignal) {
+    ASSERT_EQ(q.change(kNumber, EVFILT_SIGNAL, EV_ADD), Errno::ok);
+    kq::Mailbox& mailbox = fresh_mailbox_of(q);
+    mailbox.queue_was_renewed = true;
+    EXPECT_TRUE(kq::signal_hub::arrived(kNumber));
+    EXPECT_EQ(only_data(q.wait()), 1);
+    EXPECT_FALSE(mailbox.queue_was_renewed) << "no call has looked at it";
 }
 
 // More mailboxes than the first chunk has.

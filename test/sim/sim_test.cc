@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The tests' Queue. See sim_test.h.
+// The class Queue of the tests. See sim_test.h.
 #include "sim_test.h"
 
 #include <cstring>
@@ -9,7 +9,14 @@
 namespace sim {
 namespace {
 
-// The kqueue's own counts: an explicit instantiation may name private members.
+bool is_specific(const struct kevent& event) {
+    return (event.flags & EV_UDATA_SPECIFIC) != 0;
+}
+
+}  // namespace
+namespace {
+
+// The kqueue's own counts. An explicit instantiation may name private members.
 struct ActiveTag {
     friend kq::ActiveQueue kq::KnoteQueue::*member(ActiveTag);
 };
@@ -75,7 +82,7 @@ int Queue::unbacked() {
 void Queue::check_promise() {
     if (!kqueue_.exists()) return;
     const bool announced = backend().ringing() || backend().held();
-    // A ring for what was taken back may stay unheard while the kernel has more to tell.
+    // A ring for an event that was taken back may stay unheard while the kernel has more reports.
     const bool excused = backend().ringing() && queued() > 0;
     EXPECT_TRUE(announced == (unbacked() > 0) || excused)
         << (announced ? "" : "not ") << "announced; queued " << queued() << ", unbacked "
@@ -101,7 +108,7 @@ Kevents Queue::wait(int most, Nanos timeout, const Kevents& changes) {
 }
 
 Kevents Queue::wait_until(const timespec* timeout, int most, const Kevents& changes) {
-    // One more than is allowed, to see that it is not touched.
+    // One entry more than is allowed. It must not be changed.
     Kevents events(static_cast<size_t>(most) + 1, sim::change(77, 77, 77));
     const kq::Result<int> result = kqueue_.run(changes.data(), static_cast<int>(changes.size()),
                                                events.data(), most, timeout, nullptr);
@@ -112,7 +119,9 @@ Kevents Queue::wait_until(const timespec* timeout, int most, const Kevents& chan
     for (size_t i = 0; i < events.size(); i++)
         for (size_t j = 0; j < i; j++)
             EXPECT_FALSE((events[i].flags & EV_ERROR) == 0 && events[i].ident == events[j].ident &&
-                         events[i].filter == events[j].filter)
+                         events[i].filter == events[j].filter &&
+                         is_specific(events[i]) == is_specific(events[j]) &&
+                         (!is_specific(events[i]) || events[i].udata == events[j].udata))
                 << "R-48: " << show(events);
     return events;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the tests on the simulated system share: a fixture, a Queue to drive,
-// short ways to write changes and to compare events.
+// Shared by the tests on the simulated system: a fixture, a class Queue, and short functions to
+// write changes and to compare events.
 #ifndef KQ_SIM_TEST_H
 #define KQ_SIM_TEST_H
 
@@ -19,7 +19,7 @@ namespace sim {
 using kq::Mode;
 using Kevents = std::vector<struct kevent>;
 
-// A change. Only the filter tells an ident of a descriptor from another.
+// A change. Only the filter says whether the ident is a descriptor.
 struct kevent change(uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,
                      intptr_t data = 0, void* udata = nullptr);
 
@@ -27,13 +27,13 @@ struct kevent change(uintptr_t ident, int filter, unsigned flags, unsigned fflag
 std::string show(const Kevents& events);
 // The idents, in order.
 std::vector<int> idents(const Kevents& events);
-// The data of the one event there should be; -1000 if it is not one.
+// The data of the only event; -1000 and a failure if there is not exactly one.
 intptr_t only_data(const Kevents& events);
 
 // A kqueue of the library on the simulated kernel queue.
 //
-// After each call it checks the promise of kqueue.h: what is queued and not
-// backed by the kernel is announced, and nothing is announced otherwise.
+// After each call it checks the promise of kqueue.h: queued knotes that the kernel does not back
+// are announced, and otherwise nothing is announced.
 class Queue {
   public:
     Queue();
@@ -41,11 +41,11 @@ class Queue {
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
 
-    // kevent() without an eventlist: ok or the errno.
+    // kevent() without an eventlist: returns ok or the errno.
     Errno apply(const Kevents& changes);
     Errno change(uintptr_t ident, int filter, unsigned flags, unsigned fflags = 0,
                  intptr_t data = 0, void* udata = nullptr);
-    // kevent(): the entries. An error is kept in error().
+    // kevent(): returns the entries. error() has the error.
     Kevents wait(int most = 64, Nanos timeout = 0, const Kevents& changes = {});
     Kevents wait_until(const timespec* timeout, int most = 64, const Kevents& changes = {});
     [[nodiscard]] Errno error() const { return error_; }
@@ -54,7 +54,7 @@ class Queue {
     [[nodiscard]] bool readable() { return backend().readable(); }
     kq::Backend& backend() KQ_NO_ANALYSIS { return kqueue_.backend(); }
     kq::Kqueue& kqueue() { return kqueue_; }
-    // How many are on the active queue; of these, how many the kernel does not know of.
+    // How many knotes are on the active queue, and how many of these the kernel does not back.
     int queued();
     int unbacked();
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Threads of the simulated system are those of the real one; whether there are several is scripted.
+// The simulated system uses the threads of the real system. But the test decides whether the
+// library sees one thread or several.
 #ifndef KQ_THREADING_H
 #define KQ_THREADING_H
 
 #include "../../src/posix/pthreads.h"
 
 namespace kq {
+
+using RawMutex = PthreadMutex;
 
 bool single_threaded();
 

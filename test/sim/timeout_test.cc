@@ -37,7 +37,7 @@ TEST_F(Timeout, LastsExactlyAsLongAsAsked) {
     EXPECT_GT(world().shortest_sleep, 0);
 }
 
-// with no room for events there is nothing to wait for.
+// if there is no room for events, the call waits for nothing.
 TEST_F(Timeout, WithoutEventlistNothingIsAwaited) {
     for (const timespec& ts : {timespec{5, 0}, timespec{-1, 0}}) {
         EXPECT_TRUE(q.wait_until(&ts, 0).empty());
@@ -54,7 +54,7 @@ TEST_F(Timeout, AnInvalidOneIsRefusedAfterTheChanges) {
         EXPECT_EQ(q.error(), Errno::invalid);
         EXPECT_EQ(q.change(1, EVFILT_USER, EV_DELETE), Errno::ok);
     }
-    // An entry written says nothing of the timeout.
+    // If an entry was written, the call does not report the timeout.
     const timespec bad{-1, 0};
     EXPECT_EQ(q.wait_until(&bad, 1, {change(1, EVFILT_USER, EV_DELETE)}).size(), 1u);
 }
@@ -71,7 +71,7 @@ TEST_F(Timeout, HugeIsForEver) {
     EXPECT_EQ(passed(), 4000 * kSecond);
 }
 
-// however often it wakes for nothing, the deadline is that of the first sleep.
+// wakeups without an event do not change the deadline of the first sleep.
 TEST_F(Timeout, IsNotExtendedByWakingForNothing) {
     for (int i = 1; i < 20; i++)
         world().at(i * 49 * kMillisecond, [] { world().wake(); });
@@ -81,7 +81,7 @@ TEST_F(Timeout, IsNotExtendedByWakingForNothing) {
     EXPECT_GT(world().shortest_sleep, 0);
 }
 
-// woken for an event that is no longer true when its turn comes.
+// the call is woken for an event that is no longer true when its turn comes.
 TEST_F(Timeout, AnEventTakenBackDoesNotEndIt) {
     const int fd = quiet();
     ASSERT_EQ(q.change(fd, EVFILT_READ, EV_ADD), Errno::ok);
@@ -104,13 +104,13 @@ TEST_F(Timeout, EndsWithTheFirstEvent) {
     EXPECT_EQ(passed(), 300 * kMillisecond);
 }
 
-// An event at the very end of the wait is an event.
+// An event at the very end of the wait must be reported.
 TEST_F(Timeout, AnEventAtTheDeadlineIsReported) {
     ASSERT_EQ(q.change(1, EVFILT_TIMER, EV_ADD, 0, 100), Errno::ok);
     EXPECT_EQ(q.wait(1, 100 * kMillisecond).size(), 1u);
 }
 
-// R-299, semantics 2.7: what another thread registers wakes a sleeper.
+// R-299, semantics 2.7: a knote that another thread adds wakes a sleeper.
 TEST_F(Timeout, ChangesOfAnotherThreadWakeTheSleeper) {
     world().at(kSecond, [&] { (void)q.change(readable(), EVFILT_READ, EV_ADD | EV_CLEAR); });
     EXPECT_EQ(q.wait(1, kForever).size(), 1u);
@@ -136,7 +136,7 @@ TEST_F(Timeout, ASignalEndsASleepButHidesNoEvent) {
     EXPECT_EQ(q.error(), Errno::ok);
 }
 
-// R-298, D-37: with threads, each sleep ends now and then to look whether the queue is there.
+// R-298, D-37: with several threads, each sleep ends now and then to check that the queue is open.
 TEST_F(Timeout, ClosingTheQueueEndsASleep) {
     world().single_threaded = false;
     world().at(kSecond, [&] { world().close(q.kqueue().descriptor()); });
@@ -145,7 +145,7 @@ TEST_F(Timeout, ClosingTheQueueEndsASleep) {
     EXPECT_LE(passed(), kSecond + 100 * kMillisecond);
 }
 
-// The same when the number is another queue's at once.
+// The same when the number is given to another queue at once.
 TEST_F(Timeout, ClosingTheQueueEndsASleepEvenIfItsNumberIsReused) {
     world().single_threaded = false;
     world().at(kSecond, [&] { (void)world().open(FdKind::other, q.kqueue().descriptor()); });
@@ -153,7 +153,7 @@ TEST_F(Timeout, ClosingTheQueueEndsASleepEvenIfItsNumberIsReused) {
     EXPECT_EQ(q.error(), Errno::bad_descriptor);
 }
 
-// Sleeping in slices changes nothing else.
+// Sleeping in several short sleeps must change nothing else.
 TEST_F(Timeout, SlicesKeepTheDeadline) {
     world().single_threaded = false;
     EXPECT_TRUE(q.wait(1, kSecond + 30 * kMillisecond).empty());
@@ -173,7 +173,8 @@ TEST_F(Timeout, ClosingAWatchedDescriptorWakesNobody) {
     EXPECT_EQ(counts().sleep, 1);
 }
 
-// A source that wakes it for nothing again and again makes it pause: signals end that, too.
+// A source wakes the call again and again without an event. Then the call pauses. A signal ends
+// that pause, too.
 TEST_F(Timeout, ASignalEndsAPause) {
     const kq::Handle stale(kq::Handle::Kind::descriptor, 5000, 0);
     for (Nanos t = 0; t < 100 * kMillisecond; t += kMillisecond / 10)

@@ -18,7 +18,7 @@ class TimerHints : public Sim {
 
     static Nanos mono() { return world().now(Clock::monotonic); }
     static void pass(Nanos ms) { world().advance(ms * kMillisecond); }
-    // By kevent64(), with a leeway in the unit of data.
+    // Uses kevent64(), with a leeway in the unit of data.
     Errno add(uint64_t ident, unsigned flags, unsigned fflags, int64_t data, uint64_t leeway) {
         struct kevent64_s change;
         EV_SET64(&change, ident, kTimer, static_cast<uint16_t>(EV_ADD | flags),
@@ -27,19 +27,20 @@ class TimerHints : public Sim {
     }
 };
 
-// Alone it comes at the end of its leeway; then at the first wakeup of others that it is due at.
+// A timer alone comes at the end of its leeway. With others it comes at the first wakeup at which
+// it is due.
 TEST_F(TimerHints, ALeewayLastsUntilSomebodyWakes) {
     const Nanos start = mono();
     ASSERT_EQ(add(1, 0, 0, 100, 50), Errno::ok);
     EXPECT_EQ(only_data(q.wait(4, kForever)), 1);
     EXPECT_EQ(mono(), start + 150 * kMillisecond);
-    ASSERT_EQ(q.change(2, kTimer, EV_ADD | EV_ONESHOT, 0, 20), Errno::ok);  // before it is due
+    ASSERT_EQ(q.change(2, kTimer, EV_ADD | EV_ONESHOT, 0, 20), Errno::ok);  // before 1 is due
     EXPECT_EQ(idents(q.wait(4, kForever)), std::vector{2});
     EXPECT_EQ(mono(), start + 170 * kMillisecond);
     ASSERT_EQ(q.change(2, kTimer, EV_ADD | EV_ONESHOT, 0, 40), Errno::ok);
     EXPECT_EQ(idents(q.wait(4, kForever)), (std::vector{2, 1}));
     EXPECT_EQ(mono(), start + 210 * kMillisecond);
-    // The grid is that of the times it was due: next at 300.
+    // The period counts from the times when it was due: next at 300.
     EXPECT_EQ(only_data(q.wait(4, kForever)), 1);
     EXPECT_EQ(mono(), start + 350 * kMillisecond);
 }
@@ -60,11 +61,11 @@ TEST_F(TimerHints, NeverEarlyWhereTimeEnds) {
     for (int i = 0; i < 3; i++)
         EXPECT_EQ(idents(q.wait(4, kForever)), std::vector{4});
     pass(3'600'000);
-    EXPECT_EQ(q.wait().size(), 2u);  // the first is due now, and somebody woke
+    EXPECT_EQ(q.wait().size(), 2u);  // the first one is due now, and a call is awake
     EXPECT_TRUE(q.wait().empty());
 }
 
-// A tenth of a second; no more than the period. NOTE_CRITICAL: nothing.
+// The leeway is a tenth of a second, but at most the period. With NOTE_CRITICAL there is none.
 TEST_F(TimerHints, Classes) {
     const struct {
         unsigned fflags;
@@ -102,7 +103,7 @@ TEST_F(TimerHints, Classes) {
     EXPECT_LE(mono(), start + 600 * kMillisecond);
 }
 
-// A time of NOTE_MACHTIME is one of the monotonic clock.
+// NOTE_MACHTIME means a time of the monotonic clock.
 TEST_F(TimerHints, AMomentOfMachTime) {
     const Nanos moment = mono() + 12'345;
     ASSERT_EQ(
@@ -116,10 +117,10 @@ TEST_F(TimerHints, AMomentOfMachTime) {
     EXPECT_EQ(q.change(1, kTimer, EV_DELETE), Errno::no_entry);
 }
 
-// Changes while it waits, in the heap or expired.
+// A timer is changed while it waits for its leeway, or when it has expired.
 TEST_F(TimerHints, ASecondAddCountsAnew) {
     ASSERT_EQ(add(1, 0, 0, 100, 900), Errno::ok);
-    pass(500);  // due, and nobody woke
+    pass(500);  // due, but no call was awake
     EXPECT_TRUE(q.wait().empty());
     const Nanos start = mono();
     ASSERT_EQ(q.change(1, kTimer, EV_ADD, 0, 100), Errno::ok);
@@ -133,11 +134,11 @@ TEST_F(TimerHints, ASecondAddCountsAnew) {
     pass(200);
     EXPECT_EQ(only_data(q.wait()), 2);
     pass(100);
-    EXPECT_TRUE(q.wait().empty());  // due, and it may take a little longer
+    EXPECT_TRUE(q.wait().empty());  // due, but it may take a little longer
     ASSERT_EQ(q.change(1, kTimer, EV_DISABLE), Errno::ok);
     pass(1000);
     ASSERT_EQ(q.change(1, kTimer, EV_ENABLE), Errno::ok);  // D-15, with its leeway
-    EXPECT_TRUE(q.wait().empty());  // the kernel had been set for the time before
+    EXPECT_TRUE(q.wait().empty());                         // the kernel had the earlier deadline
     pass(199);
     EXPECT_TRUE(q.wait().empty());
     pass(1);

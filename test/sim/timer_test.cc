@@ -21,7 +21,7 @@ class Timer : public Sim {
     static void pass(Nanos ms) { world().advance(ms * kMillisecond); }
 };
 
-// to the nanosecond, asleep or polling.
+// to the nanosecond, in a sleep and with polling.
 TEST_F(Timer, FiresAtItsMomentAndNotBefore) {
     const Nanos start = mono();
     ASSERT_EQ(q.change(1, kTimer, EV_ADD, 0, 1000), Errno::ok);
@@ -55,7 +55,7 @@ TEST_F(Timer, Units) {
     }
 }
 
-// D-17, D-18: refused, and an existing timer is untouched.
+// D-17, D-18: the change is refused, and an existing timer is not touched.
 TEST_F(Timer, RefusesNonsense) {
     const auto bad = [&](unsigned fflags, intptr_t data) {
         return q.change(1, kTimer, EV_ADD, fflags, data);
@@ -79,13 +79,13 @@ TEST_F(Timer, CountsWhatWasMissed) {
     pass(524);
     EXPECT_EQ(only_data(q.wait()), 10);
     EXPECT_TRUE(q.wait().empty());
-    pass(26);  // 550: the old grid
+    pass(26);  // 550: the periods count from the start
     EXPECT_EQ(only_data(q.wait()), 1);
 }
 
-// a million periods, each fetched late.
+// a million periods, and each is collected late.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int64_t kManyTicks = 100'000;  // not optimized, either
+constexpr int64_t kManyTicks = 100'000;  // and these builds are not optimized
 #else
 constexpr int64_t kManyTicks = 1'000'000;
 #endif
@@ -104,7 +104,7 @@ TEST_F(Timer, DoesNotDrift) {
     }
 }
 
-// as much time as passes, one event.
+// there is one event, however much time passes.
 TEST_F(Timer, AShortPeriodIsCoalesced) {
     ASSERT_EQ(q.change(1, kTimer, EV_ADD, NOTE_NSECONDS, 1), Errno::ok);
     const int fd = readable();
@@ -128,7 +128,7 @@ TEST_F(Timer, APeriodOfNothing) {
     EXPECT_EQ(idents(q.wait()), std::vector{2});
 }
 
-// never early, whatever is asked.
+// a timer is never early, whatever the program asks for.
 TEST_F(Timer, SaturatesAndNeverFiresEarly) {
     int ident = 0;
     for (const unsigned unit : {0u, 1u * NOTE_SECONDS, 1u * NOTE_USECONDS, 1u * NOTE_NSECONDS})
@@ -136,7 +136,7 @@ TEST_F(Timer, SaturatesAndNeverFiresEarly) {
             for (const unsigned once : {0u, unsigned{EV_ONESHOT}})
                 for (const unsigned absolute : {0u, unsigned{NOTE_ABSOLUTE}}) {
                     const bool soon = unit == NOTE_NSECONDS && data == kHuge / 1000;
-                    if (soon) continue;  // is past as a moment, and not huge as a period
+                    if (soon) continue;  // as a moment it is past, as a period not huge
                     ASSERT_EQ(q.change(++ident, kTimer, EV_ADD | once, unit | absolute, data),
                               Errno::ok);
                 }
@@ -175,7 +175,7 @@ TEST_F(Timer, AddingAgainStartsAnew) {
     EXPECT_EQ(only_data(q.wait()), 1);
 }
 
-// expired and even collected, not fetched.
+// the timer has expired, and was perhaps collected, but not reported.
 TEST_F(Timer, AddingAgainDiscardsWhatExpired) {
     for (const bool collected : {false, true}) {
         ASSERT_EQ(q.change(1, kTimer, EV_ADD, 0, 10), Errno::ok);
@@ -192,7 +192,7 @@ TEST_F(Timer, AddingAgainDiscardsWhatExpired) {
     }
 }
 
-// R-251, and back again.
+// R-251, and back to the first clock.
 TEST_F(Timer, AddingAgainMayChangeTheClock) {
     ASSERT_EQ(q.change(1, kTimer, EV_ADD, 0, 50), Errno::ok);
     ASSERT_EQ(q.change(1, kTimer, EV_ADD, NOTE_ABSOLUTE, real(kMillisecond) + 80), Errno::ok);
@@ -204,10 +204,10 @@ TEST_F(Timer, AddingAgainMayChangeTheClock) {
     pass(29);
     EXPECT_EQ(only_data(q.wait()), 1);
     pass(30);
-    EXPECT_EQ(only_data(q.wait()), 1);  // and it repeats as it did at first
+    EXPECT_EQ(only_data(q.wait()), 1);  // and it is periodic again
 }
 
-// once is once.
+// a one-shot timer stays one.
 TEST_F(Timer, AddingAgainKeepsOneshot) {
     ASSERT_EQ(q.change(1, kTimer, EV_ADD | EV_ONESHOT, 0, 50), Errno::ok);
     ASSERT_EQ(q.change(1, kTimer, EV_ADD, 0, 20), Errno::ok);
@@ -216,7 +216,7 @@ TEST_F(Timer, AddingAgainKeepsOneshot) {
     EXPECT_EQ(q.change(1, kTimer, EV_DELETE), Errno::no_entry);
 }
 
-// D-15: EV_ENABLE begins a new period, nothing of the old is left.
+// D-15: EV_ENABLE begins a new period, and the old period is forgotten.
 TEST_F(Timer, EnablingStartsThePeriodAnew) {
     ASSERT_EQ(q.change(1, kTimer, EV_ADD | EV_DISPATCH, 0, 200), Errno::ok);
     pass(200);
@@ -258,7 +258,7 @@ TEST_F(Timer, IdentsAreJustNumbers) {
     EXPECT_EQ(q.wait().size(), 4u);
 }
 
-// nobody fetches, many timers, one wakeup at the first.
+// Many timers are reported one by one, in the order of their deadlines.
 TEST_F(Timer, ManyTimersComeInTheOrderOfTheirDeadlines) {
     for (int i = 0; i < 200; i++)
         ASSERT_EQ(q.change(i, kTimer, EV_ADD | EV_ONESHOT, 0, (i * 73) % 200 + 1), Errno::ok);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EVFILT_VNODE on simulated files: what only a scripted kernel can do on purpose. The rest of its
-// rules are tested on real files (conformance/vnode_*_test.cc)., D-36.
+// EVFILT_VNODE on simulated files: cases that only a scripted kernel can cause. The other rules are
+// tested on real files (conformance/vnode_*_test.cc)., D-36.
 #include "sim_test.h"
 
 namespace sim {
@@ -15,7 +15,7 @@ class Vnode : public Sim {
     Errno add(int fd, uint32_t notes, unsigned flags = EV_CLEAR) {
         return q.change(static_cast<uintptr_t>(fd), kVnode, EV_ADD | flags, notes);
     }
-    // fflags of the one event there should be; 0: none.
+    // fflags of the only event; 0 if there is none.
     uint32_t notes(Nanos timeout = 0) {
         const Kevents events = q.wait(8, timeout);
         EXPECT_LE(events.size(), 1u) << show(events);
@@ -26,7 +26,8 @@ class Vnode : public Sim {
     const int fd = regular(10);
 };
 
-// with EV_EOF even if nobody asked for NOTE_REVOKE, which is then left out.
+// the event has EV_EOF even if the knote did not ask for NOTE_REVOKE. Then it has no
+// NOTE_REVOKE.
 TEST_F(Vnode, UnmountIsEof) {
     for (const uint32_t mask : {1u * NOTE_WRITE, 1u * NOTE_REVOKE, kChanges}) {
         ASSERT_EQ(add(fd, mask), Errno::ok);
@@ -39,11 +40,12 @@ TEST_F(Vnode, UnmountIsEof) {
     }
 }
 
-// A kernel that says nothing but that something happened: what the core finds by comparing.
+// A kernel that says only that something happened. The core compares the file with its state of
+// before.
 TEST_F(Vnode, UnknownChangesAreFoundByComparing) {
     ASSERT_EQ(add(fd, kChanges), Errno::ok);
     world().changed(fd, kq::kUnknown);
-    EXPECT_EQ(notes(), 1u * NOTE_ATTRIB);  // its time of change is another
+    EXPECT_EQ(notes(), 1u * NOTE_ATTRIB);  // its time of change is new
     world().file(fd).size = 20;
     world().changed(fd, kq::kUnknown);
     EXPECT_EQ(notes() & (NOTE_WRITE | NOTE_EXTEND), 1u * NOTE_WRITE | NOTE_EXTEND);
@@ -55,7 +57,7 @@ TEST_F(Vnode, UnknownChangesAreFoundByComparing) {
     EXPECT_EQ(notes(), 1u * NOTE_DELETE);
 }
 
-// Where nothing is told at all it is looked at every 20 ms, in every mode, disabled or not.
+// If the kernel reports nothing, the library looks every 20 ms, in every mode, disabled or not.
 TEST_F(Vnode, UntoldFilesAreRechecked) {
     world().file(fd).untold = true;
     for (const unsigned mode :
@@ -77,7 +79,7 @@ TEST_F(Vnode, UntoldFilesAreRechecked) {
     }
 }
 
-// a watch that cannot be made leaves nothing, and takes nothing from a reader's.
+// if a watch cannot be made, nothing is left of it. The watch of a reader must stay.
 TEST_F(Vnode, RefusedByTheSystem) {
     world().fail(Fault::watch_file, Errno::too_many_open, 1, 2);
     EXPECT_EQ(add(fd, kChanges), Errno::too_many_open);
@@ -97,7 +99,7 @@ TEST_F(Vnode, RefusedByTheSystem) {
     EXPECT_EQ(q.backend().file_watches(), 0u);
 }
 
-// A reader is not woken by what only the other knote wants to hear of.
+// A reader must not be woken by changes that only the other knote asks for.
 TEST_F(Vnode, AReaderBesideIt) {
     ASSERT_EQ(q.change(static_cast<uintptr_t>(fd), EVFILT_READ, EV_ADD | EV_CLEAR), Errno::ok);
     ASSERT_EQ(add(fd, NOTE_ATTRIB), Errno::ok);
@@ -111,15 +113,15 @@ TEST_F(Vnode, AReaderBesideIt) {
     EXPECT_TRUE(q.wait().empty());
 }
 
-// whoever notices first that the number is another file, nothing is reported and all is
-// forgotten.
+// the number now names another file. Whichever part of the library notices that first,
+// nothing is reported, and the library forgets the old file.
 TEST_F(Vnode, ReusedNumbers) {
     for (const unsigned mode : {0u, 1u * EV_CLEAR, 1u * EV_DISPATCH}) {
         const int number = regular(1);
         ASSERT_EQ(add(number, kChanges, mode), Errno::ok);
         world().grow(number, 1);
         if (mode == 0) {
-            EXPECT_NE(notes(), 0u);  // and is on the queue from now on
+            EXPECT_NE(notes(), 0u);  // and the knote is on the queue now
         }
         world().open(FdKind::regular, number);
         EXPECT_EQ(notes(), 0u) << mode;

@@ -27,9 +27,9 @@ World& world() {
 }
 
 void reset() {
-    KQ_CHECK(world().queues.empty());  // a queue of the last test is still there
+    KQ_CHECK(world().queues.empty());  // a queue of the last test still exists
     instance() = std::make_unique<World>();
-    // The whole suite on a system that reports once: a second test of ctest.
+    // Another test of ctest runs the whole suite on a system that reports once.
     instance()->one_shot = std::getenv("KQ_SIM_ONE_SHOT") != nullptr;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Accounts: what was provoked, what was delivered, and whether the one follows from the other.
+// Accounts: what was provoked, what was delivered, and whether both fit together.
 //
 // A Lane (storm.h) has one activation under way at a time. An Account has many, which race with
-// EV_DELETE, EV_DISABLE, fork() and close(), and still knows what is owed for them.
+// EV_DELETE, EV_DISABLE, fork() and close(). It still knows which events must come.
 #ifndef KQSTRESS_ACCOUNTS_H
 #define KQSTRESS_ACCOUNTS_H
 
@@ -17,7 +17,7 @@
 
 namespace kqstress {
 
-// Choices that a seed repeats.
+// Random choices. The same seed gives the same choices.
 class Dice {
   public:
     explicit Dice(unsigned seed) : engine_(seed) {}
@@ -35,12 +35,12 @@ class Account {
     Account(const Account&) = delete;
     virtual ~Account() = default;
 
-    // One thread: provokes some, and returns when all that is owed for them has come. False if it
-    // did not come.
+    // For one thread: makes some activations and returns when all events for them have come. False
+    // if they did not come.
     virtual bool round() = 0;
-    // What a thread that has collected an event does with it; its udata is the Account.
+    // A thread calls this for each event that it has collected. The event's udata is the Account.
     static void receive(const Event& event);
-    // After the last round(), when nothing is to come any more.
+    // Call this after the last round(), when no more events are to come.
     virtual void balance() const = 0;
 
     [[nodiscard]] const std::string& name() const { return name_; }
@@ -52,25 +52,25 @@ class Account {
     virtual void take(const Event& event) = 0;  // under mutex_
 
     int apply(Ident ident, int filter, int flags, unsigned fflags = 0, intptr_t data = 0);
-    // Waits until take() has made it true; the condition is asked under mutex_.
+    // Waits until take() has made the condition true. The condition is checked under mutex_.
     bool wait_until(const std::function<bool()>& condition, const char* what);
 
     const Queue& q_;
     Dice dice_;
     mutable std::mutex mutex_;
     std::atomic<long> provoked_{0};   // activations
-    std::atomic<long> delivered_{0};  // events, or what `data` says
-    std::atomic<long> withdrawn_{0};  // deleted before anybody got them
+    std::atomic<long> delivered_{0};  // events, or the sum of their `data`
+    std::atomic<long> withdrawn_{0};  // deleted before any thread got them
 
   private:
     const std::string name_;
     std::condition_variable arrived_;
 };
 
-// One of each kind, with knotes in `q`.
+// One account of each kind, with knotes in `q`.
 std::vector<std::unique_ptr<Account>> all_accounts(const Queue& q, unsigned seed);
 
-// Those of accounts_descriptors.cc.
+// Adds the accounts of accounts_descriptors.cc.
 void add_descriptor_accounts(const Queue& q, unsigned seed,
                              std::vector<std::unique_ptr<Account>>& to);
 

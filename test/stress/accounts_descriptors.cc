@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Accounts of what has a descriptor: READ, WRITE, VNODE. See accounts.h.
+// Accounts of filters of descriptors: READ, WRITE, VNODE. See accounts.h.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 namespace kqstress {
 namespace {
 
-// Each byte is read by somebody who was told of it by an edge: one edge lost, and some are left.
+// A thread reads bytes only when an edge has reported them. If one edge is lost, bytes are left.
 class ReadEdges : public Account {
   public:
     ReadEdges(const Queue& q, unsigned seed) : Account("READ CLEAR", q, seed) {
@@ -36,7 +36,8 @@ class ReadEdges : public Account {
     Pipe pipe_ = make_pipe();
 };
 
-// A connection that is filled up and emptied, by those who were told that it can be, only.
+// A connection that is filled and emptied. A thread does so only when an event has said that it
+// can.
 class Flow : public Account {
   public:
     Flow(const char* name, const Queue& q, unsigned seed, Pair pair)
@@ -51,7 +52,8 @@ class Flow : public Account {
             left_ = 100'000L * dice_.up_to(10);
             provoked_ += left_;
         }
-        // Added again it is news that it is writable, and the only one we give.
+        // EV_ADD of a knote that is there reports again that the socket is writable. No
+        // other event starts a round.
         EXPECT_EQ(apply(*pair_.first, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
         return wait_until([this] { return delivered_ == provoked_; }, "it has stopped");
     }
@@ -78,7 +80,7 @@ class Flow : public Account {
 };
 
 // Files that are written to, removed, and closed, with EV_DELETE and without. NOTE_DELETE comes
-// once; NOTE_WRITE once at least, and not more often than was written.
+// exactly once. NOTE_WRITE comes at least once, but not more often than the file was written to.
 class Files : public Account {
   public:
     Files(const Queue& q, unsigned seed) : Account("VNODE", q, seed) {}
@@ -133,7 +135,7 @@ class Files : public Account {
         const auto life = lives_.find(event.ident);
         const bool known = life != lives_.end();
         if ((event.fflags & NOTE_WRITE) != 0) {
-            writes_++;  // it may come here after the file's NOTE_DELETE, by another thread
+            writes_++;  // another thread may bring it here after the file's NOTE_DELETE
             if (known) life->second.writes++;
         }
         if ((event.fflags & NOTE_DELETE) == 0) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A kqueue is closed while threads wait in it and others change it, and its number is somebody
-// else's at once.
+// A kqueue is closed while threads wait in it and others change it. Its number is given to another
+// file at once.
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -24,8 +24,8 @@ class CloseStorm : public Storm {
     static void expect_untouched(Heir heir, int number);
 };
 
-// Triggers, timers and knotes that come and go. Whatever it is answered when the number is not
-// the queue's any more, it must leave the new owner of the number alone.
+// Triggers, timers, and knotes that come and go. When the number is no longer the queue's, the
+// calls may return anything. But they must leave the new owner of the number alone.
 void CloseStorm::change_until_closed(int kq, const std::atomic<bool>& stop) {
     const Event changes[] = {
         change(1, EVFILT_USER, EV_ADD | EV_CLEAR, NOTE_TRIGGER),
@@ -51,7 +51,7 @@ Fd take_over(Heir heir, Fd& other_end) {
 void CloseStorm::expect_untouched(Heir heir, int number) {
     if (heir == Heir::epoll) {
         epoll_event event{};
-        EXPECT_EQ(::epoll_wait(number, &event, 1, 0), 0) << "in somebody else's epoll set";
+        EXPECT_EQ(::epoll_wait(number, &event, 1, 0), 0) << "in the epoll set that has the number";
         return;
     }
     if (heir == Heir::pipe) {
@@ -81,8 +81,8 @@ void CloseStorm::round(int waiters, Heir heir) {
     EXPECT_EQ(close_in_use(kq), 0);
     const Fd owner = take_over(heir, other_end);
     const auto start = now();
-    // Who calls by the number from now on uses the new queue, by his own fault: he gets this.
-    // Those who sleep in the old one must get out of it by themselves.
+    // A thread that calls by the number from now on uses the new queue, by its own mistake. It gets
+    // this event. Threads that sleep in the old queue must wake up by themselves.
     if (heir == Heir::kqueue) {
         closed = true;
         const Event here = change(9, EVFILT_USER, EV_ADD, NOTE_TRIGGER);

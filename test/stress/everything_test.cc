@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// All filters at once, with deletes, disabling, forks, duplicates and closes among them, and an
-// account of each trigger.
+// All filters at once, while other threads delete, disable, fork, duplicate and close. Each trigger
+// has an account.
 #include <unistd.h>
 
 #include "stress/accounts.h"
@@ -33,8 +33,8 @@ void Everything::collect(const Queue& q, const std::atomic<bool>& stop, int neve
     }
 }
 
-// Queues with a knote of each kind, which are closed as they are, or after a part was delivered:
-// nobody else hears of it.
+// Queues with a knote of each kind. They are closed when some of their events have been delivered.
+// Other queues must not notice that.
 void Everything::come_and_go(Dice dice) {
     const Pipe pipe = make_pipe();
     write_bytes(*pipe.write, 1);
@@ -65,7 +65,7 @@ TEST_F(Everything, R301_TheAccountsBalance) {
         const auto accounts = all_accounts(q, seed());
         std::atomic<bool> stop{false};
         duplicates_ = queues_ = 0;
-        const bool has_duplicates = on_linux();  // asked before there are threads, which would wait
+        const bool has_duplicates = on_linux();  // asked here: threads would wait for it
         std::vector<Thread> collectors, drivers;
         for (const int nevents : {1, 3, 16})
             collectors.emplace_back(

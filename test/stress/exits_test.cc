@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Children that exit while somebody begins to watch them, and a thread that waits without an end:
-// no timeout hides that it was not woken.
+// Children exit while a thread begins to watch them. Another thread waits without a timeout,
+// because a timeout would hide that it was not woken.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +11,8 @@ namespace {
 
 class ExitStorm : public Storm {
   protected:
-    // Signals that come and go: what is pending for the process is looked at each time.
+    // Knotes of a signal that come and go. Each time the library looks which signals are pending
+    // for the process.
     void watch_signals() const {
         const Queue q;
         while (running() && !HasFailure()) {

@@ -13,15 +13,15 @@
 namespace kqstress {
 namespace {
 
-// One registration. It has ended when EV_DELETE, or close(), has returned: no call that began
-// later may report it.
+// One registration. It ends when EV_DELETE or close() has returned. A call that begins later must
+// not report it.
 struct Registration {
     std::atomic<long> ended{0};  // 0: not yet; else the moment
     std::atomic<int> ident{-1};
 };
 
-// A pipe that race detectors do not follow: that others look at a number that was given to somebody
-// else is what these storms are about.
+// A pipe that race detectors do not follow. In these storms threads use numbers that now belong to
+// another file. They do so on purpose.
 struct WildPipe {
     WildPipe() { EXPECT_EQ(::syscall(SYS_pipe2, ends, O_CLOEXEC), 0); }
     WildPipe(const WildPipe&) = delete;
@@ -39,7 +39,7 @@ struct WildPipe {
 
 class Reuse : public Storm {
   protected:
-    static constexpr size_t kRemembered = 1 << 16;
+    static constexpr size_t kRemembered = 1 << 20;
 
     long moment() { return ++moments_; }
 
@@ -51,7 +51,7 @@ class Reuse : public Storm {
     }
     void end(Registration& one) { one.ended = moment(); }
 
-    // Collects until `stop`; no event may be of a registration that had ended before the call.
+    // Collects until `stop`. No event may belong to a registration that had ended before the call.
     void watch(const Queue& q, const std::atomic<bool>& stop) {
         while (!stop) {
             const long began = moment();
@@ -66,7 +66,7 @@ class Reuse : public Storm {
         }
     }
 
-    // Waiters, and threads that churn while the storm lasts.
+    // Runs threads that wait, and threads that call `churn` while the storm lasts.
     void run(const Queue& q, int waiters, int churners, const std::function<void(int)>& churn) {
         std::atomic<bool> stop{false};
         std::vector<Thread> watching, churning;
@@ -82,7 +82,9 @@ class Reuse : public Storm {
             thread.join(milliseconds{600'000});
         stop = true;
         watching.clear();
-        EXPECT_GT(seen_, 0);
+        if (!is_warming_up()) {
+            EXPECT_GT(seen_, 0);
+        }
         note("events seen", seen_);
     }
 
@@ -98,7 +100,7 @@ class Reuse : public Storm {
     std::unique_ptr<Registration[]> registrations_{new Registration[kRemembered]};
 };
 
-// The numbers of closed descriptors are given out again at once, to other threads, too.
+// The numbers of closed descriptors are given out again at once, also to other threads.
 TEST_F(Reuse, R304_NoEventOfADescriptorThatWasClosed) {
     rage([this] {
         const Queue q;
@@ -124,7 +126,7 @@ TEST_F(Reuse, R304_NoEventOfADescriptorThatWasClosed) {
 }
 
 TEST_F(Reuse, R302_NoEventAfterDelete) {
-    set_disposition(SIGUSR2, SIG_IGN);  // for those that are still on their way after EV_DELETE
+    set_disposition(SIGUSR2, SIG_IGN);  // for signals that arrive after EV_DELETE
     rage([this] {
         const Queue q;
         const Pair pair = make_socketpair(SOCK_STREAM);
@@ -151,7 +153,7 @@ TEST_F(Reuse, R302_NoEventAfterDelete) {
     });
 }
 
-// Whatever the threads do with one key, there are two states: a knote, or none.
+// Threads change one key in any order. There are two states only: one knote, or none.
 TEST_F(Reuse, R303_OneKeyHasOneKnote) {
     rage([this] {
         const Queue q;
@@ -179,7 +181,8 @@ TEST_F(Reuse, R303_OneKeyHasOneKnote) {
     });
 }
 
-// Descriptors of closed queues come back in time, though nobody tells the library of the close.
+// The library frees the descriptors of closed queues in time, although it does not hear of the
+// close.
 TEST_F(Reuse, R4_QueuesComeAndGoUnder64Descriptors) {
     rlimit saved{};
     ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &saved), 0);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// One kqueue, many threads: every activation reaches exactly one of them (R-300, R-301, R-302,
+// One kqueue, many threads: every activation reaches exactly one thread (R-300, R-301, R-302,
 //
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <memory>
 
 #include "stress/storm.h"
+#include "support/library.h"
 
 namespace kqstress {
 namespace {
@@ -27,7 +29,7 @@ void serve(int kq, const std::atomic<bool>& stop, int nevents) {
     }
 }
 
-// The lanes of one queue: a knote of each kind whose activations go to one thread.
+// The lanes of one queue: one knote of each kind. Each activation must go to one thread.
 class Lanes {
   public:
     explicit Lanes(const Queue& q, bool with_signals = true);
@@ -81,9 +83,17 @@ void Lanes::add_timer_lane() {
 }
 
 void Lanes::add_descriptor_lanes() {
+    // P-EDGE: if a thread does not run between its call and its read(), another one may be told
+    // again, and read the byte.
+    ASSERT_EQ(::fcntl(*pipe_.read, F_SETFL, O_NONBLOCK), 0);
     Lane& edge = make(
         "READ CLEAR", [this] { write_bytes(*pipe_.write, 1); },
-        [this] { EXPECT_EQ(read_bytes(*pipe_.read, 1).size(), 1u); });
+        [this] {
+            char byte = 0;
+            if (::read(*pipe_.read, &byte, 1) == 1) return true;
+            EXPECT_NE(backend(), "linux") << "an edge was reported twice";
+            return false;
+        });
     change(static_cast<uintptr_t>(*pipe_.read), EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, edge);
     make(
         "READ ONESHOT",
@@ -92,14 +102,14 @@ void Lanes::add_descriptor_lanes() {
             change(static_cast<uintptr_t>(*once_.read), EVFILT_READ, EV_ADD | EV_ONESHOT, 0, 0,
                    *all[5]);
         },
-        [this] { EXPECT_EQ(read_bytes(*once_.read, 1).size(), 1u); });
+        [this] { return read_bytes(*once_.read, 1).size() == 1; });
     const auto socket = static_cast<uintptr_t>(*pair_.first);
     Lane& write = make("WRITE DISPATCH",
                        [this, socket] { change(socket, EVFILT_WRITE, EV_ENABLE, 0, 0, *all[6]); });
     change(socket, EVFILT_WRITE, EV_ADD | EV_DISPATCH | EV_DISABLE, 0, 0, write);
 }
 
-// Knotes that never become active, added and deleted beside the others: nobody may see them.
+// Adds and deletes knotes that never become active, beside the others. They must cause no event.
 void disturb(const Queue& q, int base) {
     const Pipe pipe = make_pipe();
     EXPECT_EQ(
@@ -142,7 +152,7 @@ TEST_F(SharedQueue, R301_EachActivationReachesExactlyOneThread) {
     });
 }
 
-// Ticks of a periodic timer: together the threads get what one alone would get.
+// Ticks of a periodic timer: all threads together get as many as one thread alone would get.
 TEST_F(SharedQueue, R301_TicksAreCountedOnce) {
     rage([this] {
         const Queue q;
@@ -150,6 +160,7 @@ TEST_F(SharedQueue, R301_TicksAreCountedOnce) {
         std::atomic<long> ticks{0};
         const auto start = now();
         ASSERT_EQ(q.apply(change(1, EVFILT_TIMER, EV_ADD, 0, 1)), 0);
+        const auto armed = now();
         std::vector<Thread> waiters;
         for (int i = 0; i < 4; i++)
             waiters.emplace_back([&] {
@@ -161,7 +172,7 @@ TEST_F(SharedQueue, R301_TicksAreCountedOnce) {
         while (running())
             ::nanosleep(&nap, nullptr);
         stop = true;
-        const long shortest = since(start).count();
+        const long shortest = since(armed).count();
         waiters.clear();
         for (const Event& event : q.collect())
             ticks += event.data;
@@ -172,15 +183,15 @@ TEST_F(SharedQueue, R301_TicksAreCountedOnce) {
     });
 }
 
-// ThreadSanitizer keeps a signal for the thread it came to until that calls something, and forgets
-// it when the thread is canceled first.
+// ThreadSanitizer keeps a signal until the thread that it came to calls a function. It forgets the
+// signal if the thread is canceled before that.
 #if defined(__SANITIZE_THREAD__)
 constexpr bool kSignalsSurviveCanceling = false;
 #else
 constexpr bool kSignalsSurviveCanceling = true;
 #endif
 
-// A canceled waiter takes nothing with it.
+// A canceled waiter takes no event with it.
 TEST_F(SharedQueue, R54_CanceledWaitersTakeNothingWithThem) {
     rage([this] {
         const Queue q;
@@ -221,7 +232,8 @@ TEST_F(SharedQueue, R54_CanceledWaitersTakeNothingWithThem) {
     });
 }
 
-// Two queues, one watching the other: what happens in the inner is heard through the outer.
+// Two queues, and one watches the other: events of the inner queue are noticed through the outer
+// one.
 TEST_F(SharedQueue, R307_NothingIsLostThroughANestedQueue) {
     rage([this] {
         const Queue inner, outer;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A program that runs for long: echo, timers, children and files, all in one kqueue, which must
-// not need more with time. KQ_SOAK_SECONDS: how long; 4 if it is not set.
+// A program that runs for a long time: echo, timers, children and files, all in one kqueue. It must
+// not need more memory or descriptors with time. KQ_SOAK_SECONDS says how long it runs; 4 seconds
+// if it is not set.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ struct Sample {
     long rounds = 0;
     size_t heap = 0;  // bytes; 0 where a sanitizer has replaced malloc()
     size_t descriptors = 0;
-    long resident = 0;  // KiB; 0 where nobody tells
+    long resident = 0;  // KiB; 0 if the system does not say
 };
 
 long resident_kib() {
@@ -30,15 +31,15 @@ long resident_kib() {
 }
 
 constexpr int kSamples = 10;
-// Beyond what malloc() needs for itself, where some 600 bytes were seen, as some pages are of what
-// is resident. A leak of one knote, 72 bytes, in a thousand changes and events is more in 2,000
-// rounds.
+// The heap may grow by what malloc() needs for itself; about 600 bytes were seen. The resident
+// memory may grow by some pages. A small leak is still found: one knote, 72 bytes, in a thousand
+// changes and events is more than kHeapMargin after 2,000 rounds.
 constexpr size_t kHeapMargin = 4 * 1024;
 constexpr long kResidentMargin = 1024;
 
 class Soak : public SignalTest {
   protected:
-    // The next event, which has to be of this knote.
+    // The next event, which must be an event of this knote.
     Event await(Ident ident, int filter) {
         const std::vector<Event> events = q_.wait(1);
         if (events.size() == 1 && events[0].ident == ident.value && events[0].filter == filter)
@@ -54,7 +55,8 @@ class Soak : public SignalTest {
         EXPECT_EQ(read_bytes(*pair.first, 3).size(), 3u);
     }
 
-    // A connection comes, is served, and ends; every other one is closed with its knotes.
+    // A connection is opened, is used, and ends. If `tidy`, its read knote is deleted before the
+    // close.
     void connection(bool tcp, bool tidy) {
         const Pair pair = tcp ? make_tcp_pair() : make_socketpair(SOCK_STREAM);
         const int fd = *pair.second;
@@ -131,7 +133,7 @@ TEST_F(Soak, WhatItNeedsStaysTheSame) {
     for (const Pair& pair : served_)
         ASSERT_EQ(q_.apply(change(*pair.second, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
     const auto step =
-        wanted_time("KQ_SOAK_SECONDS", 4) / (kSamples + 2);  // the first two to warm up
+        wanted_time("KQ_SOAK_SECONDS", 4) / (kSamples + 2);  // the first two steps warm up
     const auto start = now();
     std::array<Sample, kSamples + 1> series;
     long rounds = 0;
@@ -147,7 +149,7 @@ TEST_F(Soak, WhatItNeedsStaysTheSame) {
     for (const Sample& s : series) {
         EXPECT_EQ(s.descriptors, series[0].descriptors);
         EXPECT_LE(s.heap, series[0].heap + kHeapMargin);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep what is freed
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep freed memory
         EXPECT_LE(s.resident, series[0].resident + kResidentMargin);
 #endif
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the storms share: how long they last, what must be the same before and after, accounting.
+// Shared by the storms: how long they last, what must be the same before and after, accounting.
 //
-// KQ_STRESS_SECONDS in the environment: how long each storm lasts; 2 if it is not set. The ten
-// storms with 8 seconds each are more than a minute. KQ_STRESS_SEED: the choices of a storm that
-// makes some, as it has printed it; the system makes choices, too.
+// KQ_STRESS_SECONDS in the environment says how long each storm lasts; 2 seconds if it is not set.
+// With 8 seconds all storms together take more than a minute. KQ_STRESS_SEED repeats the random
+// choices of a storm that has printed this seed. It does not repeat the choices of the system.
 #ifndef KQSTRESS_STORM_H
 #define KQSTRESS_STORM_H
 
@@ -21,7 +21,7 @@ namespace kqstress {
 
 using namespace kqtest;
 
-// What the process has: taken before and after each storm.
+// What the process has. It is counted before and after each storm.
 struct Census {
     std::map<int, std::string> descriptors;
     long threads = 0;
@@ -30,25 +30,29 @@ struct Census {
     static Census take();
 };
 
-// As many seconds as a variable of the environment says, or the usual.
+// The number of seconds in an environment variable, or the usual number.
 milliseconds wanted_time(const char* variable, double usual);
 
 unsigned choose_seed();
 
-// Freed chunks that malloc caches, for the one thread that is left, count as used.
+// malloc() caches freed chunks for the one thread that is left, and counts them as used.
 inline constexpr size_t kHeapSlack = 64 * 1024;
 
-// Runs what a storm does twice: briefly, so that what is made once and kept is there, then for the
-// whole time. Prints the two censuses and fails the test if they differ.
+// Runs a storm some times. The first runs are short: they make everything that is made once and
+// kept. The last run takes the whole time. Prints the censuses before it and after it, and fails
+// the test if they differ.
 class Storm : public SignalTest {
   protected:
-    // `body` is to stop its threads and close its queues when running() is false.
+    // `body` must stop its threads and close its queues when running() is false.
     void rage(const std::function<void()>& body);
     bool running() const { return now() < end_; }
-    void note(const char* what, long count) const;  // printed with the test's name
-    unsigned seed() const { return seed_; }         // printed, too
+    bool is_warming_up() const { return warming_up_; }  // so short that nothing may happen
+    void note(const char* what, long count) const;      // printed with the test's name
+    unsigned seed() const { return seed_; }             // printed, too
 
   private:
+    Census warm_up(const std::function<void()>& body);
+
     Clock::time_point end_;
     bool warming_up_ = false;
     const unsigned seed_ = choose_seed();
@@ -67,27 +71,28 @@ class Semaphore {
     sem_t semaphore_{};
 };
 
-// A knote whose activations are to be delivered exactly once each. One thread drives it: it
-// provokes one activation, waits until somebody has it, and so on.
+// A knote. Each of its activations must be delivered exactly once. One thread drives it: it makes
+// one activation, waits until a thread has got the event, and so on.
 class Lane {
   public:
-    // `provoke` makes one activation. `take` (may be null) does what the receiver has to do.
-    Lane(std::string name, std::function<void()> provoke, std::function<void()> take = nullptr)
+    // `provoke` makes one activation. `take` (may be null) does what the receiver has to do. It
+    // returns false for an event that is to be ignored, because another thread has taken it.
+    Lane(std::string name, std::function<void()> provoke, std::function<bool()> take = nullptr)
         : name_(std::move(name)), provoke_(std::move(provoke)), take_(std::move(take)) {}
     Lane(const Lane&) = delete;
 
-    // One activation, and its delivery; false if that did not come, or came twice.
+    // Makes one activation and waits for its event. False if the event did not come, or came twice.
     bool drive();
-    // What a thread that has collected an event does with it; its udata is the Lane.
+    // A thread calls this for each event that it has collected. The event's udata is the Lane.
     static void receive(const Event& event);
-    // After the last drive(), when nothing is to come any more.
+    // Call this after the last drive(), when no more events are to come.
     void expect_all_delivered() const;
     long sent() const { return sent_; }
 
   private:
     std::string name_;
     std::function<void()> provoke_;
-    std::function<void()> take_;
+    std::function<bool()> take_;
     std::atomic<long> sent_{0};
     std::atomic<long> received_{0};
     Semaphore arrived_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Moments in the form that NOTE_ABSOLUTE takes, for every width of data.
+// Points in time in the form that NOTE_ABSOLUTE takes, for every width of `data`.
 #ifndef KQTEST_ABSOLUTE_H
 #define KQTEST_ABSOLUTE_H
 

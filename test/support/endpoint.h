@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Every kind of descriptor that EVFILT_READ and EVFILT_WRITE can watch, behind one interface each.
-// So a rule about flags is written once, and tested on all of them.
+// Every kind of descriptor that EVFILT_READ and EVFILT_WRITE can watch, with one interface for each
+// of the two filters. So a rule about flags is written once, and tested on all kinds.
 #ifndef KQTEST_ENDPOINT_H
 #define KQTEST_ENDPOINT_H
 

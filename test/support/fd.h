@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Descriptors for tests: owners, pipes, sockets and files, and what can be done to them.
+// Descriptors for tests: owning classes, pipes, sockets and files, and operations on them.
 #ifndef KQTEST_FD_H
 #define KQTEST_FD_H
 

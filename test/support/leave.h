@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How children that ran the library end.
+// How a child ends that has used the library.
 #ifndef KQTEST_LEAVE_H
 #define KQTEST_LEAVE_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Which library this program runs on. The suite is built once, and runs with the library that the
-// loader finds. So what depends on the backend is asked of the library, and not compiled in.
+// Which library this program runs with. The suite is built once, and runs with the library that the
+// loader finds. So the tests ask the library for its backend when they run.
 #ifndef KQTEST_LIBRARY_H
 #define KQTEST_LIBRARY_H
 
@@ -10,9 +10,9 @@
 
 namespace kqtest {
 
-// The name of its platform directory, "linux" or "posix", as NOTE_VERSION_STR tells it. Empty if
-// the library tells none: the C libkqueue. The first call opens a kqueue for a moment; later calls
-// do nothing.
+// The name of its platform directory, for example "linux" or "posix", as NOTE_VERSION_STR has it.
+// Empty if the library has none: the C libkqueue. The first call opens a kqueue for a moment; later
+// calls do nothing.
 std::string_view backend();
 
 inline bool on_linux() {

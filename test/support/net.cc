@@ -248,6 +248,12 @@ void expect_between(const std::vector<Event>& events, Ident ident, int filter, i
     expect_only(copy, ident, filter, flags, 0, data, nullptr, file, line);
 }
 
+void expect_expiries(const Queue& queue, Ident ident, int flags, milliseconds period,
+                     Clock::time_point start, const char* file, int line) {
+    const std::vector<Event> events = queue.wait();
+    expect_between(events, ident, EVFILT_TIMER, flags, 1, since(start) / period, file, line);
+}
+
 Event pick(const std::vector<Event>& events, int filter, const char* file, int line) {
     const auto matches = [&](const Event& e) { return e.filter == filter; };
     const auto found = std::find_if(events.begin(), events.end(), matches);

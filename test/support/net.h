@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Sockets in every state that a test needs, and ways to wait for what the kernel does in its own
-// time.
+// Sockets in every state that a test needs, and functions that wait for what the kernel does later.
 #ifndef KQTEST_NET_H
 #define KQTEST_NET_H
 
@@ -103,6 +102,12 @@ void expect_sleeps(const Queue& queue, milliseconds time = milliseconds{200},
 void expect_between(const std::vector<Event>& events, Ident ident, int filter, int flags,
                     intptr_t low, intptr_t high, const char* file = __builtin_FILE(),
                     int line = __builtin_LINE());
+
+// Waits for a periodic timer that was added, or started again, at `start`. `data` is 1, except if
+// the process did not run for so long that more periods have ended.
+void expect_expiries(const Queue& queue, Ident ident, int flags, milliseconds period,
+                     Clock::time_point start, const char* file = __builtin_FILE(),
+                     int line = __builtin_LINE());
 
 // The one event of that filter. If there is none, or several: a failure and an empty event.
 Event pick(const std::vector<Event>& events, int filter, const char* file = __builtin_FILE(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Processes to watch: children and grandchildren that do one thing when they are told to.
+// Processes to watch: children and grandchildren that wait for a command and then do one thing.
 #ifndef KQTEST_PROCESS_H
 #define KQTEST_PROCESS_H
 
@@ -55,6 +55,10 @@ class Stranger {
     Fd to_parent_;
     Fd from_parent_;
 };
+
+// A child that exits with `code` when the write end of `gate` is closed, which no child may keep.
+// Its number; -1 if there can be no more.
+pid_t start_at_gate(const Pipe& gate, int code);
 
 // How many descriptors of this process are open.
 int count_descriptors();

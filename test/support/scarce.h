@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// No new descriptors for a while, as at the limit of the process or of the user. If a kqueue then
-// wants its first VNODE knote, it must use the inotify instance of another kqueue.
+// For a while the process gets no new descriptors, as at its limit or at that of the user. A kqueue
+// that then adds its first VNODE knote must use the inotify instance of another kqueue.
 #ifndef KQTEST_SCARCE_H
 #define KQTEST_SCARCE_H
 

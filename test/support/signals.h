@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Signals in tests: puts back what was set, and finds what the library left behind.
+// Signals in tests: restores handlers and masks, and checks that the library has left nothing
+// behind.
 #ifndef KQTEST_SIGNALS_H
 #define KQTEST_SIGNALS_H
 

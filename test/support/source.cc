@@ -8,7 +8,7 @@
 namespace kqtest {
 namespace {
 
-// Three bytes for the reading end of a pair of descriptors.
+// The reading end of a pair of descriptors. Three bytes make it ready.
 class ReadSource : public Source {
   public:
     ReadSource(Fd reader, Fd writer) : reader_(std::move(reader)), writer_(std::move(writer)) {}

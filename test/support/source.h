@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Things that can be watched, made ready and made idle: for rules that hold for all of them.
+// Things that can be watched, made ready and made idle, for tests of rules that hold for all of
+// them.
 //
 //     class Level : public KqTest, public testing::WithParamInterface<SourceKind> {};
 //     TEST_P(Level, R105_...) { const auto source = GetParam().make(); ... }

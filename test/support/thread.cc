@@ -2,8 +2,20 @@
 #include "support/thread.h"
 
 #include <sched.h>
+#include <stdlib.h>
 
 namespace kqtest {
+namespace {
+
+// With KQTEST_THREADS in the environment the process has a second thread before the first test.
+// From then on the library works as in a process with several threads.
+[[maybe_unused]] const bool had_threads = [] {
+    if (::getenv("KQTEST_THREADS") == nullptr) return false;
+    Thread([] {}).join();
+    return true;
+}();
+
+}  // namespace
 
 void in_threads(int count, const std::function<void(int)>& body) {
     std::vector<Thread> threads;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Threads and child processes on which no test can hang.
+// Threads and child processes that cannot make a test hang.
 #ifndef KQTEST_THREAD_H
 #define KQTEST_THREAD_H
 
@@ -41,6 +41,9 @@ class Thread {
     pthread_t handle() const;
     void cancel() const;            // pthread_cancel()
     void signal(int number) const;  // pthread_kill()
+    // For a signal that ends the call in which the thread sleeps. It is repeated, because it does
+    // not end the call if it comes between two slices of a sleep (L-EINTR).
+    void signal_until_ended(int number) const;
 
   private:
     struct State;

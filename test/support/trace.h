@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What tests of tracing share: the levels, and the lines that the library writes.
+// Shared by the tests of tracing: the levels, and the lines that the library writes.
 #ifndef KQTEST_TRACE_H
 #define KQTEST_TRACE_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A directory of its own for each test of EVFILT_VNODE, and operations on the files there by name.
+// Each test of EVFILT_VNODE has a directory of its own. Operations on the files there, by name.
 #ifndef KQTEST_TREE_H
 #define KQTEST_TREE_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A tree of files and directories, random operations on it, and a model of what must be reported to
-// those who watch it: see vnode_model.h.
+// A tree of files and directories, random operations on it, and a model of what must be reported
+// for each watched file: see vnode_model.h.
 #ifndef KQTEST_VNODE_FOREST_H
 #define KQTEST_VNODE_FOREST_H
 

@@ -9,9 +9,9 @@
 namespace kqtest {
 namespace {
 
-// Whether the kernel tells what happened. Elsewhere files are looked at. A change that leaves size,
-// links and mode alone then shows only in the times, and these may be those of the last look
-// (P-VNODE-NOTES, P-VNODE-LATE, P-VNODE-TOUCH).
+// Whether the kernel reports what happened. If not, the library looks at the files. Then a change
+// that leaves size, links and mode alone shows only in the times, and these may be the same as at
+// the last look (P-VNODE-NOTES, P-VNODE-LATE, P-VNODE-TOUCH).
 bool told() {
     return on_linux();
 }

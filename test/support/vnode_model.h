@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What EVFILT_VNODE must report of a batch of operations: semantics 5.5, written without a look at
-// the library. Where the kernel tells exactly what happened, the model says exactly what is
-// reported. Elsewhere it says what must be reported and what may be.
+// What EVFILT_VNODE must report of a batch of operations. The model is written from semantics 5.5,
+// not from the code of the library. Where the kernel reports exactly what happened, the model says
+// exactly what is reported. Elsewhere it says what must be reported and what may be reported.
 #ifndef KQTEST_VNODE_MODEL_H
 #define KQTEST_VNODE_MODEL_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// ActiveQueue: order, marks, counts, and what a walk takes.
+// ActiveQueue: order, markers, counts, and which knotes a walk takes.
 #include "active_queue.h"
 
 #include <gtest/gtest.h>

@@ -19,26 +19,6 @@ struct Counted {
     int* alive;
 };
 
-TEST(Spares, WhatWasGivenBackIsMadeAnewAndNoMoreThanAFewAreKept) {
-    struct Node {
-        int number = 7;
-        void* rest = nullptr;
-    };
-    constexpr int kMany = 100;
-    Spares spares;
-    Node* nodes[kMany];
-    for (int round = 0; round < 2; round++) {
-        for (Node*& node : nodes) {
-            node = spares.make<Node>();
-            ASSERT_NE(node, nullptr);
-            EXPECT_EQ(node->number, 7);
-            node->number = 8;
-        }
-        for (Node* node : nodes)
-            spares.destroy(node);
-    }
-}
-
 TEST(Owned, DestroysWhatItHoldsOnce) {
     int alive = 0;
     {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// KQ_CHECK: silent while true, one line and abort() when broken.
+// KQ_CHECK: silent if the condition is true; otherwise one line, and abort().
 #include "check.h"
 
 #include <gtest/gtest.h>

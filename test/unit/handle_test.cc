@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Handle: kind, index and generation in 64 bits. And kept_flags() and the hash key of knotes.
+// Handle: kind, index and generation in 64 bits. Also kept_flags() and the hash key of knotes.
 #include "handle.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// HashIndex against std::unordered_map: random inserts, finds and removals, growth.
+// HashIndex, compared with std::unordered_map: random inserts, finds and removals, growth.
 #include "hash_index.h"
 
 #include <gtest/gtest.h>

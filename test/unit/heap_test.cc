@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Heap against std::multiset: random pushes, removals from anywhere, the least on top.
+// Heap, compared with std::multiset: random pushes, removals of any element, the least on top.
 #include "heap.h"
 
 #include <gtest/gtest.h>

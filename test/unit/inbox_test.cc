@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Inbox: order, reservation, threads that leave with nothing.
+// Inbox: order, reserved slots, threads that leave without a report.
 #include "inbox.h"
 
 #include <gtest/gtest.h>

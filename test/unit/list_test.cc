@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// List: order, unlinking from anywhere, and what it refuses.
+// List: order, unlinking of any element, and which misuse it refuses.
 #include "list.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Nanos: sums and products that saturate, timespecs in and out.
+// Nanos: sums and products that saturate, conversion from and to timespec.
 #include "nanos.h"
 
 #include <gtest/gtest.h>

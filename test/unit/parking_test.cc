@@ -47,7 +47,7 @@ TEST_F(ParkedKnotesTest, TwoLists) {
     EXPECT_FALSE(notes[1].has(kParked));
 }
 
-// Also if each is parked again meanwhile.
+// Each knote is looked at once, even if it is parked again during the look.
 TEST_F(ParkedKnotesTest, EachIsLookedAtOnce) {
     for (Knote& kn : notes)
         parked.add(kn, Parking::idle);

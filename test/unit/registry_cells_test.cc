@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// References to the cells of the registry: registry_cells.h. A thread that stalls between two steps
-// is played by doing the steps of another one in between.
+// References to the cells of the registry: registry_cells.h. To imitate a thread that
+// stalls between two steps, the test does the steps of another thread between them.
 #include "registry_cells.h"
 
 #include <gtest/gtest.h>

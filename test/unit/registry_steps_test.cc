@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A signal handler that runs between two instructions of the registry, in a process with one
-// thread: each instruction is tried, with the processor's single step. registry_cells.h.
+// A signal handler runs between two instructions of the registry, in a process with one thread. The
+// tests try each instruction, with the single-step mode of the processor. registry_cells.h.
 #include <gtest/gtest.h>
 #include <limits.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ class RegistrySteps : public testing::Test {
             const bool reached = taken > steps;
             if (!reached) between();
             check();
-            if (taken == 0) GTEST_SKIP() << "nobody tells of steps here";
+            if (taken == 0) GTEST_SKIP() << "single steps are not reported here";
             if (steps == INT_MAX)
                 stride = 1 + taken / 50;
             else if (!reached)
@@ -107,7 +107,7 @@ TEST_F(RegistrySteps, AReferenceIsTakenInOneInstruction) {
                  });
 }
 
-// Likewise, and then nobody destroyed it.
+// The same bug in giving a reference back: then the cell was never destroyed.
 TEST_F(RegistrySteps, AReferenceIsGivenBackInOneInstruction) {
     between = retire_cell;
     at_each_step([] { become_live(2); }, give_back,
@@ -123,11 +123,11 @@ int fd = -1;
 Kqueue* found = nullptr;
 
 void open_one() {
-    const Result<int> created = create();
+    const Result<int> created = create(false);
     fd = created.ok() ? created.value() : -1;
     found = nullptr;
 }
-// The number is that of another one then, and the first is destroyed if nobody has a reference.
+// Then the number is that of another kqueue. The first one is destroyed if there is no reference.
 void replace_it() {
     (void)close(fd);
     open_one();

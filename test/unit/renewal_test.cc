@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Renewal: when it is due, and what is different afterwards. Announcing's promises.
+// Renewal: when it is due, and what is different afterwards. Also the promises of Announcing.
 #include "renewal.h"
 
 #include <gtest/gtest.h>

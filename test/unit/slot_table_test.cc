@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// SlotTable: sparse numbers, zeroed elements, pointers that stay good.
+// SlotTable: sparse numbers, zeroed elements, pointers that stay valid.
 #include "slot_table.h"
 
 #include <gtest/gtest.h>
@@ -45,9 +45,9 @@ TEST(SlotTable, ElementsStartZeroAndStayPut) {
 TEST(SlotTable, FindReachesNeighboursOnly) {
     SlotTable<Slot> table;
     ASSERT_NE(table.at(100), nullptr);
-    EXPECT_NE(table.find(64), nullptr);
+    EXPECT_NE(table.find(96), nullptr);
     EXPECT_NE(table.find(127), nullptr);
-    EXPECT_EQ(table.find(63), nullptr);
+    EXPECT_EQ(table.find(95), nullptr);
     EXPECT_EQ(table.find(128), nullptr);
 }
 
@@ -65,7 +65,7 @@ TEST(SlotTable, ForEachVisitsWhatExists) {
         touched++;
     });
     EXPECT_EQ(touched, 2u);
-    EXPECT_EQ(seen.size(), 128u);  // two chunks
+    EXPECT_EQ(seen.size(), 64u);  // two chunks
 }
 
 }  // namespace

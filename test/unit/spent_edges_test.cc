@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// SpentEdges with a fake sampler: no edge is lost, none is repeated more often than promised.
+// SpentEdges with a fake sampler: no edge is lost, and no edge is repeated more often than
+// promised.
 #include "spent_edges.h"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// TimerQueue: two clocks, the earliest deadline, what is due; catch_up() without drift.
+// TimerQueue: two clocks, the earliest deadline, which timers are due; catch_up() without drift.
 #include "timer_queue.h"
 
 #include <gtest/gtest.h>
@@ -48,7 +48,7 @@ TEST(TimerQueue, TakesTheDueInOrderOfTheirDeadlines) {
     EXPECT_EQ(queue.earliest(kMono), kForever);
 }
 
-// Whoever asks the backend to wake it asks again only then.
+// A kqueue asks the backend for a new wakeup only then.
 TEST(TimerQueue, TellsWhenADeadlineMayHaveBecomeTheEarliest) {
     TimerQueue queue;
     TimerKnote a;
@@ -68,6 +68,57 @@ TEST(TimerQueue, TellsWhenADeadlineMayHaveBecomeTheEarliest) {
     EXPECT_FALSE(queue.moved());
     queue.note_moved();
     EXPECT_TRUE(queue.moved());
+}
+
+// A timer with a later deadline needs no new wakeup.
+TEST(TimerQueue, TellsOfANewTimerOnlyIfItIsTheEarliest) {
+    TimerQueue queue;
+    std::vector<TimerKnote> timers(4);
+    for (size_t i = 0; i < timers.size(); i++)
+        ASSERT_EQ(queue.join(kMono), Errno::ok);
+    start(queue, timers[0], kMono, 30);
+    EXPECT_TRUE(queue.moved());
+    queue.note_told();
+    start(queue, timers[1], kMono, 40);
+    start(queue, timers[2], kMono, 30);
+    EXPECT_FALSE(queue.moved());
+    start(queue, timers[3], kMono, 29);
+    EXPECT_TRUE(queue.moved());
+}
+
+// the last of two timers that share a wakeup is put off. The wakeup is then earlier, and the
+// backend must be told.
+TEST(TimerQueue, TellsIfTheLastOfASharedWakeupIsPutOff) {
+    TimerQueue queue;
+    TimerKnote first, last;
+    for (int i = 0; i < 2; i++)
+        ASSERT_EQ(queue.join(kMono), Errno::ok);
+    start(queue, first, kMono, 1'000'000);
+    start(queue, last, kMono, 1'040'000);
+    queue.share(kMono);
+    EXPECT_EQ(queue.wakeup(kMono), 1'040'000);
+    queue.note_told();
+    queue.move(last, 2'000'000);
+    EXPECT_EQ(queue.wakeup(kMono), 1'000'000);
+    EXPECT_TRUE(queue.moved());
+}
+
+TEST(TimerQueue, JoinsInRoomThatIsThere) {
+    TimerQueue queue;
+    EXPECT_FALSE(queue.join_in_room(kMono));
+    EXPECT_FALSE(queue.has_joined(kMono));
+    ASSERT_EQ(queue.join(kMono), Errno::ok);
+    std::vector<TimerKnote> timers(64);
+    size_t joined = 1;
+    while (joined < timers.size() && queue.join_in_room(kMono))
+        joined++;
+    EXPECT_LT(joined, timers.size());  // the array is full
+    for (size_t i = 0; i < joined; i++)
+        start(queue, timers[i], kMono, static_cast<Nanos>(joined - i));
+    EXPECT_EQ(queue.earliest(kMono), 1);
+    ASSERT_EQ(queue.join(kMono), Errno::ok);
+    for (TimerKnote& timer : timers)
+        queue.stop(timer);
 }
 
 TEST(TimerQueue, ClocksAreApart) {

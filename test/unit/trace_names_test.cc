@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What trace lines say: names where there are some, numbers else.
+// What trace lines say: a name where there is one, otherwise a number.
 #include "trace_names.h"
 
 #include <gtest/gtest.h>
@@ -43,8 +43,12 @@ TEST(TraceNames, FlagsAndNotesOfEachFilter) {
         text(5, EVFILT_TIMER, 0, NOTE_MACHTIME | 0x80, 1),
         "{ident 5, EVFILT_TIMER, 0x0, fflags NOTE_MACH_CONTINUOUS_TIME|NOTE_MACHTIME, data 1, "
         "udata 0x0}");
-    EXPECT_EQ(text(5, EVFILT_SIGNAL, EV_CLEAR | 0x800, 1, 0),
-              "{ident 5 SIGTRAP, EVFILT_SIGNAL, EV_CLEAR|0x800, fflags 0x1, data 0, udata 0x0}");
+    EXPECT_EQ(text(5, EVFILT_SIGNAL, EV_CLEAR | 0x1000, 1, 0),
+              "{ident 5 SIGTRAP, EVFILT_SIGNAL, EV_CLEAR|0x1000, fflags 0x1, data 0, udata 0x0}");
+    EXPECT_EQ(text(5, EVFILT_READ, EV_DISPATCH2 | EV_VANISHED, 0, EINPROGRESS),
+              "{ident 5, EVFILT_READ, EV_DISPATCH|EV_UDATA_SPECIFIC|EV_VANISHED, fflags 0x0, data "
+              "115, udata 0x0}");
+    EXPECT_EQ(text_of(kq::Errno::in_progress), "EINPROGRESS");
     EXPECT_EQ(text(5, EVFILT_LIBKQUEUE, EV_ADD, NOTE_DEBUG_FUNC, 0),
               "{ident 5, EVFILT_LIBKQUEUE, EV_ADD, fflags NOTE_DEBUG_FUNC, data 0, udata 0x0}");
     EXPECT_EQ(text(5, 99, EV_ADD, 0, 0),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What happened to a file, and what a kqueue says of it: vnode_hints.h.
+// What happened to a file, and which notes a kqueue reports for that: vnode_hints.h.
 #include "vnode_hints.h"
 
 #include <gtest/gtest.h>
@@ -57,6 +57,36 @@ TEST_F(VnodeHints, ContentsBySize) {
     EXPECT_EQ(list(hints_for(old, written(old, 99), kModified)),
               (Bits{NOTE_TRUNCATE | NOTE_ATTRIB, NOTE_WRITE}));
     EXPECT_EQ(list(hints_for(directory(), directory(), kModified)), Bits{});
+}
+
+// What is taken in one pass is what the general way posts and remembers, even if more has changed
+// than was reported.
+TEST_F(VnodeHints, AWriteInOnePassIsAsAnyOther) {
+    constexpr uint32_t kAll = NOTE_DELETE | NOTE_WRITE | NOTE_EXTEND | NOTE_ATTRIB | NOTE_LINK |
+                              NOTE_RENAME | NOTE_REVOKE | NOTE_TRUNCATE;
+    for (const int64_t size : {99, 100, 101})
+        for (const uint64_t links : {0u, 1u, 2u})
+            for (uint32_t wanted = 0; wanted <= kAll; wanted++) {
+                if ((wanted & ~kAll) != 0) continue;
+                FileState now = written(file(), size);
+                now.links = links;
+                now.mode = 0600;
+                now.name = 8;
+                FileState state = file();
+                const uint32_t posted = take_written(state, now, wanted);
+                uint32_t expected = 0;
+                for (const uint32_t hint : list(hints_for(file(), now, kModified)))
+                    if ((wanted & hint) != 0) expected |= hint;
+                EXPECT_EQ(posted, expected) << "size " << size << ", wanted " << wanted;
+                const FileState remembered = remember(file(), now, kModified);
+                EXPECT_EQ(state.size, remembered.size);
+                EXPECT_EQ(state.links, remembered.links);
+                EXPECT_EQ(state.name, remembered.name);
+                EXPECT_EQ(state.modified, remembered.modified);
+                EXPECT_EQ(state.changed, remembered.changed);
+                EXPECT_EQ(state.mode, remembered.mode);
+                EXPECT_EQ(state.named, remembered.named);
+            }
 }
 
 TEST_F(VnodeHints, AttributesOrLinks) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A program in C that uses the installed library: consumer.sh compiles it with every order of
+ * A program in C that uses the installed library. consumer.sh compiles it with every order of
  * includes, and links it with the DLL and with the static library.
  */
 #if defined(WINSOCK_FIRST)

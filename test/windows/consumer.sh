@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Uses what `cmake --install` and the ZIP of `cpack` bring: consumer.sh <build> <wine prefix>
+# consumer.sh <build> <wine prefix>: uses what `cmake --install` and the ZIP of `cpack` install
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(realpath "$1")
@@ -12,7 +12,8 @@ cpack --config "$build/CPackConfig.cmake" -G ZIP -B "$build/zip" >/dev/null
 zip=$(ls -d "$build"/zip/*/)
 [ -s "$zip/share/doc/libkqueue/LICENSE" ] || { echo "consumer.sh: no licence in the ZIP" >&2; exit 1; }
 
-# use PREFIX - compiles, links and runs, with the DLL, its import library, the static library
+# use PREFIX - compiles, links and runs with the DLL, with its import library, and with the static
+# library
 use() {
     prefix=$1
     cc="x86_64-w64-mingw32-gcc-posix -Wall -Wextra -Werror -I$prefix/include/kqueue"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The examples as Windows programs, under Wine: demo.sh <build> <wine prefix> [<clients>]
-#   echod and echoload: so many TCP connections at once (1000), each with a whole file, every byte
-#   that returns compared; kqtail: a file that grows while it is followed, and what it shows compared.
+# demo.sh <build> <wine prefix> [<clients>]: runs the examples as Windows programs, under Wine
+#   echod and echoload: <clients> TCP connections at once (1000). Each sends a whole file, and every
+#   byte that returns is compared. kqtail follows a file that grows, and its output is compared.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(realpath "$1")
@@ -31,7 +31,7 @@ mkfifo console
 wine ./echod.exe -p 0 -i 0 <console >echod.out 2>&1 &
 echod=$!
 exec 3>console
-# until COMMAND... - for 60 s
+# until_true COMMAND...: repeats the command for at most 60 s
 until_true() {
     for _ in $(seq 600); do
         if "$@"; then return 0; fi

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# The DLL needs system DLLs only, and exports the API only: imports.sh <libkqueue.dll>
+# imports.sh <libkqueue.dll>: checks that the DLL needs only system DLLs, and exports only the API
 set -eu
 here=$(dirname "$0")
 dump=$(x86_64-w64-mingw32-objdump -p "$1")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// EV_CLEAR, EV_ONESHOT, EV_DISPATCH, EV_DISABLE on sockets, of which the kernel tells once.
+// EV_CLEAR, EV_ONESHOT, EV_DISPATCH and EV_DISABLE on sockets. The kernel reports the state of a
+// socket only once.
 #include "support.h"
 
 namespace kqtest {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// kqueue() and kevent() as such, EVFILT_USER, EVFILT_TIMER.
+// kqueue() and kevent() themselves, EVFILT_USER, EVFILT_TIMER.
 #include "support.h"
 
 namespace kqtest {
@@ -20,6 +20,15 @@ TEST(Queue, R2_IsNotInherited) {
     DWORD flags = HANDLE_FLAG_INHERIT;
     ASSERT_TRUE(GetHandleInformation(reinterpret_cast<HANDLE>(_get_osfhandle(q.fd())), &flags));
     EXPECT_EQ(flags & HANDLE_FLAG_INHERIT, 0u);
+}
+
+TEST(Queue, R9_CannotBeReadOrWritten) {
+    const Queue q;
+    char byte = 'x';
+    EXPECT_EQ(_write(q.fd(), &byte, 1), -1);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT_EQ(_read(q.fd(), &byte, 1), -1);
+    EXPECT_EQ(errno, EBADF);
 }
 
 TEST(Queue, R10_AfterCloseItIsBadAndTheNumberIsFree) {
@@ -58,8 +67,37 @@ TEST(Queue, R13_ManyOpenedAndClosedLeaveNothing) {
         q.expect_none();
         if (i == 50) before = next_handle();
     }
-    // Numbers of handles are used again, the lowest first: had they leaked this one were large.
+    // The system uses handle numbers again, the lowest first. If handles leaked, this one would be
+    // large.
     EXPECT_LT(next_handle(), before + 4 * 60);
+}
+
+// A plug-in may have a copy of the library of its own. Both make pipes in one process.
+TEST(Queue, R1_TwoCopiesOfTheLibrary) {
+    HMODULE first = nullptr;
+    char path[MAX_PATH];
+    ASSERT_NE(GetModuleHandleExA(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS |
+                                     GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+                                 reinterpret_cast<const char*>(&kqueuex), &first),
+              0);
+    const DWORD length = GetModuleFileNameA(first, path, MAX_PATH);
+    ASSERT_TRUE(length > 0 && length < MAX_PATH);
+    const std::string copy = temporary_name("copy") + ".dll";
+    ASSERT_NE(CopyFileA(path, copy.c_str(), FALSE), 0);
+    HMODULE second = LoadLibraryA(copy.c_str());
+    ASSERT_NE(second, nullptr);
+    EXPECT_NE(second, first);
+    const auto other = reinterpret_cast<decltype(&kqueue)>(
+        reinterpret_cast<void (*)()>(GetProcAddress(second, "kqueue")));
+    ASSERT_NE(other, nullptr);
+    const Queue q;
+    for (int i = 0; i < 4; i++) {
+        const int number = other();
+        ASSERT_GE(number, 0) << "errno " << errno;
+        EXPECT_EQ(_close(number), 0);
+    }
+    // The copy pins itself, so the file can go only later, in the directory of temporary files.
+    (void)MoveFileExA(copy.c_str(), nullptr, MOVEFILE_DELAY_UNTIL_REBOOT);
 }
 
 TEST(Queue, R19_InvalidTimeouts) {
@@ -204,7 +242,8 @@ TEST(Timer, R242_LessThanAMillisecond) {
     };
     auto took = twenty();
     EXPECT_GE(took, std::chrono::microseconds(20 * 300));
-    // With the system's tick they would take 300 ms. The machine may stand still now and then.
+    // With the system's tick the 20 timers would take 300 ms. The machine may stand still now and
+    // then.
     for (int tries = 1; tries < 10 && took > milliseconds(250); tries++)
         took = twenty();
     EXPECT_LT(took, milliseconds(250));
@@ -213,12 +252,12 @@ TEST(Timer, R242_LessThanAMillisecond) {
 TEST(Timer, R245_Absolute) {
     Queue q;
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
-    const auto then = std::chrono::duration_cast<milliseconds>(since_epoch).count() + 80;
+    const auto then = std::chrono::duration_cast<milliseconds>(since_epoch).count() + 1000;
     const auto begin = Clock::now();
     EXPECT_EQ(q.change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, NOTE_ABSOLUTE, then), 0);
     q.expect_none();
     EXPECT_EQ(q.one().ident, 1u);
-    EXPECT_GE(Clock::now() - begin, milliseconds(70));
+    EXPECT_GE(Clock::now() - begin, milliseconds(990));
 }
 
 TEST(Timer, R236_AnEarlierOneOfAnotherThreadWakesTheSleepersInTime) {

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Builds libkqueue for Windows with mingw-w64, and runs its tests under Wine: test/windows/run.sh
-# Needs, on Debian: apt install g++-mingw-w64-x86-64-posix wine64 libgtest-dev cmake ninja-build
-# Says what is missing and skips (77) otherwise. On Windows itself: build with CMake, run ctest.
+# test/windows/run.sh: builds libkqueue for Windows with mingw-w64, and runs its tests under Wine.
+# It needs, on Debian: apt install g++-mingw-w64-x86-64-posix wine64 libgtest-dev cmake ninja-build
+# If one of them is missing, the script says so and skips (77). On Windows itself, build with CMake
+# and run ctest.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -20,7 +21,10 @@ fi
 cmake --preset windows
 cmake --build --preset windows
 status=0
-ctest --preset windows "$@" || status=$?
+# A program that fails is run again, at most twice. Wine is sometimes late, and a few of some 3,000
+# tests notice that. A test that fails three times in a row has found a fault. ctest says what was
+# repeated.
+ctest --preset windows --repeat until-pass:3 "$@" || status=$?
 [ $status != 0 ] || cpack --preset windows || status=$?
 test/windows/wine.sh build/windows/wine --stop || true
 exit $status

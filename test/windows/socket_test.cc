@@ -69,7 +69,7 @@ TEST(Read, R111_EndBehindData) {
     const struct kevent event = q.one();
     EXPECT_EQ(event.data, 8);
     if (!is_wine()) {
-        EXPECT_NE(event.flags & EV_EOF, 0);  // Wine tells of the end when all is read
+        EXPECT_NE(event.flags & EV_EOF, 0);  // Wine reports the end when everything was read
     }
     EXPECT_EQ(pair.a.receive(), "12345678");
     EXPECT_NE(q.one().flags & EV_EOF, 0);
@@ -94,7 +94,7 @@ TEST(Read, R114_R115_ResetIsToldAndTheErrorLeftToTheProgram) {
         EXPECT_NE(event.flags & EV_EOF, 0);
         EXPECT_EQ(event.fflags, static_cast<unsigned>(ECONNRESET));
     }
-    if (is_wine()) return;  // where recv() gives 0 after a reset, kqueue or not
+    if (is_wine()) return;  // with Wine, recv() gives 0 after a reset, even without a kqueue
     char byte = 0;
     EXPECT_EQ(recv(pair.a.get(), &byte, 1, 0), -1);
     EXPECT_EQ(WSAGetLastError(), WSAECONNRESET);
@@ -180,8 +180,9 @@ TEST(Write, R149_R150_FreeSpace) {
     EXPECT_GT(q.one().data, 0);
     EXPECT_EQ(q.change(pair.a, EVFILT_WRITE, EV_DELETE), 0);
     EXPECT_EQ(q.change(pair.a, EVFILT_WRITE, EV_ADD | EV_CLEAR), 0);
+    SinceEdge edge;
     EXPECT_GT(q.one().data, 0);
-    q.expect_none(milliseconds(100));
+    q.expect_none(milliseconds(100), edge);
 }
 
 TEST(Write, R151_FullAndEmptied) {
@@ -190,7 +191,8 @@ TEST(Write, R151_FullAndEmptied) {
     u_long on = 1;
     ioctlsocket(pair.a.get(), FIONBIO, &on);
     const std::string much(65536, 'x');
-    // What is sent may be taken elsewhere while it is full: until nothing goes for a while.
+    // The system may move sent bytes elsewhere while the socket is full. So this sends until
+    // nothing goes for a while.
     for (int refused = 0; refused < 5;) {
         if (send(pair.a.get(), much.data(), static_cast<int>(much.size()), 0) > 0) {
             refused = 0;
@@ -249,7 +251,7 @@ TEST(Write, R155_R156_R157_ListenersNeverDatagramsAtOnceAndNoEofForAFin) {
 
 // ---- both, and several kqueues ----
 
-// What the C libkqueue's way of waiting cannot do: there is one record of events for a socket.
+// The C libkqueue cannot do this with its way of waiting: it has one record of events for a socket.
 TEST(Both, R148_LevelForReadingEdgeForWriting) {
     Queue q;
     const Pair pair;
@@ -266,6 +268,36 @@ TEST(Both, R148_LevelForReadingEdgeForWriting) {
         EXPECT_EQ(pair.a.receive(), "x");
         q.expect_none(milliseconds(0), edge);
     }
+}
+
+// The poll for reading is outstanding and must be made anew.
+TEST(Both, R108_WhatIsAddedIsReportedByTheSameCall) {
+    const Queue q;
+    const Pair pair;
+    struct kevent list[4];
+    const timespec at_once{0, 0};
+    EV_SET(&list[0], pair.a, EVFILT_READ, EV_ADD, 0, 0, nullptr);
+    EXPECT_EQ(kevent(q.fd(), list, 1, list, 4, &at_once), 0);
+    EV_SET(&list[0], pair.a, EVFILT_WRITE, EV_ADD, 0, 0, nullptr);
+    EXPECT_EQ(kevent(q.fd(), list, 1, list, 4, &at_once), 1);
+    EXPECT_EQ(list[0].filter, EVFILT_WRITE);
+}
+
+// If a call has no room, it keeps the answer of the poll, which reports only one of the directions.
+TEST(Both, R106_WhatHasBecomeTrueSince) {
+    Queue q;
+    const Pair pair;
+    Pair ends;
+    EXPECT_EQ(q.change(pair.a, EVFILT_WRITE, EV_ADD), 0);
+    EXPECT_EQ(q.change(ends.a, EVFILT_READ, EV_ADD), 0);
+    EXPECT_EQ(q.collect(1).size(), 1u);
+    EXPECT_EQ(q.change(pair.b, EVFILT_WRITE, EV_ADD), 0);
+    EXPECT_EQ(q.change(ends.a, EVFILT_WRITE, EV_ADD), 0);
+    EXPECT_EQ(q.collect(3).size(), 3u);
+    EXPECT_EQ(q.collect(2).size(), 2u);
+    ends.b.close();
+    std::this_thread::sleep_for(milliseconds(50));
+    EXPECT_EQ(q.collect().size(), 4u);
 }
 
 TEST(Both, R73_DeletingOneLeavesTheOther) {
@@ -294,7 +326,7 @@ TEST(Both, R74_TwoKqueuesOnOneSocket) {
         b.expect_none(milliseconds(0), edge);
         EXPECT_EQ(pair.a.receive(), "x");
         a.expect_none();
-        b.expect_none(milliseconds(30));  // sees that it was read
+        b.expect_none(milliseconds(30));  // this call sees that it was read
     }
 }
 

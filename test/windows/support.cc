@@ -57,7 +57,7 @@ struct kevent Queue::one() {
 struct kevent Queue::one_beside(int filter, SinceEdge& edge) {
     for (;;) {
         std::vector<struct kevent> events = wait();
-        if (events.empty()) return one();  // which fails
+        if (events.empty()) return one();  // this fails
         const size_t all = events.size();
         std::erase_if(events, [&](const struct kevent& event) {
             return event.filter == filter && edge.is_long();
@@ -185,18 +185,27 @@ void Pipe::close(int end) {
     ends[end] = -1;
 }
 
+int handles() {
+    int count = 0;
+    for (uintptr_t h = 4; h < 8192; h += 4) {
+        DWORD flags = 0;
+        if (GetHandleInformation(reinterpret_cast<HANDLE>(h), &flags) != 0) count++;
+    }
+    return count;
+}
+
 std::string temporary_name(const char* stem) {
     static int number = 0;
     char directory[MAX_PATH];
     GetTempPathA(sizeof directory, directory);
-    // Wine gives the same process numbers again each time that it is started.
+    // Each time that Wine is started, it gives the same process numbers again.
     static const std::string run =
         std::to_string(GetCurrentProcessId()) + "-" + std::to_string(GetTickCount64());
     return std::string(directory) + stem + "-" + run + "-" + std::to_string(number++);
 }
 
 File::File(const std::string& content) : name(temporary_name("kqueue")) {
-    // Others may rename and remove it.
+    // Other programs may rename and remove it.
     void* handle = CreateFileA(name.c_str(), GENERIC_READ | GENERIC_WRITE,
                                FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
                                CREATE_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr);
@@ -216,6 +225,34 @@ void File::write(const std::string& text) const {
     if (size != 0) {
         EXPECT_EQ(_write(fd, text.data(), size), static_cast<int>(size));
     }
+}
+
+Child::Child() {
+    char self[MAX_PATH];
+    GetModuleFileNameA(nullptr, self, sizeof self);
+    std::string line =
+        std::string("\"") + self +
+        "\" --gtest_brief=1 --gtest_filter=*DISABLED_Sleeps --gtest_also_run_disabled_tests";
+    // The test that sleeps belongs to one shard only, but every shard needs it for its children.
+    SetEnvironmentVariableA("GTEST_TOTAL_SHARDS", nullptr);
+    SetEnvironmentVariableA("GTEST_SHARD_INDEX", nullptr);
+    STARTUPINFOA start{};
+    start.cb = sizeof start;
+    started_ = CreateProcessA(nullptr, line.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr,
+                              &start, &info_) != 0;
+    EXPECT_TRUE(started_);
+}
+
+Child::~Child() {
+    if (!started_) return;
+    TerminateProcess(info_.hProcess, 0);
+    WaitForSingleObject(info_.hProcess, 5000);
+    CloseHandle(info_.hProcess);
+    CloseHandle(info_.hThread);
+}
+
+void Child::end(unsigned code) const {
+    EXPECT_TRUE(TerminateProcess(info_.hProcess, code));
 }
 
 }  // namespace kqtest

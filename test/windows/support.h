@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What the tests of Windows share: a kqueue that is closed, sockets in pairs, whether it is Wine.
+// Shared by the tests of Windows: a kqueue that closes itself, pairs of sockets, whether this is
+// Wine.
 #ifndef KQ_TEST_WINDOWS_SUPPORT_H
 #define KQ_TEST_WINDOWS_SUPPORT_H
 
@@ -23,14 +24,14 @@
 
 namespace kqtest {
 
-// Wine, where it is not as Windows: the tests skip by this and say what it lacks.
+// Whether this is Wine. Some tests check less there, or are skipped and say what Wine lacks.
 bool is_wine();
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// An edge that stays ready is told again, after 250 ms at first (BUGS.md, W-EDGE). If the machine
-// stood still for so long, what a test did not expect may be that.
+// An edge that stays ready is reported again, first after 250 ms (BUGS.md, W-EDGE). If the machine
+// stood still that long, an unexpected event may be such a repeated one.
 class SinceEdge {
   public:
     [[nodiscard]] bool is_long() const { return Clock::now() - told_ > milliseconds(200); }
@@ -54,13 +55,13 @@ class Queue {
     // One change: 0 or the errno.
     int change(uintptr_t ident, int filter, int flags, unsigned fflags = 0, intptr_t data = 0,
                void* udata = nullptr);
-    // What is there now; or what comes within the time.
+    // Collects the events that are there, or that come within the time.
     std::vector<struct kevent> collect(int most = 16, milliseconds wait = milliseconds(0));
     std::vector<struct kevent> wait(int most = 16) { return collect(most, milliseconds(5000)); }
-    // The one event that comes; a failure, and zeros, if it is none or several.
+    // The one event that comes. Fails and returns zeros if there is none, or several.
     struct kevent one();
     void expect_none(milliseconds wait = milliseconds(0));
-    // Likewise, where edges may be told again, of which this is the one of `filter`.
+    // The same two, if the edge of `filter` may be reported again.
     struct kevent one_beside(int filter, SinceEdge& edge);
     void expect_none(milliseconds wait, SinceEdge& edge);
 
@@ -68,7 +69,7 @@ class Queue {
     int fd_;
 };
 
-// A socket that is closed. Converts to the ident.
+// A socket that closes itself. It converts to the ident.
 class Socket {
   public:
     explicit Socket(SOCKET socket = INVALID_SOCKET) : socket_(socket) {}
@@ -80,7 +81,7 @@ class Socket {
     }
     ~Socket() { close(); }
     void close();
-    // As a connection is reset.
+    // Closes it so that the connection is reset.
     void reset();
     SOCKET release();
     [[nodiscard]] SOCKET get() const { return socket_; }
@@ -117,7 +118,7 @@ struct Pipe {
     void close(int end);
 };
 
-// A file of its own, and its descriptor.
+// A file of the test's own, and its descriptor.
 struct File {
     std::string name;
     int fd = -1;
@@ -128,7 +129,26 @@ struct File {
     void write(const std::string& text) const;
 };
 
+// How many handles this process has.
+int handles();
+
 std::string temporary_name(const char* stem);
+
+// A process that runs this program and sleeps (system_test.cc: Process.DISABLED_Sleeps). It ends
+// with the object.
+class Child {
+  public:
+    Child();
+    ~Child();
+    Child(const Child&) = delete;
+    Child& operator=(const Child&) = delete;
+    void end(unsigned code) const;
+    [[nodiscard]] uintptr_t pid() const { return info_.dwProcessId; }
+
+  private:
+    PROCESS_INFORMATION info_{};
+    bool started_;
+};
 
 }  // namespace kqtest
 

@@ -59,7 +59,7 @@ TEST(Signal, R222_R233_TheProgramsHandlerRunsAndIsPutBack) {
         EXPECT_EQ(raise(SIGTERM), 0);
         EXPECT_EQ(handled, 1);
         EXPECT_EQ(q.one().data, 1);
-        // One that is installed while it is watched is heard of by the next call.
+        // A handler that is set while the signal is watched is noticed by the next call.
         EXPECT_NE(signal(SIGTERM, count_handled), SIG_ERR);
         q.expect_none(milliseconds(1));
         EXPECT_EQ(raise(SIGTERM), 0);
@@ -86,44 +86,10 @@ TEST(Signal, R227_ASleeperAndTwoKqueues) {
 
 // ---- EVFILT_PROC ----
 
-class Child {
-  public:
-    explicit Child(const char* arguments) {
-        char self[MAX_PATH];
-        GetModuleFileNameA(nullptr, self, sizeof self);
-        std::string line = std::string("\"") + self + "\" " + arguments;
-        STARTUPINFOA start{};
-        start.cb = sizeof start;
-        started_ = CreateProcessA(nullptr, line.data(), nullptr, nullptr, FALSE, 0, nullptr,
-                                  nullptr, &start, &info_) != 0;
-        EXPECT_TRUE(started_);
-    }
-    ~Child() { forget(); }
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
-    void forget() {
-        if (!started_) return;
-        TerminateProcess(info_.hProcess, 0);
-        WaitForSingleObject(info_.hProcess, 5000);
-        CloseHandle(info_.hProcess);
-        CloseHandle(info_.hThread);
-        started_ = false;
-    }
-    void end(unsigned code) const { EXPECT_TRUE(TerminateProcess(info_.hProcess, code)); }
-    [[nodiscard]] uintptr_t pid() const { return info_.dwProcessId; }
-
-  private:
-    PROCESS_INFORMATION info_{};
-    bool started_;
-};
-
-// Run by the tests below, in a process of its own.
+// This is no test. A Child runs it, in a process of its own.
 TEST(Process, DISABLED_Sleeps) {
     std::this_thread::sleep_for(std::chrono::seconds(30));
 }
-
-constexpr char kSleeps[] =
-    "--gtest_brief=1 --gtest_filter=*DISABLED_Sleeps --gtest_also_run_disabled_tests";
 
 TEST(Process, R64_ThereIsNone) {
     Queue q;
@@ -132,7 +98,7 @@ TEST(Process, R64_ThereIsNone) {
 
 TEST(Process, R199_ExitCode) {
     Queue q;
-    const Child child(kSleeps);
+    const Child child;
     EXPECT_EQ(q.change(child.pid(), EVFILT_PROC, EV_ADD, NOTE_EXIT), 0);
     q.expect_none(milliseconds(20));
     std::thread other([&] {
@@ -150,7 +116,7 @@ TEST(Process, R199_ExitCode) {
 
 TEST(Process, R198_EndedByAnException) {
     Queue q;
-    const Child child(kSleeps);
+    const Child child;
     EXPECT_EQ(q.change(child.pid(), EVFILT_PROC, EV_ADD, NOTE_EXIT), 0);
     child.end(STATUS_ACCESS_VIOLATION);
     EXPECT_EQ(q.one().data, SIGSEGV);
@@ -160,7 +126,7 @@ TEST(Process, R203_R206_DeletedAndTwoKqueues) {
     Queue a;
     Queue b;
     Queue c;
-    const Child child(kSleeps);
+    const Child child;
     for (Queue* q : {&a, &b, &c})
         EXPECT_EQ(q->change(child.pid(), EVFILT_PROC, EV_ADD, NOTE_EXIT), 0);
     EXPECT_EQ(c.change(child.pid(), EVFILT_PROC, EV_DELETE), 0);
@@ -172,7 +138,7 @@ TEST(Process, R203_R206_DeletedAndTwoKqueues) {
 
 TEST(Process, R214_WhatNobodyTellsIsRefused) {
     Queue q;
-    const Child child(kSleeps);
+    const Child child;
     EXPECT_EQ(q.change(child.pid(), EVFILT_PROC, EV_ADD, NOTE_FORK), ENOTSUP);
 }
 
@@ -221,7 +187,7 @@ TEST(Vnode, R181_Links) {
         GTEST_SKIP() << "no hard links";
     EXPECT_EQ(q.one().fflags, unsigned{NOTE_LINK});
     EXPECT_TRUE(DeleteFileA(other.c_str()));
-    if (is_wine()) return;  // where no name of a file goes while it is open
+    if (is_wine()) return;  // Wine keeps every name of a file while it is open
     EXPECT_EQ(q.one().fflags, unsigned{NOTE_LINK});
 }
 
@@ -244,16 +210,16 @@ TEST(Vnode, R179_Renaming) {
         EXPECT_TRUE(MoveFileA(file.name.c_str(), other.c_str()));
         file.name = other;
         EXPECT_EQ(q.one().fflags, unsigned{NOTE_RENAME});
-        q.expect_none(milliseconds(150));  // nor when it is looked at
+        q.expect_none(milliseconds(150));  // and no event when the file is looked at
     }
-    // Another file with the name that it had is no concern of it.
+    // Another file gets the former name. That is no news of this file.
     const int other = _open(first.c_str(), _O_CREAT | _O_RDWR, 0600);
     EXPECT_TRUE(MoveFileA((_close(other), first.c_str()), (first + "-fourth").c_str()));
     q.expect_none(milliseconds(150));
     EXPECT_TRUE(DeleteFileA((first + "-fourth").c_str()));
 }
 
-// Which no look could find.
+// Looking at the file could not find this.
 TEST(Vnode, R179_RenamedToAndFro) {
     Queue q;
     const File file("abc");
@@ -286,7 +252,7 @@ TEST(Vnode, R192_ManyFilesOfADirectoryAndTwoKqueues) {
     queues[0].expect_none(milliseconds(150));
 }
 
-// Written by a name of which the system does not tell: it is looked at.
+// The file is written by a name about which the system reports nothing. So the library looks.
 TEST(Vnode, R171_ByANameElsewhere) {
     const std::string directory = temporary_name("elsewhere");
     const std::string link = directory + "\\link";
@@ -302,7 +268,7 @@ TEST(Vnode, R171_ByANameElsewhere) {
         _close(fd);
         EXPECT_NE(q.one().fflags & NOTE_EXTEND, 0u);
     }
-    // When nothing is open: Wine takes no name from a file that is.
+    // Nothing may be open here: Wine removes no name of an open file.
     EXPECT_TRUE(DeleteFileA(link.c_str()));
     EXPECT_TRUE(RemoveDirectoryA(directory.c_str()));
 }
@@ -324,7 +290,7 @@ TEST(Vnode, R193_ClosedWhileItIsWatched) {
     File file("abc");
     EXPECT_EQ(q.change(file.fd, EVFILT_VNODE, EV_ADD | EV_CLEAR, kAll), 0);
     _close(file.fd);
-    // The number is another file's now, in the same directory.
+    // Now the number belongs to another file, in the same directory.
     const File second("de");
     file.fd = -1;
     second.write("x");

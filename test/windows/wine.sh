@@ -1,12 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Runs a Windows program under Wine: wine.sh <prefix directory> <program> [<argument>...]
-# The prefix (700 MB) is made the first time; it says Windows 10. Wine's server and services stay, so
-# that the next program starts in a twentieth of a second: wine.sh <prefix directory> --stop ends them.
+# wine.sh <prefix directory> <program> [<argument>...]: runs a Windows program under Wine. The first
+# run makes the prefix (700 MB), which says that it is Windows 10. Wine's server and services go on
+# running, so that the next program starts in a twentieth of a second.
+# wine.sh <prefix directory> --stop ends them.
 #
-# A program that takes longer than KQ_WINE_LIMIT seconds (200) has failed, and Wine of this prefix is
-# ended with it, since a server that hangs would hang all that come after. If it is the server that
-# died (BUGS.md, W-WINE), or Wine does not start, the program is run again, twice at most; that is said.
+# A program that takes longer than KQ_WINE_LIMIT seconds (200) has failed. Then Wine of this prefix
+# is ended, too, because a server that hangs would stop all later programs. If the server has died
+# (BUGS.md, W-WINE), or if Wine does not start, the program runs again, at most twice, with a
+# message.
 set -eu
 WINEPREFIX=$(realpath -m "$1")
 shift
@@ -27,26 +29,26 @@ if [ -z "$wine" ] || [ -z "$server" ]; then
 fi
 say() { echo "wine.sh: $*" >&2; }
 
-# The server is started in the foreground of its own session: so its number is known.
+# The server runs in the foreground of a session of its own. So its process number is known.
 alive() {
     pid=$(cat "$WINEPREFIX/server.pid" 2>/dev/null) || return 1
     grep -q wineserver "/proc/$pid/comm" 2>/dev/null
 }
-# Ends the server of this prefix, and no other; its programs end with it.
+# Ends the server of this prefix, and no other. The server's programs end with it.
 stop() {
     timeout 10 "$server" -k >/dev/null 2>&1 || true
     if alive; then kill -9 "$pid" 2>/dev/null || true; fi
     rm -f "$WINEPREFIX/server.pid"
 }
-# One makes the prefix and starts the services, however many begin at once. Services must not
-# inherit our output: who reads that would wait for them.
+# Only one caller makes the prefix and starts the services, however many begin at once. The services
+# must not inherit our output: a program that reads the output would wait for them.
 start() (
     flock 9
     if alive; then exit 0; fi
-    timeout 10 "$server" -k >/dev/null 2>&1 || true # one that somebody else began
+    timeout 10 "$server" -k >/dev/null 2>&1 || true # stops a server that this script did not start
     setsid sh -c 'echo $$ >"$1/server.pid"; exec "$2" -f -p' sh "$WINEPREFIX" "$server" \
         9>&- </dev/null >>"$WINEPREFIX/server.log" 2>&1 &
-    # A program that is sooner would start a server of its own.
+    # A program that starts before this server is ready would start a server of its own.
     for _ in $(seq 100); do
         if alive && [ -S "/proc/$pid/cwd/socket" ]; then break; fi
         sleep 0.05

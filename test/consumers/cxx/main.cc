@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// A program in C++: what the header is in that language, and an exception that passes over calls.
+// A program in C++. It checks the header in this language, and an exception that passes over calls.
 #include <kqueue/signal.h>
 #include <sys/event.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A kqueue in a GLib main loop: the loop poll()s its descriptor, and collects
- * when that is readable. A pipe, a periodic and a one-shot timer and a user
- * event are delivered; then the loop sleeps.
+ * A kqueue in a GLib main loop. The loop poll()s the kqueue's descriptor, and
+ * collects events when it is readable. Events of a pipe, of a periodic and a
+ * one-shot timer, and of a user event are delivered. Then the loop sleeps.
  */
 #include <sys/event.h>
 
@@ -17,7 +17,7 @@ struct program {
     int kq;
     int pipe[2];
     int ticks, bytes, once, user;
-    int empty; /* callbacks that found nothing */
+    int empty; /* callbacks that got no event */
 };
 
 static void change(int kq, uintptr_t ident, int filter, int flags, unsigned fflags, intptr_t data) {
@@ -47,7 +47,7 @@ static void handle(struct program* p, const struct kevent* event) {
 static gboolean on_readable(gint fd, GIOCondition condition, gpointer data) {
     struct program* p = data;
     const struct timespec at_once = {0, 0};
-    struct kevent events[2]; /* fewer than there may be: the rest keeps it readable */
+    struct kevent events[2]; /* fewer than may be pending: then it stays readable */
     const int n = kevent(fd, NULL, 0, events, 2, &at_once);
     (void)condition;
     if (n < 0) g_error("kevent");
@@ -59,7 +59,7 @@ static gboolean on_readable(gint fd, GIOCondition condition, gpointer data) {
     return G_SOURCE_CONTINUE;
 }
 
-/* From the loop's own timer, so while it sleeps in poll(). */
+/* The loop's own timer calls this, so the loop sleeps in poll() before. */
 static gboolean write_and_trigger(gpointer data) {
     struct program* p = data;
     if (write(p->pipe[1], "abc", kBytes) != kBytes) g_error("write");
@@ -73,7 +73,7 @@ static gboolean give_up(gpointer data) {
     return G_SOURCE_REMOVE;
 }
 
-/* With nothing pending the loop must not find the descriptor readable. */
+/* If nothing is pending, the loop must not find the descriptor readable. */
 static gboolean end_of_silence(gpointer data) {
     g_main_loop_quit(((struct program*)data)->loop);
     return G_SOURCE_REMOVE;
@@ -97,7 +97,7 @@ int main(void) {
     p.empty = 0;
     g_timeout_add(200, end_of_silence, &p);
     g_main_loop_run(p.loop);
-    /* The deleted timer may be seen once: L-STALE-POLL. */
+    /* One wakeup may come from the deleted timer: L-STALE-POLL. */
     if (p.empty > 1) g_error("woken %d times for nothing", p.empty);
     printf("glib consumer ok: %d ticks\n", p.ticks);
     g_main_loop_unref(p.loop);

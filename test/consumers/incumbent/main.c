@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A program that was compiled with the C libkqueue: its struct and its numbers,
- * written down here, since the header of the library under test is not used.
+ * A program that was compiled with the C libkqueue. Its struct and its numbers
+ * are written down here: the header of the library under test is not used.
  */
 #include <stdint.h>
 #include <stdio.h>

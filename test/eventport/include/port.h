@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // <port.h> of illumos, for programs that run on the model of event ports beside this directory.
 // Written from the manual pages port_create(3C), port_associate(3C), port_get(3C), port_send(3C)
-// and port_alert(3C). Names, types and values are those of illumos, except where said.
+// and port_alert(3C). Names, types and values are those of illumos, except where a comment says
+// otherwise.
 #ifndef KQ_EVENTPORT_PORT_H
 #define KQ_EVENTPORT_PORT_H
 
@@ -20,8 +21,8 @@ typedef struct timespec timestruc_t;
     #define CLOCK_HIGHRES CLOCK_MONOTONIC
 #endif
 
-// sigev_notify of a timer that reports to a port, in <sys/siginfo.h>. There it is 4, which on Linux
-// is SIGEV_THREAD_ID.
+// sigev_notify of a timer that reports to a port. illumos has it in <sys/siginfo.h>, as 4. On
+// Linux, 4 is SIGEV_THREAD_ID.
 #ifndef SIGEV_PORT
     #define SIGEV_PORT 0x5050
 #endif
@@ -43,7 +44,7 @@ typedef struct port_event {
     void* portev_user;
 } port_event_t;
 
-// What sigev_value.sival_ptr points to when sigev_notify is SIGEV_PORT.
+// sigev_value.sival_ptr points to this when sigev_notify is SIGEV_PORT.
 typedef struct port_notify {
     int portnfy_port;
     void* portnfy_user;
@@ -69,7 +70,7 @@ typedef struct file_obj {
 #define FILE_ATTRIB 0x00000004
 #define FILE_TRUNC 0x00100000
 #define FILE_NOFOLLOW 0x10000000
-// Events of PORT_SOURCE_FILE that are reported without being asked for
+// Events of PORT_SOURCE_FILE that are always reported and cannot be asked for
 #define FILE_DELETE 0x00000010
 #define FILE_RENAME_TO 0x00000020
 #define FILE_RENAME_FROM 0x00000040

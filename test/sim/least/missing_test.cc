@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What a platform without capabilities refuses, loudly, and what it does all the same.
+// A platform without capabilities: the filters that it refuses with a message, and what still
+// works.
 #include "../sim_test.h"
 
 namespace sim {
@@ -21,7 +22,7 @@ TEST_F(SimLeast, R40_FiltersOfMissingCapabilitiesAreRefused) {
     EXPECT_FALSE(queue.kqueue().has_knotes());
 }
 
-// No kernel tells that the file grew: it is looked at.
+// No kernel reports that the file grew, so the library looks at it.
 TEST_F(SimLeast, R144_AFileThatGrowsWakesItsReader) {
     Queue queue;
     const int fd = regular(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Makes the kernel answer less: a seccomp filter. See deny.h.
+// Makes the kernel refuse system calls, with a seccomp filter. See deny.h.
 #ifdef __linux__
 
     #include "support/deny.h"

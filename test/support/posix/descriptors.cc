@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What of fd.h and kq.h is the system's: which descriptors are open.
+// The parts of fd.h and kq.h that depend on the system: which descriptors are open.
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>

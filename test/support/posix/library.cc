@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What of library.h is asked of the loader.
+// The parts of library.h that ask the loader.
 #include "support/library.h"
 
 #include <dlfcn.h>
@@ -8,7 +8,7 @@
 namespace kqtest {
 namespace {
 
-// The start of the object that defines `name`, as the program finds it.
+// The start address of the object whose `name` the program uses.
 const void* object_of(const char* name) {
     Dl_info info{};
     const void* symbol = ::dlsym(RTLD_DEFAULT, name);

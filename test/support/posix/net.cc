@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What of net.h is the system's: what was sent and has not arrived, and descriptors as messages.
+// The parts of net.h that depend on the system: bytes that were sent and have not arrived, and
+// descriptors that are sent in messages.
 #include "support/net.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What of endpoint.h only Unix systems have.
+// The parts of endpoint.h that only Unix systems have.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -56,6 +56,7 @@ struct Thread::State {
     std::function<void()> body;
     pthread_t handle{};
     std::atomic<pid_t> tid{0};
+    std::atomic<bool> ended{false};
     bool joined = false;
     bool canceled = false;
 
@@ -63,9 +64,19 @@ struct Thread::State {
         auto* state = static_cast<State*>(self);
         state->tid = static_cast<pid_t>(::syscall(SYS_gettid));
         state->body();
+        state->ended = true;
         return nullptr;
     }
 };
+
+void Thread::signal_until_ended(int number) const {
+    const auto end = SteadyClock::now() + time_limit();
+    while (!state_->ended && SteadyClock::now() < end) {
+        signal(number);
+        for (int naps = 0; naps < 25 && !state_->ended; naps++)
+            nap();
+    }
+}
 
 Thread::Thread(std::function<void()> body) : state_(std::make_unique<State>()) {
     state_->body = std::move(body);

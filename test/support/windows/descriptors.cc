@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// posix.h, the descriptors of the C library.
+// The part of posix.h about descriptors of the C library.
 #include <windows.h>
 // before winternl.h
 #include <winternl.h>
@@ -14,7 +14,6 @@
 #include <sys/time.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <string>
 
@@ -153,27 +152,8 @@ int open(const char* path, int flags, ...) {
     const std::string name = strcmp(path, "/dev/null") == 0 ? "NUL" : path;
     return descriptor_of(
         CreateFileA(name.c_str(), rights, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
-                    nullptr, disposition_of(flags), FILE_ATTRIBUTE_NORMAL, nullptr),
+                    nullptr, disposition_of(flags), FILE_FLAG_BACKUP_SEMANTICS, nullptr),
         flags);
-}
-
-int unlink(const char* path) {
-    return _unlink(path);
-}
-
-int mkstemp(char* path) {
-    static std::atomic<unsigned> next{0};
-    // Wine gives the same process numbers again each time that it is started.
-    const unsigned start = static_cast<unsigned>(GetCurrentProcessId() * 7919 + GetTickCount64());
-    char* end = path + strlen(path) - 6;
-    for (int tries = 0; tries < 1000; tries++) {
-        unsigned number = start + next++;
-        for (int i = 0; i < 6; i++, number /= 26)
-            end[i] = static_cast<char>('a' + number % 26);
-        const int fd = open(path, _O_RDWR | _O_CREAT | _O_EXCL);
-        if (fd >= 0 || errno != EEXIST) return fd;
-    }
-    return -1;
 }
 
 int read(int fd, void* out, unsigned size) {
@@ -193,7 +173,14 @@ ssize_t read(int fd, void* out, size_t size) {
         if (there < 0) return 0;
         if (there == 0) return errno = EAGAIN, -1;
     }
-    return _read(fd, out, static_cast<unsigned>(std::min<size_t>(size, 1u << 30)));
+    // Not by _read(), which for Wine's C library finds nothing more behind an end of file.
+    const HANDLE handle = handle_of(fd);
+    if (handle == INVALID_HANDLE_VALUE) return errno = EBADF, -1;
+    DWORD got = 0;
+    if (ReadFile(handle, out, static_cast<DWORD>(std::min<size_t>(size, 1u << 30)), &got, nullptr))
+        return static_cast<ssize_t>(got);
+    const bool ended = GetLastError() == ERROR_BROKEN_PIPE || GetLastError() == ERROR_HANDLE_EOF;
+    return ended ? 0 : (errno = EBADF, -1);
 }
 
 ssize_t write(int fd, const void* bytes, size_t size) {
@@ -217,6 +204,7 @@ int fcntl(int fd, int what, int flags) {
     if (handle == INVALID_HANDLE_VALUE) return errno = EBADF, -1;
     DWORD information = 0;
     switch (what) {
+        case F_DUPFD:
         case F_DUPFD_CLOEXEC:
             if (socket) return duplicate_socket(fd);
             while (handle_of(flags) != INVALID_HANDLE_VALUE)
@@ -283,8 +271,10 @@ int getrlimit(int /*what*/, rlimit* limit) {
     return 0;
 }
 
-int setrlimit(int /*what*/, const rlimit* /*limit*/) {
-    return errno = ENOSYS, -1;
+int setrlimit(int what, const rlimit* limit) {
+    rlimit now;
+    getrlimit(what, &now);
+    return limit->rlim_cur == now.rlim_cur ? 0 : (errno = ENOSYS, -1);
 }
 
 }  // namespace kqposix

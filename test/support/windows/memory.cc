@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// posix.h, memory; and what there is not.
+// The part of posix.h about memory, and about what things cost.
 #include <windows.h>
 
-#include <errno.h>
-#include <gtest/gtest.h>
+#include <malloc.h>
 
 #include "support/windows/posix.h"
 
@@ -37,14 +36,32 @@ long sysconf(int /*what*/) {
     return static_cast<long>(info.dwPageSize);
 }
 
-pid_t fork() {
-    ADD_FAILURE() << "there is no fork() on Windows";
-    return errno = ENOSYS, -1;
+mallinfo2_result mallinfo2() {
+    const auto heap = reinterpret_cast<HANDLE>(_get_heap_handle());
+    mallinfo2_result result{};
+    PROCESS_HEAP_ENTRY entry{};
+    HeapLock(heap);
+    while (HeapWalk(heap, &entry))
+        if ((entry.wFlags & PROCESS_HEAP_ENTRY_BUSY) != 0) result.uordblks += entry.cbData;
+    HeapUnlock(heap);
+    return result;
 }
 
-int mkfifo(const char* /*path*/, int /*mode*/) {
-    ADD_FAILURE() << "there are no FIFOs on Windows";
-    return errno = ENOSYS, -1;
+int getrusage(int who, rusage* usage) {
+    FILETIME ignored;
+    FILETIME kernel{};
+    FILETIME user{};
+    const bool done =
+        who == RUSAGE_THREAD
+            ? GetThreadTimes(GetCurrentThread(), &ignored, &ignored, &kernel, &user)
+            : GetProcessTimes(GetCurrentProcess(), &ignored, &ignored, &kernel, &user);
+    const auto time_of = [](const FILETIME& time) {  // of 100 ns
+        const int64_t all = int64_t{time.dwHighDateTime} << 32 | int64_t{time.dwLowDateTime};
+        return timeval{static_cast<long>(all / 10'000'000),
+                       static_cast<long>(all / 10 % 1'000'000)};
+    };
+    *usage = {time_of(user), time_of(kernel), 0};
+    return done ? 0 : -1;
 }
 
 }  // namespace kqposix

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What of net.h is the system's.
+// The parts of net.h that depend on the system.
 #include "support/net.h"
 
 #include <windows.h>
@@ -9,8 +9,8 @@
 namespace kqtest {
 namespace {
 
-// How long after the last byte that the system took or brought it is done with what it does in its
-// own time: acknowledgements may take 200 ms. It counts nothing that could be waited for.
+// How long after the last byte the system needs to finish what it does later: acknowledgements may
+// take 200 ms. The system has no counter for which a test could wait.
 constexpr milliseconds kQuiet{250};
 
 // Whether `work`, done again and again, moved nothing for a while.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The calls of POSIX that the tests make, on Windows: on SOCKETs, and on descriptors of the C
-// library. The headers in include/ bring them under their usual names. A number that socket(),
-// accept(), socketpair() or dup() gave is a socket; every other one is a descriptor.
+// The calls of POSIX that the tests make, on Windows. They work on SOCKETs, and on descriptors of
+// the C library. The headers in include/ give them their usual names. A number that socket(),
+// accept(), socketpair() or dup() returned is a socket; every other number is a descriptor.
 //
 // As on POSIX they return -1 and set errno. What has no counterpart fails with ENOSYS: a test that
 // needs it has a row in support/gaps_windows.inc.
@@ -10,9 +10,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 #include <sys/types.h>
-
-struct timeval;
 
 // ---- the C library's own names: defined here instead, since they take sockets, too ----
 
@@ -23,6 +22,8 @@ int dup2(int fd, int number);  // returns `number`
 // Binary. Others may rename and remove the file while it is open. "/dev/null" is NUL.
 int open(const char* path, int flags, ...);
 int unlink(const char* path);
+int rename(const char* from, const char* to);  // replaces `to`, as POSIX has it
+int chmod(const char* path, int mode);
 int mkstemp(char* path);  // the last six characters are XXXXXX
 int read(int fd, void* out, unsigned size);
 int write(int fd, const void* bytes, unsigned size);
@@ -42,11 +43,13 @@ inline ssize_t write(int fd, const void* bytes, int size) {
 
 int pipe(int ends[2]);
 
+#define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 #define F_GETFD 1
 #define F_GETFL 3
 #define F_SETFL 4
 #define FD_CLOEXEC 1
+#define O_DIRECTORY 0  // open() opens directories, too
 #define PIPE_BUF 4096
 #define O_NONBLOCK 0x40000000
 #define O_CLOEXEC _O_NOINHERIT
@@ -55,6 +58,34 @@ int fcntl(int fd, int what, int flags = 0);
 
 int setenv(const char* name, const char* value, int replace);
 int unsetenv(const char* name);
+
+// ---- files by their names ----
+
+int mkdir(const char* path, int mode);
+char* mkdtemp(char* path);  // as mkstemp()
+int link(const char* from, const char* to);
+int utimes(const char* path, const timeval* times);  // nullptr: now
+// Changes an attribute of the file, at each call. Nothing is done but that.
+int fchmod(int fd, int mode);
+int fchown(int fd, int user, int group);
+// Does not move the offset of the descriptor.
+ssize_t pwrite(int fd, const void* bytes, size_t size, int64_t offset);
+ssize_t pwrite(int fd, const void* bytes, int size, int64_t offset);
+
+// ---- what it costs ----
+
+struct rusage {
+    timeval ru_utime;
+    timeval ru_stime;
+    long ru_nvcsw;  // always 0: nothing counts them
+};
+#define RUSAGE_SELF 0
+#define RUSAGE_THREAD 1
+int getrusage(int who, rusage* usage);
+struct mallinfo2_result {
+    size_t uordblks;  // bytes in use
+};
+mallinfo2_result mallinfo2();
 
 // These fail, and say as a failure of the test that Windows has no such thing.
 pid_t fork();
@@ -74,15 +105,6 @@ int mprotect(void* address, size_t size, int protection);
 int munmap(void* address, size_t size);
 long sysconf(int what);  // _SC_PAGESIZE only
 
-// ---- signals: raise() and the C library's handlers ----
-
-using sigset_t = uint64_t;
-struct sigaction {
-    void (*sa_handler)(int);
-    sigset_t sa_mask;
-    int sa_flags;
-};
-
 // ---- sockets ----
 
 using socklen_t = int;
@@ -101,6 +123,21 @@ struct sockaddr_in {
     in_addr sin_addr;
     char sin_zero[8];
 };
+struct in6_addr {
+    uint8_t s6_addr[16];
+};
+struct sockaddr_in6 {
+    sa_family_t sin6_family;
+    uint16_t sin6_port;
+    uint32_t sin6_flowinfo;
+    in6_addr sin6_addr;
+    uint32_t sin6_scope_id;
+};
+struct sockaddr_storage {
+    sa_family_t ss_family;
+    char ss_data[126];
+};
+inline constexpr in6_addr in6addr_loopback{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 struct sockaddr_un {
     sa_family_t sun_family;
     char sun_path[108];
@@ -113,10 +150,12 @@ struct linger {
 #ifndef AF_INET
     #define AF_UNIX 1
     #define AF_INET 2
+    #define AF_INET6 23
     #define SOCK_STREAM 1
     #define SOCK_DGRAM 2
     #define SOCK_SEQPACKET 5
     #define SOL_SOCKET 0xffff
+    #define SO_ACCEPTCONN 0x0002
     #define SO_LINGER 0x0080
     #define SO_OOBINLINE 0x0100
     #define SO_SNDBUF 0x1001
@@ -131,6 +170,7 @@ struct linger {
     #define MSG_PEEK 2
     #define INADDR_LOOPBACK 0x7f000001u
 #endif
+#define SOCK_CLOEXEC 0     // no socket is inherited
 #define TCP_MAXSEG 0x7fff  // setsockopt() takes it and does nothing
 #define MSG_DONTWAIT 0x10000000
 #define MSG_NOSIGNAL 0

@@ -1,8 +1,71 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// There are the C library's handlers, and what kq_kill() sends. Nothing can be blocked.
+// signals.h, and the signals of processes.h. Windows has only the handlers of the C library, and
+// the signals that kq_kill() sends. No signal can be blocked.
 #include "support/signals.h"
 
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
+#include <csignal>
+
+namespace kqposix {
+namespace {
+
+using SignalFunction = void (*)(int);
+
+// What sigaction() installed.
+std::atomic<SignalFunction> handlers[NSIG];
+// That of the library, once it was seen: it installs itself again.
+std::atomic<SignalFunction> of_library{nullptr};
+
+void do_as_handler(int number) {
+    ::signal(number, do_as_handler);
+    handlers[number].load()(number);
+}
+void do_once(int number) {
+    handlers[number].load()(number);
+}
+
+}  // namespace
+
+int sigaction(int number, const struct sigaction* action, struct sigaction* before) {
+    const bool handled = number > 0 && number < NSIG;
+    const SignalFunction now = handled ? ::signal(number, SIG_DFL) : SIG_ERR;
+    if (now == SIG_ERR) {
+        // It does nothing, whatever is asked for.
+        if (before != nullptr) *before = {};
+        const SignalFunction wanted = action == nullptr ? SIG_DFL : action->sa_handler;
+        return wanted == SIG_DFL || wanted == SIG_IGN ? 0 : (errno = EINVAL, -1);
+    }
+    const bool ours = now == do_as_handler || now == do_once;
+    if (!ours && now != SIG_DFL && now != SIG_IGN) of_library = now;
+    if (before != nullptr) {
+        *before = {};
+        before->sa_handler = ours ? handlers[number].load() : now;
+        before->sa_flags = now == do_once ? static_cast<int>(SA_RESETHAND) : 0;
+    }
+    SignalFunction next = now;
+    if (action != nullptr) {
+        next = action->sa_handler;
+        if (next != SIG_DFL && next != SIG_IGN && next != of_library) {
+            handlers[number] = next;
+            const bool once = (static_cast<unsigned>(action->sa_flags) & SA_RESETHAND) != 0;
+            next = once ? do_once : do_as_handler;
+        }
+    }
+    ::signal(number, next);
+    return 0;
+}
+
+int kill(pid_t pid, int number) {
+    return ::kq_kill(static_cast<int>(pid), number);
+}
+int sigqueue(pid_t pid, int number, sigval /*value*/) {
+    return kill(pid, number);
+}
+
+}  // namespace kqposix
 
 namespace kqtest {
 namespace {
@@ -19,14 +82,17 @@ int signals_counted() {
     return counted;
 }
 
-void set_disposition(int number, SignalFunction function, int /*flags*/) {
-    EXPECT_NE(::signal(number, function), SIG_ERR);
+void set_disposition(int number, SignalFunction function, int flags) {
+    struct sigaction action {};
+    action.sa_handler = function;
+    action.sa_flags = flags;
+    EXPECT_EQ(::sigaction(number, &action, nullptr), 0);
 }
 
 SignalFunction disposition(int number) {
-    const SignalFunction function = ::signal(number, SIG_DFL);
-    ::signal(number, function);
-    return function;
+    struct sigaction action {};
+    EXPECT_EQ(::sigaction(number, nullptr, &action), 0);
+    return action.sa_handler;
 }
 
 void send(int number, int times) {
@@ -55,8 +121,8 @@ SignalTest::SignalTest() {
 }
 
 SignalTest::~SignalTest() {
-    for (const int number : {SIGINT, SIGTERM, SIGBREAK, SIGABRT})
-        ::signal(number, SIG_DFL);
+    for (const int number : {SIGUSR1, SIGUSR2, SIGTERM, SIGABRT})
+        set_disposition(number, SIG_DFL);
 }
 
 }  // namespace kqtest

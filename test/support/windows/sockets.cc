@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// posix.h, the sockets.
+// The part of posix.h about sockets.
 #include <winsock2.h>
 // winsock2.h has to come before windows.h
 #include <windows.h>
@@ -210,8 +210,8 @@ int socketpair(int /*family*/, int type, int /*protocol*/, int ends[2]) {
                    : 0;
     }
     if (type != SOCK_STREAM) return errno = EAFNOSUPPORT, -1;
+    ends[0] = socket(AF_INET, type, 0);  // the first has the lowest number, as elsewhere
     const int listener = bound(type, &a);
-    ends[0] = socket(AF_INET, type, 0);
     // Not larger than those of AF_UNIX: tests fill them. Accepted sockets inherit them.
     const int size = 131072;
     for (const int end : {listener, ends[0]}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// What of fd.h, kq.h, endpoint.h and library.h is the system's: which descriptors are open, and
-// that there are no terminals, no FIFOs and no model.
+// The parts of fd.h, kq.h, endpoint.h and library.h that depend on the system: which descriptors
+// are open. There are no terminals, no FIFOs and no model.
 #include <fcntl.h>
 
 #include "support/endpoint.h"

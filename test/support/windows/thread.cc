@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Threads of winpthreads. There are no signals and no fork() here: a test that asks for them fails,
-// and has a row in gaps_windows.inc.
+// Threads of winpthreads. A thread cannot get a signal, and cannot be cancelled. A test that needs
+// this fails, and has a row in gaps_windows.inc.
 #include "support/thread.h"
 
 #include <gtest/gtest.h>
@@ -108,20 +108,6 @@ void Thread::signal(int /*number*/) const {
 bool wait_until_asleep(pid_t /*tid*/, milliseconds /*limit*/) {
     std::this_thread::sleep_for(kSurelyAsleep);
     return true;
-}
-
-Child::Child(std::function<int()> /*body*/) {
-    fail("fork()");
-}
-
-Child::~Child() = default;
-
-int Child::wait(milliseconds /*limit*/) {
-    return -1;
-}
-
-const std::string& Child::errors() {
-    return errors_;
 }
 
 }  // namespace kqtest

@@ -8,7 +8,7 @@
 namespace kqtest::world {
 namespace {
 
-// 0: the program ran and was content.
+// 0: the program ran, and exited with 0.
 DWORD run_again(const std::string& arguments) {
     char self[MAX_PATH];
     GetModuleFileNameA(nullptr, self, sizeof self);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * What the examples use of POSIX and Windows lacks or calls otherwise: so echod, echoload and
- * kqtail are compiled for it as they are (demo.sh). Not a part of the library.
+ * The parts of POSIX that the examples use and that Windows lacks, or has under another name. With
+ * them echod, echoload and kqtail compile for Windows without a change (demo.sh). This is no part
+ * of the library.
  */
 #ifndef KQ_TEST_POSIX_H
 #define KQ_TEST_POSIX_H
@@ -121,7 +122,7 @@ static POSIX_UNUSED int posix_fcntl(int fd, int what, int flags) {
 }
 #define fcntl(fd, ...) posix_fcntl(fd, POSIX_FLAGS(__VA_ARGS__, 0, 0))
 #define POSIX_FLAGS(what, flags, ...) what, flags
-/* Others may rename and remove what we have open. */
+/* Other programs may rename and remove a file that we have open. */
 static POSIX_UNUSED int posix_open(const char* name, int flags) {
     void* handle =
         CreateFileA(name, GENERIC_READ, 7, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
