@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "stress/accounts.h"
+#include "support/library.h"
 #include "support/tree.h"
 
 namespace kqstress {
@@ -110,7 +111,8 @@ class Files : public Account {
     }
     void balance() const override {
         EXPECT_EQ(delivered_, provoked_) << name();
-        EXPECT_LE(writes_, written_) << name();
+        // Where files are looked at, one write() may be seen twice: P-VNODE-LATE in BUGS.md.
+        EXPECT_LE(writes_, on_linux() ? written_ : 2 * written_) << name();
     }
 
   private:
