@@ -70,6 +70,12 @@ class Inbox {
         return taken;
     }
 
+    // Whether a report waits for take().
+    [[nodiscard]] bool has_report() KQ_EXCLUDES(mutex_) {
+        const Guard guard(mutex_);
+        return count_ > 0;
+    }
+
     // Whether a report may be out of the kernel, but not given out by take() yet.
     [[nodiscard]] bool in_transit() KQ_EXCLUDES(mutex_) {
         const Guard guard(mutex_);

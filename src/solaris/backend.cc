@@ -238,6 +238,9 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     const bool own_first = t - looked_at_ >= kTurn;
     children_.look(t);
     if (own_first) collect_own(answer, t);
+    // The thread that brought a report may be the one that collects now. Then no thread comes for
+    // it any more, and its event is not in the port.
+    if (answer.room() == 0 && inbox_.has_report()) wake_sent_ = send(port_bell::kWake);
     const Errno error = collect_port(answer);
     if (error != Errno::ok && answer.count() == 0) return error;
     if (!own_first) collect_own(answer, t);
