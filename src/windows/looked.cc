@@ -4,10 +4,13 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
+
 #include "alloc.h"
 #include "bell.h"
 #include "files.h"
 #include "platform.h"
+#include "spent_edges.h"
 
 namespace kq {
 
@@ -35,7 +38,7 @@ Errno LookedAt::set(int fd, Direction direction, Mode mode, Handle handle, bool 
         if (!grow_array(entries_, capacity_, count_ + 1)) return Errno::no_memory;
         entry = &entries_[count_++];
     }
-    *entry = {fd, direction, mode, queue, handle, 0, 0, 0};
+    *entry = {fd, direction, mode, queue, handle, 0, 0, 0, 0, 0};
     return Errno::ok;
 }
 
@@ -77,7 +80,21 @@ bool LookedAt::is_news(Entry& entry, Nanos now) {
     if (entry.ready == 0) return false;
     // Bits that are gone are no news: for example, all was read before the end.
     const bool more = (entry.ready & ~before) != 0 || entry.amount > amount;
-    return entry.mode != Mode::edge || more;
+    if (entry.mode != Mode::edge) return true;
+    if (!more) return is_due_again(entry, entry.amount < amount, now);
+    entry.delay = SpentEdges::kFirstDelay;
+    entry.report_at = now + entry.delay;
+    return true;
+}
+
+// The end of a pipe stays, and is no news.
+bool LookedAt::is_due_again(Entry& entry, bool is_less, Nanos now) {
+    if ((entry.ready & (kReadHangup | kHangup | kFailed)) != 0) return false;
+    if (is_less) entry.report_at = std::min(entry.report_at, now + SpentEdges::kSuspicion);
+    if (now < entry.report_at) return false;
+    entry.delay = std::min(2 * entry.delay, SpentEdges::kLongestDelay);
+    entry.report_at = now + entry.delay;
+    return true;
 }
 
 // A pipe without free space is full, or has a reader that waits for as much as fits. In the second

@@ -3,7 +3,8 @@
 // all of them, and a sleeping thread does every kPeriod.
 //
 // Levels are reported while they are true. An edge is reported when it becomes true, or when there
-// is more to read than before.
+// is more to read than before. A look does not show whether something came and went since the last
+// one. So an edge that stays true is reported again after a while, as spent_edges.h does.
 // Used by Backend only; the kqueue's mutex.
 #ifndef KQ_WINDOWS_LOOKED_H
 #define KQ_WINDOWS_LOOKED_H
@@ -44,10 +45,13 @@ class LookedAt {
         int64_t amount;  // at the last look; of a kqueue its state
         // When it was last reported although it was not certain, or, for writing, was certain.
         Nanos looked_at;
+        Nanos delay;      // of an edge: until it is reported again
+        Nanos report_at;  // the time of that report
     };
 
     static bool is_news(Entry& entry, Nanos now);
     static bool is_doubtful(Entry& entry, Nanos now);
+    static bool is_due_again(Entry& entry, bool is_less, Nanos now);
     Entry* find(int fd, Direction direction);
     void take_out(Entry& entry);
 

@@ -48,6 +48,19 @@ TEST(Pipe, R95_Clear) {
     EXPECT_EQ(q.one().data, 5);
 }
 
+// No look can see that the byte is another one. So the edge is told again after a while: W-EDGE.
+TEST(Pipe, R97_AsMuchAsBeforeIsNotLost) {
+    Queue q;
+    const Pipe pipe;
+    EXPECT_EQ(q.change(pipe.ends[0], EVFILT_READ, EV_ADD | EV_CLEAR), 0);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(_write(pipe.ends[1], "a", 1), 1);
+        EXPECT_EQ(q.one().data, 1);
+        char buffer[8];
+        EXPECT_EQ(_read(pipe.ends[0], buffer, 8), 1);
+    }
+}
+
 TEST(Pipe, R95_TheEndIsToldOnce) {
     Queue q;
     Pipe pipe;
