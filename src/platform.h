@@ -71,6 +71,10 @@ concept QueueContract = requires(B b, const B c, int fd, Interest want, uint8_t 
     { B::kHas } -> std::same_as<const Capabilities&>;
     // Whether threads in sleep() are woken with bad_descriptor when the public descriptor is closed.
     { B::kHearsClose } -> std::same_as<const bool&>;
+    // Whether a call may sleep before it looks. That needs two things: sleep() returns at once
+    // whenever collect() would report something, and a collect() that reports nothing changes
+    // nothing (it arms nothing again, and finds nothing that no kernel reports).
+    { B::kMaySleepFirst } -> std::same_as<const bool&>;
     // The flags that kqueue1() accepts. They change nothing: close-on-exec is always set.
     { B::kKqueue1Flags } -> std::same_as<const int&>;
 

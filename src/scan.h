@@ -45,8 +45,8 @@ inline bool may_wait(const timespec* timeout) {
 // on as if the look had found nothing. This is allowed only if the kqueue is at rest. Otherwise
 // queued or parked knotes must be handed out, and the kernel does not know of all of them.
 KQ_INLINE void Kqueue::look_first(Look& look, int nevents, const timespec* timeout) {
-    if (__builtin_expect(sleep_habit_.is_usual(), 0) && may_wait(timeout) && is_at_rest() &&
-        sleep_habit_.comes_first()) {
+    if (Backend::kMaySleepFirst && __builtin_expect(sleep_habit_.is_usual(), 0) &&
+        may_wait(timeout) && is_at_rest() && sleep_habit_.comes_first()) {
         look.room = room_for(nevents, false);
         look.got = 0;
         return;

@@ -27,6 +27,7 @@ namespace kq {
 class Backend {
   public:
     static constexpr bool kHearsClose = false;  // epoll_wait() sleeps on when the set is closed
+    static constexpr bool kMaySleepFirst = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.renewal = true,
                                        .duplicates = true,

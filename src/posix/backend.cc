@@ -99,7 +99,7 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
         out[count++] = {handle, 0, 0};
         return true;
     };
-    if (unheard_.exchange(false) && doorbell::hear(*bell_))
+    if (!out.empty() && unheard_.exchange(false) && doorbell::hear(*bell_))
         (void)tell(Handle(Handle::Kind::announcement, 0, 0));
     for (const Clock clock : {Clock::monotonic, Clock::realtime}) {
         const Nanos due = poller_.deadline(clock);
@@ -119,11 +119,15 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     // Nothing else would notice that the public descriptor was closed.
     if (!exists()) return Errno::bad_descriptor;
     const Nanos t = now(Clock::monotonic);
-    const size_t own = collect_own(out, t);
+    // If its own reports took all the room last time, as a timer that is always due would each
+    // time, they come last now: R-47.
+    const bool own_last = own_filled_;
+    size_t count = own_last ? 0 : collect_own(out, t);
+    own_filled_ = !own_last && count == out.size();
     bool readable = false;
-    const Result<size_t> more = poller_.collect(out.subspan(own), readable);
-    if (!more.ok()) return more;
-    size_t count = own + more.value();
+    const Result<size_t> more = poller_.collect(out.subspan(count), readable);
+    if (!more.ok() && count == 0) return more;  // otherwise the reports must not be lost
+    if (more.ok()) count += more.value();
     // Without room for its report the pipe stays readable. The next call then hears it first.
     const bool room = count < out.size();
     unheard_ = readable && !room;
@@ -133,6 +137,7 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
         // repeated: so look again.
         count += children_.collect(out.subspan(count), t);
     }
+    if (own_last) count += collect_own(out.subspan(count), t);
     if (children_.has_news()) doorbell::ring_owned(*bell_);  // so that poll() sees the news
     poller_.set_look(std::min(files_.next_look(), children_.next_look()));
     return count;

@@ -25,6 +25,8 @@ class Backend {
   public:
     // Sleepers poll another number of the pipe: closing the public one wakes none of them.
     static constexpr bool kHearsClose = false;
+    static constexpr bool kMaySleepFirst =
+        false;  // edges are armed again by looking at them, and files are looked at
     static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.duplicates = true,
@@ -101,6 +103,7 @@ class Backend {
     FileWatch files_;
     Children children_;
     std::atomic<bool> unheard_{false};  // the pipe is readable, but there was no room to say so
+    bool own_filled_ = false;           // collect_own() left no room for descriptors last time
     // The last sleep of a thread ended only because its time was over.
     mutable std::atomic<bool> only_time_passed_{false};
 };

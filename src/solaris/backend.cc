@@ -149,6 +149,11 @@ void Backend::collect_own(Answer& answer, Nanos t) {
 }
 
 // The tokens of this kqueue; those of another one that had the number before are dropped.
+bool Backend::is_wake(const port_event_t& event) const {
+    return event.portev_source == PORT_SOURCE_USER && event.portev_events == port_bell::kWake &&
+           port_bell::is_for(*bell_, event.portev_user);
+}
+
 void Backend::take_token(const port_event_t& event, Answer& answer) {
     if (!port_bell::is_for(*bell_, event.portev_user)) return;
     if (event.portev_events == port_bell::kHold) {
@@ -235,12 +240,13 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     const Nanos t = now(Clock::monotonic);
     probe(t);
     Answer answer(out);
-    const bool own_first = t - looked_at_ >= kTurn;
+    const bool own_first = !own_filled_ && t - looked_at_ >= kTurn;
     children_.look(t);
     if (own_first) collect_own(answer, t);
+    own_filled_ = own_first && answer.room() == 0;
     // The thread that brought a report may be the one that collects now. Then no thread comes for
     // it any more, and its event is not in the port.
-    if (answer.room() == 0 && inbox_.has_report()) wake_sent_ = send(port_bell::kWake);
+    if (own_filled_ && inbox_.has_report()) wake();
     const Errno error = collect_port(answer);
     if (error != Errno::ok && answer.count() == 0) return error;
     if (!own_first) collect_own(answer, t);
@@ -272,18 +278,27 @@ void Backend::set_deadline(Clock clock, Nanos t) {
     deadlines_[c].store(timers_[c].set(descriptor(), t) ? kForever : t);
 }
 
+// Wakes a sleeping thread, or the next that would sleep, so that it collects. Noted before it is
+// sent, because a thread that takes the token clears the note.
+void Backend::wake() {
+    if (!wake_sent_.exchange(true) && !send(port_bell::kWake)) wake_sent_.store(false);
+}
+
 // Takes all events out of the port, out of turn. Events that are still to be reported will come
 // again. This also takes in news of files, and tokens: a token cannot be taken back after it was
-// sent.
+// sent. But the token that wakes a thread is sent again: its reason may still be there.
 void Backend::sift() {
     port_event_t events[kSifted];
     size_t count = 0;
     if (!exists() || ports::take(descriptor(), events, kSifted, count) != Errno::ok) return;
     bell_->taken.fetch_add(static_cast<int64_t>(count));
+    bool was_wake = false;
     for (const port_event_t& event : std::span(events, count)) {
         Answer no_room({});
+        was_wake = was_wake || is_wake(event);
         take_event(event, no_room);
     }
+    if (was_wake) wake();
 }
 
 void Backend::take_files(FileWatch::Tell tell, void* context) {
@@ -314,8 +329,7 @@ void Backend::settle(Nanos monotonic, Nanos realtime) {
     // A thread that slept already before signals were watched does not look for those it blocks.
     if (sleepers_must_look_) next = std::min(next, t + pending_signals::kLookPeriod);
     sleepers_must_look_ = false;
-    if (next != kForever && !wake_sent_ && sleepers_.oversleep(next))
-        wake_sent_ = send(port_bell::kWake);
+    if (next != kForever && sleepers_.oversleep(next)) wake();
 }
 
 // ---- files and processes ----

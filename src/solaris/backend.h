@@ -28,6 +28,8 @@ namespace kq {
 class Backend {
   public:
     static constexpr bool kHearsClose = true;
+    static constexpr bool kMaySleepFirst =
+        false;  // edges are armed again by looking at them, and files are looked at
     static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.duplicates = true,
@@ -104,6 +106,8 @@ class Backend {
     void probe(Nanos t);
     void make_good();
     void sift();
+    void wake();
+    [[nodiscard]] bool is_wake(const port_event_t& event) const;
     bool send(port_bell::Token token);
     void set_deadline(Clock clock, Nanos t);
     [[nodiscard]] bool is_in_transit() { return inbox_.in_transit(); }
@@ -127,10 +131,12 @@ class Backend {
     std::atomic<Nanos> look_at_{kForever};  // when to look at files and children
     std::atomic<bool> hears_signals_{false};
     bool held_ = false;
-    bool hold_sent_ = false;           // its token is in the queue, or was just taken out
-    bool wake_sent_ = false;           // the same for the token kWake
+    bool hold_sent_ = false;  // its token is in the queue, or was just taken out
+    // The token kWake is in the port. A sleeping thread that takes it clears this.
+    mutable std::atomic<bool> wake_sent_{false};
     bool sleepers_must_look_ = false;  // for blocked signals; settle() sees to it
     Nanos looked_at_ = 0;              // when collect_own() was first
+    bool own_filled_ = false;          // and left no room for events of the port
     Nanos probed_at_ = 0;
     std::atomic<Nanos> probe_at_{kForever};  // when a sleeping thread has to come and ask again
     // A thread was cancelled that may have taken an event out of the queue.

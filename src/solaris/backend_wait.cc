@@ -80,23 +80,33 @@ __attribute__((no_sanitize("address"))) Errno Backend::sleep(Nanos t) const {
     if (bell_ == nullptr) return Errno::bad_descriptor;
     const Nanos start = now(Clock::monotonic);
     const Nanos end = t == kForever ? kForever : saturating_add(start, t);
+    const Errno error = inbox_.enter();
+    if (error != Errno::ok) return error;
+    Wait wait{*this, descriptor(), nullptr, {}, {}, 0, 0, 0};
+    // Entered first, as one that sleeps for ever: a thread that now changes when to look next finds
+    // this one, and sends a token.
+    sleepers_.enter(wait.sleeping);
     Nanos until = std::min({end, next_look(start), probe_at_.load()});
     // No handler reports signals that this thread blocks.
     const bool hears = hears_signals_.load() || children_.are_watched();
     if (hears && pending_signals::are_blocked_here())
         until = std::min(until, start + pending_signals::kLookPeriod);
-    const Errno error = inbox_.enter();
-    if (error != Errno::ok) return error;
     timespec timeout = to_timespec(std::max(until - start, Nanos{0}));
-    Wait wait{*this, descriptor(), until == kForever ? nullptr : &timeout, {until}, {}, 0, 0, 0};
-    sleepers_.enter(wait.sleeping);
+    if (until != kForever) wait.timeout = &timeout;
+    sleepers_.set_until(wait.sleeping, until);
     const uint64_t silent = pending_signals::count_silent();
     get_cancellable(wait);
     sleepers_.leave(wait.sleeping);
     // With ETIME there may be an event; with EINTR `count` is not written.
     if ((wait.result == 0 || wait.error == ETIME) && wait.count > 0) {
-        inbox_.leave(wait.event);
         bell_->taken.fetch_add(1);
+        // This token has done what it is for. It is not kept, because a kept one wakes no thread.
+        if (is_wake(wait.event)) {
+            wake_sent_.store(false);
+            inbox_.leave();
+        } else {
+            inbox_.leave(wait.event);
+        }
         return Errno::ok;
     }
     inbox_.leave();

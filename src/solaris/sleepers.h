@@ -33,6 +33,12 @@ class Sleepers {
         first_ = &one;
     }
 
+    // The thread entered before it knew this, so that no change escaped it.
+    void set_until(Sleeping& one, Nanos until) KQ_EXCLUDES(mutex_) {
+        const Guard guard(mutex_);
+        one.until = until;
+    }
+
     void leave(Sleeping& one) KQ_EXCLUDES(mutex_) {
         const Guard guard(mutex_);
         (one.previous == nullptr ? first_ : one.previous->next) = one.next;

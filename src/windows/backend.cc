@@ -137,7 +137,7 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
         out[count++] = {handle, 0, 0};
         return true;
     };
-    if (bell_->has(Bell::kRung)) {
+    if (!out.empty() && bell_->has(Bell::kRung)) {
         // Cleared first, so that the next call finds a ring that comes after this.
         bell_->clear(Bell::kRung);
         (void)tell(Handle(Handle::Kind::announcement, 0, 0));
@@ -197,7 +197,11 @@ size_t Backend::collect_packets(std::span<Wakeup> out) {
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
     if (!bells::exists(*bell_)) return Errno::bad_descriptor;
     const Nanos t = now(Clock::monotonic);
-    size_t count = collect_own(out, t);
+    // If its own reports took all the room last time, as a timer that is always due would each
+    // time, they come last now: R-47.
+    const bool own_last = own_filled_;
+    size_t count = own_last ? 0 : collect_own(out, t);
+    own_filled_ = !own_last && count == out.size();
     count += sockets_.look_at_edges(out.subspan(count), t);
     count += sockets_.arm(out.subspan(count));
     // The two take turns. Where there is little room, each could keep the other from being
@@ -206,6 +210,7 @@ Result<size_t> Backend::collect(std::span<Wakeup> out) {
     if (looks_first_) count += looked_at_.look(out.subspan(count), t);
     count += collect_packets(out.subspan(count));
     if (!looks_first_) count += looked_at_.look(out.subspan(count), t);
+    if (own_last) count += collect_own(out.subspan(count), t);
     return count;
 }
 

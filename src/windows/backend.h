@@ -24,6 +24,8 @@ namespace kq {
 class Backend {
   public:
     static constexpr bool kHearsClose = true;
+    static constexpr bool kMaySleepFirst =
+        false;  // edges are armed again by looking at them, and pipes are looked at
     static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.files = true, .processes = true, .signals = true};
@@ -81,6 +83,7 @@ class Backend {
     Wakeup left_{};  // of a socket: there was no room for it
     bool is_left_ = false;
     bool looks_first_ = false;
+    bool own_filled_ = false;      // collect_own() left no room for the rest last time
     bool is_unpublished_ = false;  // the public descriptor is ours to close
     Nanos deadline_[kCommonClocks] = {kForever, kForever};
 };

@@ -142,6 +142,33 @@ TEST_P(SleepFirst, R47_Bursts) {
     }
 }
 
+// A question and its answer, again and again. Where an edge is armed again only if it was seen not
+// ready, a call must look before it sleeps: otherwise the answer comes when spent edges are looked
+// at, or when an edge is told again (P-EDGE).
+TEST_P(SleepFirst, R97_AnAnswerIsHeardAtOnce) {
+    constexpr int kRounds = 24;
+    const Pair pair = make_tcp_pair();
+    ASSERT_EQ(q.apply(change(*pair.first, EVFILT_READ, EV_ADD | EV_CLEAR)), 0);
+    Thread peer([&pair] {
+        for (int i = 0; i < kRounds; i++) {
+            read_bytes(*pair.second, 1);
+            // Not before the other thread has looked. An answer that is as long as the last one,
+            // and is there before, shows in nothing: P-EDGE.
+            std::this_thread::sleep_for(milliseconds{5});
+            write_bytes(*pair.second, 1);
+        }
+    });
+    int slow = 0;
+    for (int i = 0; i < kRounds; i++) {
+        const auto begin = steady_clock::now();
+        write_bytes(*pair.first, 1);
+        ASSERT_EQ(q.wait(1).size(), 1u) << i;
+        read_bytes(*pair.first, 1);
+        if (steady_clock::now() - begin > milliseconds{200}) slow++;
+    }
+    EXPECT_LE(slow, kRounds / 3);  // a machine may stop now and then
+}
+
 // The list has one place, so the report that ended a sleep may have to wait. On Solaris, where it
 // is out of the kernel by then, a later call slept over it, and no timer was set any more.
 TEST_P(SleepFirst, R238_OneTimerAfterTheOther) {

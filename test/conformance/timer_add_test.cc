@@ -3,6 +3,7 @@
 // add_plain() in src/filter_timer.cc). These tests check what such a pass must not do, and what it
 // must leave to the usual way. No test makes a thread: with several threads there is no such pass.
 #include <cerrno>
+#include <thread>
 #include <vector>
 
 #include "support/gaps.h"
@@ -235,6 +236,25 @@ TEST_F(TimerAdd, R10_InAClosedQueueItIsRefused) {
     ASSERT_EQ(next.apply(another), 0);
     expect_only(next.wait(), 2, EVFILT_TIMER, kOnce, 0, 1);
     EXPECT_EQ(next.apply(change(1, EVFILT_TIMER, EV_DELETE)), ENOENT);
+}
+
+// The list has one place, and the program takes longer than the period for each event.
+TEST_F(TimerAdd, R47_ATimerThatIsAlwaysDueLetsOthersThrough) {
+    const Pipe pipe = make_pipe();
+    ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD)), 0);
+    ASSERT_EQ(add(2, 0, 0, 1), 0);
+    for (int i = 0; i < 3; i++)
+        ASSERT_EQ(q.wait(1).size(), 1U);
+    write_bytes(*pipe.write, 1);
+    bool came = false;
+    for (int i = 0; i < 20 && !came; i++) {
+        // Each event takes longer than 20 ms: Solaris then looks at its own reports first.
+        std::this_thread::sleep_for(milliseconds{25});
+        const std::vector<Event> events = q.wait(1);
+        ASSERT_EQ(events.size(), 1U);
+        came = events[0].filter == EVFILT_READ;
+    }
+    EXPECT_TRUE(came);
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ class Backend {
 
     // ---- the contract ----
     static constexpr bool kHearsClose = false;
+    static constexpr bool kMaySleepFirst = true;
     static constexpr int kKqueue1Flags = 0;
     // Numbers of kqueues are never duplicated, and the process never forks. A closed file is never
     // reported again by this kernel queue.
