@@ -103,6 +103,22 @@ TEST_P(OneWaiter, R300_R301_GetsIt) {
     }
 }
 
+// Each thread takes one event, and never comes back. What it leaves behind, another one must find.
+TEST_F(Threads, R300_EachTimerWakesAnotherThread) {
+    constexpr int kThreads = 5;
+    std::vector<Thread> takers;
+    for (int i = 0; i < kThreads; i++)
+        takers.emplace_back(
+            [this] { events_ += static_cast<int>(q_.collect(1, milliseconds{60'000}).size()); });
+    for (const Thread& taker : takers)
+        taker.wait_until_asleep();
+    for (int i = 1; i <= kThreads && !HasFatalFailure(); i++) {
+        EXPECT_EQ(q_.apply(change(1, EVFILT_TIMER, EV_ADD | EV_ONESHOT, 0, 25)), 0);
+        expect_received(i);
+    }
+    ASSERT_EQ(q_.apply(change(kEnd, EVFILT_USER, EV_ADD, NOTE_TRIGGER)), 0);
+}
+
 using Changes = std::vector<Event>;
 
 Changes user(int flags, unsigned fflags) {
