@@ -4,9 +4,9 @@
 // A call that looks first and then sleeps asks the kernel three times: look, sleep, look. If the
 // last calls all slept, this call will most probably sleep, too. Then it sleeps at once. That is
 // allowed only with a backend whose sleep ends immediately if there is an event, and whose looks
-// change nothing (Backend::kMaySleepFirst). A call that sleeps first
-// although there are events asks one time too many. Therefore a look comes first in every fourth
-// call. If such a look finds something, the next calls look first. Lock: the kqueue's mutex.
+// change nothing (Backend::kMaySleepFirst). A call that sleeps first although there are events asks
+// one time too many. Therefore a look comes first in every fourth call. If such a look finds
+// something, the next calls look first. Lock: the kqueue's mutex.
 #ifndef KQ_SLEEP_HABIT_H
 #define KQ_SLEEP_HABIT_H
 

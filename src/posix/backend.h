@@ -25,8 +25,8 @@ class Backend {
   public:
     // Sleepers poll another number of the pipe: closing the public one wakes none of them.
     static constexpr bool kHearsClose = false;
-    static constexpr bool kMaySleepFirst =
-        false;  // edges are armed again by looking at them, and files are looked at
+    // Edges are armed again by looking at them, and files are looked at.
+    static constexpr bool kMaySleepFirst = false;
     static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.duplicates = true,

@@ -148,12 +148,12 @@ void Backend::collect_own(Answer& answer, Nanos t) {
     answer.note(fds_.look(descriptor(), t, answer.rest(), is_in_transit()));
 }
 
-// The tokens of this kqueue; those of another one that had the number before are dropped.
 bool Backend::is_wake(const port_event_t& event) const {
     return event.portev_source == PORT_SOURCE_USER && event.portev_events == port_bell::kWake &&
            port_bell::is_for(*bell_, event.portev_user);
 }
 
+// The tokens of this kqueue; those of another one that had the number before are dropped.
 void Backend::take_token(const port_event_t& event, Answer& answer) {
     if (!port_bell::is_for(*bell_, event.portev_user)) return;
     if (event.portev_events == port_bell::kHold) {

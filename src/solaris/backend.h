@@ -28,8 +28,8 @@ namespace kq {
 class Backend {
   public:
     static constexpr bool kHearsClose = true;
-    static constexpr bool kMaySleepFirst =
-        false;  // edges are armed again by looking at them, and files are looked at
+    // Edges are armed again by looking at them, and files are looked at.
+    static constexpr bool kMaySleepFirst = false;
     static constexpr bool kTellsClosed = true;
     static const int kKqueue1Flags;
     static constexpr Capabilities kHas{.duplicates = true,

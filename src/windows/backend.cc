@@ -149,10 +149,6 @@ size_t Backend::collect_own(std::span<Wakeup> out, Nanos t) {
     }
     files_.look(t);
     if (files_.has_news()) (void)tell(Handle(Handle::Kind::files, 0, 0));
-    if (is_left_ && count < out.size()) {
-        if (sockets_.has(left_.handle)) out[count++] = left_;
-        is_left_ = false;
-    }
     return count;
 }
 
@@ -169,8 +165,13 @@ size_t Backend::on_packet(const Packet& packet, std::span<Wakeup> out) {
     return 1;
 }
 
+// What was left comes first, and before any packet is taken: there is one place for what is left.
 size_t Backend::collect_packets(std::span<Wakeup> out) {
     size_t count = 0;
+    if (is_left_ && !out.empty()) {
+        if (sockets_.has(left_.handle)) out[count++] = left_;
+        is_left_ = false;
+    }
     while (count < out.size()) {
         constexpr size_t kMost = 32;
         Packet packets[kMost];

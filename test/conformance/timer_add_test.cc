@@ -3,6 +3,7 @@
 // add_plain() in src/filter_timer.cc). These tests check what such a pass must not do, and what it
 // must leave to the usual way. No test makes a thread: with several threads there is no such pass.
 #include <cerrno>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -255,6 +256,24 @@ TEST_F(TimerAdd, R47_ATimerThatIsAlwaysDueLetsOthersThrough) {
         came = events[0].filter == EVFILT_READ;
     }
     EXPECT_TRUE(came);
+}
+
+// Likewise. One report of the kernel may be two events, and the second one must wait.
+TEST_F(TimerAdd, R47_BothDirectionsComeBesideATimerThatIsAlwaysDue) {
+    const Pair pair = make_tcp_pair();
+    write_bytes(*pair.second, 1);
+    ASSERT_EQ(add(2, 0, 0, 1), 0);
+    ASSERT_EQ(q.apply(change(*pair.first, EVFILT_READ, EV_ADD | EV_ONESHOT),
+                      change(*pair.first, EVFILT_WRITE, EV_ADD | EV_ONESHOT)),
+              0);
+    std::set<int> found;
+    for (int i = 0; i < 20 && found.size() < 3; i++) {
+        std::this_thread::sleep_for(milliseconds{25});
+        const std::vector<Event> events = q.wait(1);
+        ASSERT_EQ(events.size(), 1U);
+        found.insert(events[0].filter);
+    }
+    EXPECT_EQ(found, (std::set<int>{EVFILT_READ, EVFILT_WRITE, EVFILT_TIMER}));
 }
 
 }  // namespace
