@@ -106,6 +106,7 @@ TEST_F(CpOnFork, R324_DataThatComeAfterTheForkAreReportedToBoth) {
             write_bytes(*pipe.write, 2);
             expect_only(q.wait(), *pipe.read, EVFILT_READ, EV_ADD | how, 0, 2);
             write_bytes(*pair.second, 3);
+            wait_readable(*pair.first);
             const std::vector<Event> events = q.wait();
             if (how == EV_CLEAR)
                 return expect_only(events, *pair.first, EVFILT_READ, EV_ADD | how, 0, 3);
@@ -174,6 +175,7 @@ TEST_F(CpOnFork, R326_AnEdgeThatWasReportedIsNotReportedAgain) {
     const Pair pair = make_tcp_pair();
     write_bytes(*pipe.write, 3);
     write_bytes(*pair.second, 5);
+    wait_readable(*pair.first);
     ASSERT_EQ(q.apply(change(*pipe.read, EVFILT_READ, EV_ADD | EV_CLEAR),
                       change(*pipe.write, EVFILT_WRITE, EV_ADD | EV_CLEAR),
                       change(*pair.first, EVFILT_READ, EV_ADD | EV_CLEAR),

@@ -9,6 +9,7 @@
 
 #include "support/kq.h"
 #include "support/library.h"
+#include "support/net.h"
 #include "support/thread.h"
 
 namespace kqtest {
@@ -199,6 +200,9 @@ TEST_F(Libkqueue, UncountedSocketsEndAndListenersCount) {
     ASSERT_EQ(q.apply(change(*listener.fd, EVFILT_READ, EV_ADD)), 0);
     const Fd one = listener.connect();
     const Fd two = listener.connect();
+#ifdef __linux__
+    eventually([&] { return has_tcp_connections(*listener.fd, 2); });
+#endif
     for (int i = 0; i < 2; i++) {
         const auto events = q.wait();
         ASSERT_EQ(events.size(), 1U);

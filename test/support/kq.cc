@@ -12,6 +12,7 @@
 #include <cstring>
 #include <iterator>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "support/library.h"
@@ -75,6 +76,14 @@ void reap_closed_kqueues() {
 #ifdef LIBKQUEUE
     libkqueue_drain_pending_close();
 #endif
+}
+
+// KQ_TEST_PAUSE_MS=60: each call of a test comes so much later. So what comes late by itself comes
+// between two calls, for example a delayed ACK of TCP (40 ms). A test that fails then, and does not
+// measure time, relies on a fast machine.
+void pause_if_asked() {
+    static const char* const length = std::getenv("KQ_TEST_PAUSE_MS");
+    if (length != nullptr) std::this_thread::sleep_for(milliseconds{std::atoi(length)});
 }
 
 // At the first kqueue() the library may open one descriptor for the whole process, and keep it.
@@ -161,6 +170,7 @@ std::vector<Event> Queue::collect(int max, milliseconds limit) const {
 }
 
 Result Queue::call(const std::vector<Event>& changes, int nevents, const timespec* timeout) const {
+    pause_if_asked();
     // One entry more than kevent() is told of: it must stay as it is.
     const Event guard = change(INT_MAX, 0x5a5a, 0x5a5a, 0x5a5a5a5a, 0x5a5a5a5a, tag(0x5a5a5a5a));
     std::vector<Event> events(static_cast<size_t>(nevents < 0 ? 0 : nevents) + 1, guard);

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "support/net.h"
+
 namespace kqtest {
 namespace {
 
@@ -17,6 +19,7 @@ class ReadSource : public Source {
     void ready() override {
         write_bytes(*writer_, 3);
         bytes_ += 3;
+        eventually([&] { return bytes_to_read(*reader_) == bytes_; });  // TCP may take its time
     }
     void idle() override {
         drain(*reader_);
