@@ -28,8 +28,15 @@ class ReadHidden : public KqTest {
     }
     // Datagrams of these sizes are there when this returns.
     static void send(const Pair& pair, const std::vector<size_t>& sizes) {
-        for (const size_t size : sizes)
+        for (const size_t size : sizes) {
+#ifdef __linux__
+            const int64_t before = memory_of_datagrams(*pair.first);
+#endif
             ASSERT_EQ(send_bytes(*pair.second, size), static_cast<ssize_t>(size));
+#ifdef __linux__
+            if (before >= 0) eventually([&] { return memory_of_datagrams(*pair.first) > before; });
+#endif
+        }
         ASSERT_TRUE(wait_readable(*pair.first));
     }
     // Reads as a program does that trusts `data`, until no event comes. How many were read.

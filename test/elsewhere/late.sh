@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # usage: late.sh [<microseconds>] -- COMMAND...: runs the command with a loopback of its own, on which each
-# TCP segment comes so much later (3000). A busy machine does that, too: the kernel leaves the delivery to
+# packet comes so much later (3000). A busy machine does that, too: the kernel leaves the delivery to
 # ksoftirqd, and the sender goes on before the receiver, or the ACK of the other side, is heard. A test
 # that fails here takes for granted that loopback is synchronous. As root. Needs iptables and
 # libnetfilter-queue-dev. For example:
@@ -20,8 +20,8 @@ late=
 trap 'test -z "$late" || kill "$late" 2>/dev/null; rm -rf "$work"' EXIT
 cc -O2 -D_GNU_SOURCE -o "$work/late" "$(dirname "$0")/late.c" -lnetfilter_queue
 ip link set lo up
-iptables -A INPUT -i lo -p tcp -j NFQUEUE --queue-num 1
-ip6tables -A INPUT -i lo -p tcp -j NFQUEUE --queue-num 1 || echo "late.sh: IPv6 is not delayed" >&2
+iptables -A INPUT -i lo -j NFQUEUE --queue-num 1
+ip6tables -A INPUT -i lo -j NFQUEUE --queue-num 1 || echo "late.sh: IPv6 is not delayed" >&2
 mkfifo "$work/ready"
 "$work/late" "$length" >"$work/ready" &
 late=$!

@@ -43,17 +43,17 @@ class Real : public RealCalls {
         move(ends[1], kFirst + b);
         ends_[a] = kind == Kind::tcp ? ++last_end_ : 0;
         ends_[b] = kind == Kind::tcp ? ++last_end_ : 0;
+        await_ends();
     }
     void close(int slot) override {
-        const int end = ends_[slot];
         EXPECT_EQ(::close(kFirst + slot), 0);
         ends_[slot] = 0;
-        const int peer = slot_of_end(peer_of(end));
-        if (peer >= 0 && slot_of_end(end) < 0) tcp::await_end(kFirst + peer);
+        await_ends();
     }
     void dup(int from, int to) override {
         EXPECT_EQ(::dup3(kFirst + from, kFirst + to, O_CLOEXEC), kFirst + to);
         ends_[to] = ends_[from];
+        await_ends();
     }
     void write(int slot, int64_t count) override { send(slot, count, 0); }
     void read(int slot, int64_t count) override {
@@ -72,7 +72,11 @@ class Real : public RealCalls {
             n = ::write(kFirst + slot, kBytes, sizeof kBytes);
         return all;
     }
-    void shut(int slot) override { EXPECT_EQ(::shutdown(kFirst + slot, SHUT_WR), 0); }
+    void shut(int slot) override {
+        EXPECT_EQ(::shutdown(kFirst + slot, SHUT_WR), 0);
+        const int peer = slot_of_end(peer_of(ends_[slot]));
+        if (peer >= 0) tcp::await_end(kFirst + peer);
+    }
     void urge(int slot) override { send(slot, 1, MSG_OOB); }
     void take(int slot) override {
         char byte = 0;
@@ -100,6 +104,13 @@ class Real : public RealCalls {
         for (int slot = 0; slot < kSlots && end != 0; slot++)
             if (ends_[slot] == end) return slot;
         return -1;
+    }
+
+    // A connection may have lost an end because its number was closed, or got another file.
+    void await_ends() const {
+        for (int slot = 0; slot < kSlots; slot++)
+            if (ends_[slot] != 0 && slot_of_end(peer_of(ends_[slot])) < 0)
+                tcp::await_end(kFirst + slot);
     }
 
     void send(int slot, int64_t count, int flags) {

@@ -41,9 +41,11 @@ class Bytes : public ReadEnd {
     int fd() const override { return *watched_; }
     void feed() override {
         const int before = bytes_to_read(fd());
+        const int64_t memory = taken();
         write_bytes(*writer_, "ab\n");
         wait_readable(fd());
         if (counting_ == kAll) eventually([&] { return bytes_to_read(fd()) > before; });
+        if (memory >= 0) eventually([&] { return taken() > memory; });
         crowded_ = crowded_ || (counting_ == kMemory && before > 0);
     }
     void take() override { read_bytes(fd(), 3); }
@@ -55,6 +57,13 @@ class Bytes : public ReadEnd {
     bool may_be_more() const override { return crowded_; }
 
   private:
+    int64_t taken() const {
+#ifdef __linux__
+        if (counting_ != kAll) return memory_of_datagrams(fd());
+#endif
+        return -1;
+    }
+
     Fd watched_;
     Fd writer_;
     Counting counting_;

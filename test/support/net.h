@@ -76,6 +76,8 @@ int send_buffer(int fd);    // SO_SNDBUF
 // do.
 bool has_tcp_connections(int listener, size_t count);
 unsigned tcp_state(int fd);  // TCP_ESTABLISHED, ...
+// The memory that all waiting datagrams of a UDP socket take. -1: the system does not tell.
+int64_t memory_of_datagrams(int fd);
 #endif
 short look(int fd, short events);  // poll() with timeout 0: revents
 bool wait_for(int fd, short events, milliseconds limit = time_limit());  // poll() for one of them

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #ifdef __linux__
+    #include <linux/sock_diag.h>
     #include <linux/sockios.h>
 #endif
 
@@ -67,6 +68,15 @@ unsigned tcp_state(int fd) {
     socklen_t size = sizeof state;
     must(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &size) == 0, "TCP_INFO");
     return state;
+}
+
+int64_t memory_of_datagrams(int fd) {
+    uint32_t info[SK_MEMINFO_VARS] = {};
+    socklen_t size = sizeof info;
+    // Those of an AF_UNIX socket count as memory of their senders.
+    const bool known = get_option(fd, SOL_SOCKET, SO_DOMAIN) != AF_UNIX &&
+                       ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0;
+    return known ? int64_t{info[SK_MEMINFO_RMEM_ALLOC]} : -1;
 }
 #endif
 
