@@ -212,7 +212,7 @@ namespace {
     if (error == Errno::bad_descriptor)
         forget(kq, fd);
     else
-        (void)tell(kq, fd, watch, rearm_without(watch, kn));
+        (void)tell_or_forget(kq, fd, watch, rearm_without(watch, kn));
     if (watch.notes == nullptr && watch.facts.registered == 0) reset(watch);
     return for_user(error);
 }

@@ -44,6 +44,29 @@ TEST_F(Faults, AFailedAddDoesNotTouchTheOtherDirection) {
     }
 }
 
+// the number names another file since a disabled knote was added. The refused EV_ADD of a
+// second knote is the first to notice. This was a bug: the old knote became one of the new file.
+TEST_F(Faults, R289_AFailedAddGivesNoOldKnoteANewFile) {
+    for (const int filter : {kRead, kWrite})
+        for (const unsigned specific : {0u, 1u * EV_UDATA_SPECIFIC}) {
+            if (filter == kRead && specific == 0) continue;  // the same knote
+            SCOPED_TRACE(testing::Message() << filter << " " << specific);
+            const int fd = readable();
+            ASSERT_EQ(q.change(fd, kRead, EV_ADD | EV_DISPATCH), Errno::ok);
+            ASSERT_EQ(q.change(fd, kRead, EV_DISABLE), Errno::ok);
+            (void)world().open(FdKind::unix_stream, fd);
+            for (const Fault fault : {Fault::add, Fault::modify})
+                world().fail(fault, Errno::no_memory);
+            EXPECT_EQ(q.change(fd, filter, EV_ADD | specific), Errno::no_memory);
+            for (const Fault fault : {Fault::add, Fault::modify})
+                world().fail(fault, Errno::ok);
+            EXPECT_EQ(q.change(fd, kRead, 0), Errno::no_entry);
+            world().feed(fd, 5);
+            EXPECT_TRUE(q.wait().empty());
+            world().close(fd);
+        }
+}
+
 // the failure is an entry, and the other changes of the list are applied.
 TEST_F(Faults, AFailureInAListIsAnEntry) {
     int tag = 0;
