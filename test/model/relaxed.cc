@@ -44,11 +44,13 @@ void Model::edge_reported(const Key& key, Knote& kn) const {
     if (kn.file < 0) return;
     const File& file = files_.file(kn.file);
     const Seen seen_before = kn.seen;
+    const int64_t bytes = key.filter == EVFILT_READ ? file.bytes : 0;
+    // An earlier call, which had no room, may have collected it when there was more to read.
     kn.seen = {.armed = false,
                .gone = is_seen_gone(key, kn),
                .hidden = may_hide_end(key, kn),
-               .less = false,
-               .most = key.filter == EVFILT_READ ? file.bytes : 0,
+               .less = bytes < seen_before.most,
+               .most = bytes,
                .told = std::min(before_.monotonic, seen_before.arisen)};
 }
 
@@ -64,7 +66,9 @@ void Model::look_at_edges(Queue& q, bool complete, const std::set<Key>& told) {
             if (complete) kn.seen = {};
             continue;
         }
-        // It is ready, and was not reported: no news, or below its mark.
+        // It is ready, and was not reported: no news, or below its mark, or no room. In the last
+        // case it may have been collected.
+        if (kn.news != Truth::no) kn.seen.arisen = std::min(kn.seen.arisen, before_.monotonic);
         const File& file = files_.file(kn.file);
         kn.seen.armed = false;
         kn.seen.gone = is_seen_gone(key, kn);

@@ -244,7 +244,10 @@ Wakeup Backend::report(const Key& key, const Item& item, uint16_t ready) const {
 Result<size_t> Backend::collect(std::span<Wakeup> out) {
     world().counts.collect++;
     KQ_CHECK(!out.empty());
-    const Errno error = world().use(Fault::collect);
+    // What a sleeping thread has brought is given out even if the kernel refuses, as the backends
+    // of event ports and completion ports do it.
+    const bool brought = world().one_shot && inbox_.has_report();
+    const Errno error = brought ? Errno::ok : world().use(Fault::collect);
     if (error != Errno::ok) return error;
     if (due(Clock::monotonic)) list_special(kMonotonic);
     if (due(Clock::realtime)) list_special(kRealtime);
