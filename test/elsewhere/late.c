@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // usage: late <microseconds>: holds each packet of netfilter queue 1 for so long, then lets it go
-// on, in the same order. late.sh starts it.
+// on, in the same order. Less than a second. late.sh starts it.
 #include <arpa/inet.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
@@ -40,6 +40,7 @@ static int hold(struct nfq_q_handle* queue, struct nfgenmsg* message, struct nfq
 int main(int argc, char** argv) {
     if (argc != 2) return 2;
     length = strtoull(argv[1], NULL, 10) * 1000;
+    if (length >= 1000000000u) return 2;
     struct nfq_handle* handle = nfq_open();
     struct nfq_q_handle* queue = handle ? nfq_create_queue(handle, 1, hold, NULL) : NULL;
     if (queue == NULL || nfq_set_mode(queue, NFQNL_COPY_META, 0) < 0) {
